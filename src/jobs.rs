@@ -1,0 +1,123 @@
+//! One row per form type: the names it answers to, where it goes, and its pure mapping.
+//!
+//! A mapping turns a payload into a [`Plan`] and does nothing else: no I/O, no clock, no
+//! randomness, so that the same payload always gives the same plan. A form type is one file
+//! below this module and one row of [`JOBS`].
+
+use serde_json::Value;
+
+use crate::plan::Plan;
+use crate::submission::Origin;
+
+/// Where a job's plan is performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Salesforce REST.
+    Salesforce,
+    /// CommCare's submission API.
+    CommCare,
+    /// PostgreSQL with PostGIS.
+    Postgis,
+}
+
+impl Destination {
+    /// The word of the HTTP API (`service.md`, section 2).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Salesforce => "salesforce",
+            Self::CommCare => "commcare",
+            Self::Postgis => "postgis",
+        }
+    }
+}
+
+/// What a mapping may know beside the payload.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Whether registrations write attendance: not in the Salesforce sandbox, as in the
+    /// original, unless `SF_SANDBOX_ATTENDANCE=true`.
+    pub registration_attendance: bool,
+}
+
+/// Why a payload can't be mapped. Names the form path and the type that was found, never the
+/// value: values are personal data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {rule}")]
+pub struct MapError {
+    /// Form path, e.g. `form.subcase_0.case.@case_id`.
+    pub path: String,
+    /// The rule that it breaks, in words an operator can act on.
+    pub rule: String,
+}
+
+/// A pure mapping from payload to plan.
+pub type Mapping = fn(&Value, &Facts) -> Result<Plan, MapError>;
+
+/// One handled job name.
+pub struct Job {
+    /// The exact name (`form.@name`, or `jobType` from Salesforce).
+    pub name: &'static str,
+    /// Who sends it.
+    pub origin: Origin,
+    /// Where it goes.
+    pub destination: Destination,
+    /// Its mapping; `None` until it is written: such a submission is accepted and kept.
+    pub mapping: Option<Mapping>,
+}
+
+/// Every handled job name (`service.md`, section 1).
+pub static JOBS: &[Job] = &[
+    to_salesforce("Farmer Registration", None),
+    to_salesforce("Edit Farmer Details", None),
+    to_salesforce("Field Day Farmer Registration", None),
+    to_salesforce("Attendance Full - Current Module", None),
+    to_salesforce(ATTENDANCE_LIGHT, None),
+    to_salesforce("Field Day Attendance Full", None),
+    to_salesforce("Training Observation", None),
+    to_salesforce("Demo Plot Observation", None),
+    to_salesforce("Farm Visit Full", None),
+    to_salesforce("Farm Visit - AA", None),
+    to_postgis("Wet Mill Registration Form"),
+    to_postgis("Wet Mill Visit"),
+    to_commcare("Participant"),
+    to_commcare("Training Group"),
+    to_commcare("Training Session"),
+    to_commcare("Project Role"),
+    to_commcare("Household Sampling"),
+    to_commcare("Wetmill"),
+];
+
+const ATTENDANCE_LIGHT: &str = "Attendance Light - Current Module";
+
+const fn to_salesforce(name: &'static str, mapping: Option<Mapping>) -> Job {
+    Job { name, origin: Origin::CommCare, destination: Destination::Salesforce, mapping }
+}
+
+const fn to_postgis(name: &'static str) -> Job {
+    Job { name, origin: Origin::CommCare, destination: Destination::Postgis, mapping: None }
+}
+
+const fn to_commcare(name: &'static str) -> Job {
+    Job { name, origin: Origin::Salesforce, destination: Destination::CommCare, mapping: None }
+}
+
+/// The job that handles `name` from `origin`.
+pub fn find(origin: Origin, name: &str) -> Option<&'static Job> {
+    JOBS.iter().find(|job| job.origin == origin && job.name == name)
+}
+
+/// The name that routes a payload: CommCare's `form.@name`, where a light attendance may call
+/// itself `Followup` (`commcare-to-salesforce.md`, section 2), or Salesforce's `jobType`.
+/// `None` where the payload carries none.
+pub fn job_name(origin: Origin, payload: &Value) -> Option<&str> {
+    let name = match origin {
+        Origin::CommCare => payload.pointer("/form/@name"),
+        Origin::Salesforce => payload.get("jobType"),
+    };
+    let name = name?.as_str().filter(|name| !name.trim().is_empty())?;
+    let survey_type = payload.pointer("/form/survey_type").and_then(Value::as_str);
+    if origin == Origin::CommCare && name == "Followup" && survey_type == Some("Attendance Light") {
+        return Some(ATTENDANCE_LIGHT);
+    }
+    Some(name)
+}

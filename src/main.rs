@@ -1,0 +1,2 @@
+//! The service's one binary.
+fn main() {}

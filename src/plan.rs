@@ -1,0 +1,74 @@
+//! What a form would do, complete and ordered: the only thing that jobs and destinations share.
+//!
+//! A plan leaves its destination nothing to decide: no optional steps, no look-ups by name.
+//! A plan that sends nothing says why in its `note` (`service.md`, guarantee 8).
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::submission::Unmapped;
+
+/// The effects of one submission, in the order in which they happen.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Plan {
+    /// Salesforce records to write, in order.
+    pub upserts: Vec<Upsert>,
+    /// Why nothing is sent, for a plan without effects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Answers whose code no label table knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmapped: Vec<Unmapped>,
+}
+
+impl Plan {
+    /// A plan of Salesforce upserts. An empty one is made by [`Plan::nothing`].
+    pub fn salesforce(upserts: Vec<Upsert>) -> Self {
+        Self { upserts, ..Self::default() }
+    }
+
+    /// A success that sends nothing, and why.
+    pub fn nothing(note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..Self::default() }
+    }
+}
+
+/// One Salesforce record, written by its external id: updated where it exists, else created.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Upsert {
+    /// API name of the object, e.g. `Household__c`.
+    pub object: &'static str,
+    /// API name of the external-id field that finds the record; `Id` updates that very record.
+    pub external_id_field: &'static str,
+    /// Its value: never empty.
+    pub external_id: String,
+    /// The fields to write. A relationship (`…__r`) is an object that names the other record by
+    /// its own external id.
+    pub fields: Map<String, Value>,
+}
+
+impl Upsert {
+    /// An upsert that writes no field yet.
+    pub fn new(
+        object: &'static str,
+        external_id_field: &'static str,
+        external_id: impl Into<String>,
+    ) -> Self {
+        Self { object, external_id_field, external_id: external_id.into(), fields: Map::new() }
+    }
+
+    /// Adds one field.
+    #[must_use]
+    pub fn set(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a relationship: `relationship` (`…__r`) names the other record by the value of its
+    /// external-id field `key`.
+    #[must_use]
+    pub fn relate(self, relationship: &str, key: &str, value: impl Into<Value>) -> Self {
+        let target = Map::from_iter([(key.to_owned(), value.into())]);
+        self.set(relationship, target)
+    }
+}

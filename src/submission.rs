@@ -1,0 +1,284 @@
+//! The words that every part of the service shares: a submission's [`Record`] and its states.
+//!
+//! The field names are those of `service.md`, section 3, which are those of the original
+//! service's Firestore documents plus what the guarantees need; a record serialises to exactly
+//! that document. No I/O here.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// Attempts that a record keeps (`service.md`, section 3).
+pub const ATTEMPTS_KEPT: usize = 20;
+
+/// Where a submission came from; decides its queue collection and where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A form, on its way to Salesforce or PostGIS.
+    CommCare,
+    /// A payload of records, on its way to CommCare.
+    Salesforce,
+}
+
+impl Origin {
+    /// Both origins, in the order in which operators see them.
+    pub const ALL: [Self; 2] = [Self::CommCare, Self::Salesforce];
+
+    /// The queue collection, as the original service named it.
+    pub fn collection(self) -> &'static str {
+        match self {
+            Self::CommCare => "commcare_collection",
+            Self::Salesforce => "salesforce_collection",
+        }
+    }
+
+    /// The origin whose records `collection` holds.
+    pub fn from_collection(collection: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.collection() == collection)
+    }
+
+    /// The origin whose records go to `dest`, the `{dest}` of the URLs: `sf` or `cc`.
+    pub fn from_destination(dest: &str) -> Option<Self> {
+        match dest {
+            "sf" => Some(Self::CommCare),
+            "cc" => Some(Self::Salesforce),
+            _ => None,
+        }
+    }
+}
+
+/// Where a record is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Waiting to be processed.
+    New,
+    /// Claimed by a worker until its lease runs out.
+    Processing,
+    /// Its effect is done, or there was none to have.
+    Completed,
+    /// Its last attempt failed; `error_kind` and `next_retry_at` say what happens next.
+    Failed,
+}
+
+impl Status {
+    /// All four, in the order in which operators see them.
+    pub const ALL: [Self; 4] = [Self::New, Self::Processing, Self::Completed, Self::Failed];
+
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What kind of failure a record's last error was (`service.md`, guarantee 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorKind {
+    /// Trouble that passes: network, 5xx, locks.
+    Transient,
+    /// Something that this record refers to isn't there yet.
+    Dependency,
+    /// Trying again changes nothing.
+    Permanent,
+}
+
+/// What made a worker take a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// The scheduler's drain of new records.
+    Batch,
+    /// The scheduler's retry of due failures.
+    AutoRetry,
+    /// An operator's retry.
+    Manual,
+    /// The webhook's own try, inside its request.
+    Inline,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptOutcome {
+    /// The record completed.
+    Completed,
+    /// The record failed; the attempt's `error` says why.
+    Failed,
+    /// The record was put back untouched.
+    Released,
+    /// The worker disappeared: its lease ran out.
+    Abandoned,
+    /// An edited form replaced the payload meanwhile.
+    Replaced,
+}
+
+/// One entry of a record's processing history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When the worker claimed the record.
+    pub started: DateTime<Utc>,
+    /// When the attempt ended; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<DateTime<Utc>>,
+    /// The lease owner.
+    pub worker: String,
+    /// What made the worker take it.
+    pub trigger: Trigger,
+    /// How it ended; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<AttemptOutcome>,
+    /// The step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// When auto-retry may take a failed record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NextRetry {
+    /// The field is absent, as in the original service's documents: due.
+    #[default]
+    Unset,
+    /// Null: never by itself.
+    Never,
+    /// Not before this time.
+    At(DateTime<Utc>),
+}
+
+impl NextRetry {
+    /// Whether auto-retry may take the record at `now`.
+    pub fn is_due(self, now: DateTime<Utc>) -> bool {
+        match self {
+            Self::Unset => true,
+            Self::Never => false,
+            Self::At(time) => time <= now,
+        }
+    }
+
+    fn is_unset(&self) -> bool {
+        *self == Self::Unset
+    }
+}
+
+impl Serialize for NextRetry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::At(time) => time.serialize(serializer),
+            Self::Unset | Self::Never => serializer.serialize_none(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for NextRetry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Never, Self::At))
+    }
+}
+
+/// An answer whose code no label table knows (`service.md`, section 3): the field app gained an
+/// option that the mapping lacks. Codes only, never free text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmapped {
+    /// Form path of the answer.
+    pub path: String,
+    /// The code as sent.
+    pub code: String,
+}
+
+/// One submission in the queue: the document of `service.md`, section 3, without its doc id.
+///
+/// Absent fields stay absent, so that a document of the original service reads, and is shown,
+/// as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The payload as received.
+    pub data: Value,
+    /// Routing name.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub job_name: String,
+    /// The payload's `id`, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Where the record is in its life.
+    pub status: Status,
+    /// Arrival of the payload now stored: the queue's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<DateTime<Utc>>,
+    /// The same under its documented name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<DateTime<Utc>>,
+    /// Last change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<DateTime<Utc>>,
+    /// The first arrival, where the payload was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_received_at: Option<DateTime<Utc>>,
+    /// Retries so far; the first processing is not one.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub run_retries: u32,
+    /// When the last retry was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_retried_at: Option<DateTime<Utc>>,
+    /// Last failure in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Last failure's kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<ErrorKind>,
+    /// The step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_step: Option<String>,
+    /// When auto-retry may take it.
+    #[serde(default, skip_serializing_if = "NextRetry::is_unset")]
+    pub next_retry_at: NextRetry,
+    /// Who is processing it: one claim's name, never used twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_owner: Option<String>,
+    /// Until when; absent in a `processing` document of the original service, which counts as
+    /// run out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_expires_at: Option<DateTime<Utc>>,
+    /// Content hash of the payload, for duplicates; absent in the original's documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_hash: Option<String>,
+    /// Counts replacements of the payload.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub revision: u32,
+    /// The last attempts, oldest first.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+    /// Why nothing was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Whether the plan was recorded instead of sent.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// The recorded plan of a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Value>,
+    /// Answers whose code no label table knows.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub unmapped: Vec<Unmapped>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// The original service wrote null where it had nothing to say.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,1 @@
+//! The Firestore stand-in, driven by the real client.

@@ -1,0 +1,1 @@
+//! Every mapping against the golden cases of `tests/vectors/`.

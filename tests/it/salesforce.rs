@@ -1,0 +1,1 @@
+//! The Salesforce destination over the wire.

@@ -1,0 +1,4 @@
+//! Wire-level stand-ins for the services that cannot run here, and the app under test.
+
+pub(crate) mod firestore;
+pub(crate) mod salesforce;

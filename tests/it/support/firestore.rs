@@ -1,0 +1,1 @@
+//! A Firestore stand-in that speaks gRPC to the real client.

@@ -1,0 +1,1 @@
+//! A Salesforce stand-in that enforces what Salesforce enforces.
