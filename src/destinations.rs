@@ -1,5 +1,7 @@
 //! Performing plans: what leaves the service, and how it can fail.
 
+pub mod salesforce;
+
 /// What a failed delivery means for the record, and for the drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {

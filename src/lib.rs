@@ -4,6 +4,7 @@
 //! `http → queue → worker → jobs (pure: form → plan) → destinations`
 
 pub mod clock;
+pub mod config;
 pub mod destinations;
 pub mod jobs;
 pub mod plan;

@@ -1,0 +1,119 @@
+//! How Salesforce is reached and logged in to.
+//!
+//! A login is one variant that carries all it needs, so that half a login can't be built. Secrets
+//! are of types that print nothing.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// Everything the Salesforce destination needs (`service.md`, section 6).
+#[derive(Debug, Clone)]
+pub struct SalesforceSettings {
+    /// How to log in.
+    pub login: Login,
+    /// Where to log in: `SALESFORCE_LOGIN_URL`, else by `SALESFORCE_ENV`. Client credentials work
+    /// only at the org's My Domain address.
+    pub login_url: Url,
+    /// `SALESFORCE_API_VERSION`.
+    pub api_version: ApiVersion,
+    /// Bound of one HTTP call: `REQUEST_TIMEOUT_SECONDS`.
+    pub request_timeout: Duration,
+}
+
+/// The kinds of login.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// OAuth client credentials: `SF_CLIENT_ID` and `SF_CLIENT_SECRET`.
+    ClientCredentials {
+        /// The connected app's consumer key.
+        client_id: String,
+        /// Its consumer secret.
+        client_secret: SecretString,
+    },
+    /// SOAP `login()`, which Salesforce is retiring: `SF_{PROD,TEST}_USERNAME`, `…_PASSWORD` and
+    /// `…_SECURITY_TOKEN`.
+    Password {
+        /// The user's name, an e-mail address.
+        username: String,
+        /// The user's password.
+        password: SecretString,
+        /// The token that Salesforce mails to the user; empty from a trusted network.
+        security_token: SecretString,
+    },
+}
+
+/// A REST API version, e.g. `66.0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiVersion(u16);
+
+impl ApiVersion {
+    /// The oldest version that knows `collateSubrequests` (Composite Request Body, REST API
+    /// guide); without it Salesforce may reorder what a plan put in order.
+    pub const OLDEST: Self = Self(48);
+}
+
+impl Default for ApiVersion {
+    /// Spring '26, the release that the mappings were checked against.
+    fn default() -> Self {
+        Self(66)
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.0", self.0)
+    }
+}
+
+/// A text that names no usable API version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a Salesforce API version from {oldest} on, e.g. {current}", oldest = ApiVersion::OLDEST, current = ApiVersion::default())]
+pub struct NotAnApiVersion;
+
+impl FromStr for ApiVersion {
+    type Err = NotAnApiVersion;
+
+    /// Reads `66.0`, `66` and `v66.0`: people copy all three from Salesforce's pages.
+    fn from_str(text: &str) -> Result<Self, NotAnApiVersion> {
+        let text = text.trim();
+        let number = text.strip_prefix('v').unwrap_or(text);
+        let number = number.strip_suffix(".0").unwrap_or(number);
+        let version = Self(number.parse().map_err(|_| NotAnApiVersion)?);
+        if version < Self::OLDEST { Err(NotAnApiVersion) } else { Ok(version) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_reads_in_every_spelling() {
+        for text in ["66.0", "66", "v66.0", " v66 "] {
+            assert_eq!(text.parse::<ApiVersion>().unwrap().to_string(), "66.0");
+        }
+        for text in ["", "v", "47.0", "66.1", "latest", "-66"] {
+            assert_eq!(text.parse::<ApiVersion>(), Err(NotAnApiVersion), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_print_no_secret() {
+        let settings = SalesforceSettings {
+            login: Login::Password {
+                username: "user@example.org".into(),
+                password: "hunter2".into(),
+                security_token: "s3cr3t".into(),
+            },
+            login_url: Url::parse("https://login.salesforce.com").unwrap(),
+            api_version: ApiVersion::default(),
+            request_timeout: Duration::from_secs(30),
+        };
+        let printed = format!("{settings:?}");
+        assert!(!printed.contains("hunter2") && !printed.contains("s3cr3t"), "{printed}");
+    }
+}

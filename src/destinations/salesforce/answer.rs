@@ -1,0 +1,175 @@
+//! Reading a Composite answer: HTTP 200 says nothing, each row says whether it was written.
+//!
+//! An answer that is not exactly what was asked for (a row missing, a subrequest too many, half a
+//! body) counts as no answer: transient, never a success, and safe to send again because upserts
+//! are repeatable.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::composite::{Request, Step};
+use super::failure;
+use super::mask::Mask;
+use super::transport;
+use crate::destinations::{DeliveryError, Failure};
+use crate::plan::Upsert;
+
+/// The step that an error names when a request fails as a whole.
+pub(super) const REQUEST: &str = "composite";
+
+/// Why a row was not written.
+struct Refusal<'p> {
+    upsert: &'p Upsert,
+    status: StatusCode,
+    code: String,
+    message: String,
+}
+
+/// A body that isn't a whole answer to the request, and how.
+struct Malformed(&'static str);
+
+/// Whether every row of `request` was written.
+pub(super) fn inspect(request: &Request<'_>, body: &[u8], mask: &Mask) -> Result<(), DeliveryError> {
+    match first_refusal(request, body) {
+        Ok(None) => Ok(()),
+        Ok(Some(refusal)) => Err(refusal.into_error(mask)),
+        Err(Malformed(how)) => Err(DeliveryError {
+            failure: Failure::Transient,
+            step: REQUEST.to_owned(),
+            message: format!("Salesforce's answer is not a whole one: {how}"),
+        }),
+    }
+}
+
+/// The refusal of a whole request.
+pub(super) fn refused(status: StatusCode, body: &[u8], mask: &Mask) -> DeliveryError {
+    let (code, message) = code_of_request(body);
+    let failure = failure::of_request(status, &code, &message);
+    let mut text = format!("Salesforce refused the request: HTTP {}", status.as_u16());
+    for part in [code, mask.apply(&message)].iter().filter(|part| !part.is_empty()) {
+        text.push_str(": ");
+        text.push_str(part);
+    }
+    DeliveryError { failure, step: REQUEST.to_owned(), message: text }
+}
+
+/// The error code and message of a refused request; empty where the body holds none, as a proxy's
+/// page.
+fn code_of_request(body: &[u8]) -> (String, String) {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let first = body.get(0).unwrap_or(&body);
+    let (code, message) = code_and_message(first);
+    if code.is_empty() { Default::default() } else { (code.to_owned(), message.to_owned()) }
+}
+
+/// The first error that is a cause. One that was read counts even where the rest of the answer is
+/// malformed; a rolled-back request that names no cause is malformed.
+fn first_refusal<'p>(request: &Request<'p>, body: &[u8]) -> Result<Option<Refusal<'p>>, Malformed> {
+    let body: Value = serde_json::from_slice(body).map_err(|_| Malformed("it is not JSON"))?;
+    let answers = body.get("compositeResponse").and_then(Value::as_array);
+    let answers = answers.ok_or(Malformed("it has no compositeResponse"))?;
+    let mut malformed = None;
+    if answers.len() != request.steps().len() {
+        malformed = Some(Malformed("the number of subrequests differs"));
+    }
+    for (position, (step, answer)) in request.steps().iter().zip(answers).enumerate() {
+        if answer.get("referenceId").and_then(Value::as_str) != Some(&Request::reference_id(position)) {
+            return Err(Malformed("the subrequests are others"));
+        }
+        match refusal_of_step(step, answer) {
+            Ok(None) => {}
+            Ok(refusal) => return Ok(refusal),
+            Err(error) => malformed = malformed.or(Some(error)),
+        }
+    }
+    malformed.map_or(Ok(None), Err)
+}
+
+fn refusal_of_step<'p>(step: &Step<'p>, answer: &Value) -> Result<Option<Refusal<'p>>, Malformed> {
+    let status = answer.get("httpStatusCode").and_then(Value::as_u64);
+    let status = status.and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+    let status = status.ok_or(Malformed("a subrequest has no status"))?;
+    let body = answer.get("body").unwrap_or(&Value::Null);
+    let first = step.rows()[0];
+    if status == StatusCode::MULTIPLE_CHOICES {
+        // The body lists the records that share the external id, not an error.
+        let message = "several records have this external id".to_owned();
+        return Ok(Some(Refusal { upsert: first, status, code: "MULTIPLE_CHOICES".to_owned(), message }));
+    }
+    let rows = body.as_array().filter(|rows| rows.iter().any(|row| row.get("success").is_some()));
+    if let Some(rows) = rows.filter(|_| step.is_collection()) {
+        return refusal_of_rows(step, status, rows);
+    }
+    let refused = body.get("success").and_then(Value::as_bool) == Some(false);
+    if !status.is_success() || refused {
+        let errors = if refused { body.get("errors") } else { Some(body) };
+        return cause(first, status, errors);
+    }
+    if step.is_collection() { Err(Malformed("a collection has no results")) } else { Ok(None) }
+}
+
+fn refusal_of_rows<'p>(
+    step: &Step<'p>,
+    status: StatusCode,
+    rows: &[Value],
+) -> Result<Option<Refusal<'p>>, Malformed> {
+    let mut malformed = (rows.len() != step.rows().len()).then_some(Malformed("the number of rows differs"));
+    // A row has no status of its own, and the collection's says little: 200 with refused rows.
+    let row_status = if status.is_success() { StatusCode::BAD_REQUEST } else { status };
+    for (upsert, row) in step.rows().iter().zip(rows) {
+        match row.get("success").and_then(Value::as_bool) {
+            Some(true) if status.is_success() => {}
+            Some(false) => match cause(upsert, row_status, row.get("errors")) {
+                Ok(None) => {}
+                Ok(refusal) => return Ok(refusal),
+                Err(error) => malformed = malformed.or(Some(error)),
+            },
+            _ => malformed = malformed.or(Some(Malformed("a row does not say whether it was written"))),
+        }
+    }
+    malformed.map_or(Ok(None), Err)
+}
+
+/// The first error of a list that is a cause. A list of consequences alone is malformed: the cause
+/// must stand at another row, and where it does, that one is reported.
+fn cause<'p>(
+    upsert: &'p Upsert,
+    status: StatusCode,
+    errors: Option<&Value>,
+) -> Result<Option<Refusal<'p>>, Malformed> {
+    let errors = errors.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let causes = errors.iter().map(code_and_message).filter(|(code, _)| !failure::is_consequence(code));
+    if let Some((code, message)) = causes.into_iter().next() {
+        return Ok(Some(Refusal { upsert, status, code: code.to_owned(), message: message.to_owned() }));
+    }
+    if errors.is_empty() && !status.is_success() {
+        return Ok(Some(Refusal { upsert, status, code: String::new(), message: String::new() }));
+    }
+    Err(Malformed("it was rolled back without a cause"))
+}
+
+/// REST errors call it `errorCode`, results of collections `statusCode`.
+fn code_and_message(error: &Value) -> (&str, &str) {
+    let text = |key| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let code = [text("errorCode"), text("statusCode")]
+        .into_iter()
+        .map(transport::code)
+        .find(|code| !code.is_empty());
+    (code.unwrap_or_default(), text("message"))
+}
+
+impl Refusal<'_> {
+    fn into_error(self, mask: &Mask) -> DeliveryError {
+        let Upsert { object, external_id_field, external_id, .. } = self.upsert;
+        let code = if self.code.is_empty() { "no code" } else { &self.code };
+        let message = mask.apply(&self.message);
+        DeliveryError {
+            failure: failure::of_record(self.status, &self.code, &self.message),
+            step: (*object).to_owned(),
+            message: format!(
+                "{object} with {external_id_field} {external_id} was refused: {code} (HTTP {}): {message}",
+                self.status.as_u16()
+            ),
+        }
+    }
+}

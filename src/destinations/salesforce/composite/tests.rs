@@ -1,0 +1,129 @@
+//! The arithmetic of Salesforce's limits.
+
+use super::*;
+
+fn upsert(object: &'static str, id: impl Into<String>) -> Upsert {
+    Upsert::new(object, "Key__c", id).set("A__c", "a")
+}
+
+fn rows(object: &'static str, count: usize) -> Vec<Upsert> {
+    (0..count).map(|n| upsert(object, format!("{object}-{n}"))).collect()
+}
+
+/// Rows per subrequest, request by request.
+fn shape(upserts: &[Upsert]) -> Vec<Vec<usize>> {
+    let requests = requests(upserts, ApiVersion::default());
+    requests.iter().map(|request| request.steps.iter().map(|step| step.rows.len()).collect()).collect()
+}
+
+fn body(upserts: &[Upsert]) -> Value {
+    requests(upserts, ApiVersion::default())[0].body()
+}
+
+#[test]
+fn a_single_upsert_and_a_collection_have_the_documented_bodies() {
+    let plan = [
+        Upsert::new("Session__c", "Case__c", "s-1").set("Name", "x").set("Case__c", "s-1"),
+        Upsert::new("Attendance__c", "Key__c", "a").relate("Session__r", "Case__c", "s-1"),
+        Upsert::new("Attendance__c", "Key__c", "b").set("Key__c", "b"),
+    ];
+    assert_eq!(
+        body(&plan),
+        json!({
+            "allOrNone": true,
+            "collateSubrequests": false,
+            "compositeRequest": [
+                {
+                    "method": "PATCH",
+                    "url": "/services/data/v66.0/sobjects/Session__c/Case__c/s-1",
+                    "referenceId": "step_0",
+                    "body": {"Name": "x"},
+                },
+                {
+                    "method": "PATCH",
+                    "url": "/services/data/v66.0/composite/sobjects/Attendance__c/Key__c",
+                    "referenceId": "step_1",
+                    "body": {"allOrNone": true, "records": [
+                        {"attributes": {"type": "Attendance__c"}, "Key__c": "a", "Session__r": {"Case__c": "s-1"}},
+                        {"attributes": {"type": "Attendance__c"}, "Key__c": "b"},
+                    ]},
+                },
+            ],
+        })
+    );
+}
+
+#[test]
+fn rows_are_grouped_only_while_they_are_consecutive() {
+    let plan = [upsert("A", "1"), upsert("A", "2"), upsert("B", "1"), upsert("A", "3"), upsert("A", "4")];
+    assert_eq!(shape(&plan), [[2, 1, 2]]);
+}
+
+#[test]
+fn a_group_is_split_at_two_hundred_rows() {
+    assert_eq!(shape(&rows("A", 200)), [[200]]);
+    assert_eq!(shape(&rows("A", 201)), [[200, 1]]);
+    assert_eq!(shape(&rows("A", 450)), [[200, 200, 50]]);
+    assert_eq!(shape(&rows("A", 1_001)), [vec![200, 200, 200, 200, 200, 1]]);
+    assert_eq!(shape(&rows("A", 1_050)), [vec![200; 5], vec![50]]);
+}
+
+#[test]
+fn a_request_holds_twenty_five_subrequests() {
+    let plan: Vec<_> = (0..51).map(|n| upsert(if n % 2 == 0 { "A" } else { "B" }, n.to_string())).collect();
+    assert_eq!(shape(&plan), [vec![1; 25], vec![1; 25], vec![1]]);
+}
+
+#[test]
+fn small_groups_travel_singly_where_that_keeps_one_transaction() {
+    let pairs: Vec<_> =
+        ["A", "B", "C", "D", "E", "F", "G"].iter().flat_map(|object| rows(object, 2)).collect();
+    assert_eq!(shape(&pairs), [vec![2, 2, 2, 2, 2, 1, 1, 1, 1]]);
+    let mixed: Vec<_> = [("A", 2), ("B", 9), ("C", 9), ("D", 3), ("E", 9), ("F", 9), ("G", 9)]
+        .iter()
+        .flat_map(|(o, n)| rows(o, *n))
+        .collect();
+    assert_eq!(shape(&mixed), [vec![1, 1, 9, 9, 1, 1, 1, 9, 9, 9]]);
+    let large: Vec<_> = ["A", "B", "C", "D", "E", "F"].iter().flat_map(|object| rows(object, 30)).collect();
+    assert_eq!(shape(&large), [vec![30; 5], vec![30]]);
+}
+
+#[test]
+fn the_last_of_two_equal_ids_takes_the_first_ones_place() {
+    let plan = [upsert("A", "x"), upsert("A", "y"), upsert("A", "x").set("A__c", "new")];
+    let records = body(&plan)["compositeRequest"][0]["body"]["records"].clone();
+    assert_eq!(records[0]["Key__c"], "x");
+    assert_eq!(records[0]["A__c"], "new");
+    assert_eq!(records.as_array().unwrap().len(), 2);
+    assert_eq!(shape(&[upsert("A", "x"), upsert("A", "x")]), [[1]], "nothing left to group");
+}
+
+#[test]
+fn two_spellings_of_one_id_never_share_a_collection() {
+    assert_eq!(shape(&[upsert("A", "x"), upsert("A", "y"), upsert("A", "X"), upsert("A", "z")]), [[2, 2]]);
+}
+
+#[test]
+fn an_update_by_id_stands_alone() {
+    let by_id = |id: &str| Upsert::new("A", "Id", id).set("A__c", "a");
+    assert_eq!(shape(&[by_id("1"), by_id("2"), by_id("2")]), [[1, 1, 1]]);
+    assert_eq!(
+        body(&[by_id("a0X1")])["compositeRequest"][0]["url"],
+        "/services/data/v66.0/sobjects/A/Id/a0X1"
+    );
+}
+
+#[test]
+fn external_ids_are_percent_encoded() {
+    let url = |id: &str| body(&[upsert("A", id)])["compositeRequest"][0]["url"].clone();
+    let encoded = url("a b/c+d%e?f#g&h=i@j.k-l_m~né");
+    assert_eq!(
+        encoded,
+        "/services/data/v66.0/sobjects/A/Key__c/a%20b%2Fc%2Bd%25e%3Ff%23g%26h%3Di%40j.k-l_m~n%C3%A9"
+    );
+}
+
+#[test]
+fn nothing_to_write_makes_no_request() {
+    assert!(shape(&[]).is_empty());
+}

@@ -1,0 +1,136 @@
+//! Getting a session: one HTTP call per kind of login.
+//!
+//! A refusal stops the drain instead of failing records (`Failure::Unavailable`): no record is to
+//! blame for a wrong password, and a user that is asked for again and again is locked out.
+
+use reqwest::{Client, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use super::failure;
+use super::mask::Mask;
+use super::soap;
+use super::transport;
+use crate::config::salesforce::{Login, SalesforceSettings};
+use crate::destinations::{DeliveryError, Failure};
+
+/// The step that errors of a login name.
+const STEP: &str = "login";
+
+/// What a login yields.
+pub(super) struct Grant {
+    pub(super) access_token: SecretString,
+    /// The server that the session works on: scheme, host and port.
+    pub(super) server: Url,
+}
+
+/// Logs in once.
+pub(super) async fn log_in(client: &Client, settings: &SalesforceSettings) -> Result<Grant, DeliveryError> {
+    match &settings.login {
+        Login::ClientCredentials { client_id, client_secret } => {
+            client_credentials(client, &settings.login_url, client_id, client_secret).await
+        }
+        Login::Password { username, password, security_token } => {
+            let password =
+                SecretString::from(format!("{}{}", password.expose_secret(), security_token.expose_secret()));
+            password_login(client, &settings.login_url, username, &password).await
+        }
+    }
+}
+
+/// OAuth 2.0 client credentials (Salesforce Help, OAuth 2.0 Client Credentials Flow).
+async fn client_credentials(
+    client: &Client,
+    login_url: &Url,
+    client_id: &str,
+    client_secret: &SecretString,
+) -> Result<Grant, DeliveryError> {
+    let secret = client_secret.expose_secret();
+    let form = [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", secret)];
+    let request = client.post(at(login_url, "/services/oauth2/token")).form(&form);
+    let (status, body) = answer(request).await?;
+    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+    if !status.is_success() {
+        let word = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
+        return Err(refused(
+            status,
+            word("error"),
+            &Mask::of_secrets(&[secret]).apply(word("error_description")),
+        ));
+    }
+    let text = |key| body.get(key).and_then(Value::as_str);
+    grant(text("access_token"), text("instance_url"))
+}
+
+async fn password_login(
+    client: &Client,
+    login_url: &Url,
+    username: &str,
+    password: &SecretString,
+) -> Result<Grant, DeliveryError> {
+    let envelope = soap::envelope(username, password.expose_secret());
+    let request = client
+        .post(at(login_url, soap::PATH))
+        .header("Content-Type", "text/xml; charset=utf-8")
+        .header("SOAPAction", "login")
+        .body(envelope);
+    let (status, body) = answer(request).await?;
+    match soap::parse(&body) {
+        Some(soap::Answer::Session { id, server_url }) => grant(Some(&id), Some(&server_url)),
+        Some(soap::Answer::PasswordExpired) => {
+            Err(refused(status, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "the password has expired"))
+        }
+        Some(soap::Answer::Fault { code, message }) => {
+            Err(refused(status, &code, &Mask::of_secrets(&[password.expose_secret()]).apply(&message)))
+        }
+        None if status.is_success() => Err(unreadable()),
+        None => Err(refused(status, "", "")),
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, String), DeliveryError> {
+    let read = async {
+        let response = request.send().await?;
+        Ok((response.status(), response.text().await?))
+    };
+    read.await.map_err(|error| transport::error(STEP, "the login", error))
+}
+
+fn grant(token: Option<&str>, server: Option<&str>) -> Result<Grant, DeliveryError> {
+    let server = server.and_then(|server| Url::parse(server).ok()).filter(Url::has_host);
+    match (token, server) {
+        (Some(token), Some(server)) if !token.is_empty() => {
+            Ok(Grant { access_token: token.into(), server: at(&server, "/") })
+        }
+        _ => Err(unreadable()),
+    }
+}
+
+fn at(url: &Url, path: &str) -> Url {
+    let mut url = url.clone();
+    url.set_path(path);
+    url.set_query(None);
+    url
+}
+
+fn unreadable() -> DeliveryError {
+    DeliveryError {
+        failure: Failure::Transient,
+        step: STEP.to_owned(),
+        message: "Salesforce's login answered with success but without a session".to_owned(),
+    }
+}
+
+fn refused(status: StatusCode, code: &str, description: &str) -> DeliveryError {
+    let code = transport::code(code);
+    let mut message = format!("Salesforce refused the login: HTTP {}", status.as_u16());
+    for part in [code, description].iter().filter(|part| !part.is_empty()) {
+        message.push_str(": ");
+        message.push_str(part);
+    }
+    if status.is_redirection() {
+        message.push_str(": SALESFORCE_LOGIN_URL must be the address that logs in itself");
+    }
+    DeliveryError { failure: failure::of_login(status, code, description), step: STEP.to_owned(), message }
+}

@@ -1,0 +1,64 @@
+//! The one session that all calls share.
+//!
+//! Logins are slow, counted by Salesforce and lock the user when they fail often, so however many
+//! calls find the session missing or refused, one task logs in and the others take its outcome,
+//! good or bad.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::Client;
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+use tracing::debug;
+use url::Url;
+
+use super::login;
+use crate::config::salesforce::SalesforceSettings;
+use crate::destinations::DeliveryError;
+
+/// A login's yield, to be used until Salesforce refuses it.
+pub(super) struct Session {
+    pub(super) access_token: SecretString,
+    pub(super) server: Url,
+    /// Tells sessions apart: Salesforce may hand out the same token twice.
+    number: u64,
+}
+
+/// Keeps the current session.
+#[derive(Default)]
+pub(super) struct Sessions {
+    /// The last login's outcome; the lock is held while logging in.
+    last: Mutex<Option<Result<Arc<Session>, DeliveryError>>>,
+    /// Logins that have ended.
+    ended: AtomicU64,
+}
+
+impl Sessions {
+    /// A session other than `refused`, logging in where there is none.
+    pub(super) async fn get(
+        &self,
+        client: &Client,
+        settings: &SalesforceSettings,
+        refused: Option<&Session>,
+    ) -> Result<Arc<Session>, DeliveryError> {
+        let ended_before = self.ended.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        let number = self.ended.load(Ordering::SeqCst);
+        match last.as_ref() {
+            Some(Ok(session)) if refused.is_none_or(|refused| refused.number != session.number) => {
+                return Ok(Arc::clone(session));
+            }
+            Some(Err(error)) if number > ended_before => return Err(error.clone()),
+            _ => {}
+        }
+        let grant = login::log_in(client, settings).await;
+        let outcome = grant.map(|login::Grant { access_token, server }| {
+            debug!(server = server.host_str(), "logged in to Salesforce");
+            Arc::new(Session { access_token, server, number })
+        });
+        *last = Some(outcome.clone());
+        self.ended.store(number + 1, Ordering::SeqCst);
+        outcome
+    }
+}
