@@ -71,4 +71,14 @@ impl Upsert {
         let target = Map::from_iter([(key.to_owned(), value.into())]);
         self.set(relationship, target)
     }
+
+    /// Adds one field under its name in the contracts: with a dot (`Household__r.Household_ID__c`)
+    /// a relationship, else a plain field.
+    #[must_use]
+    pub fn put(self, name: &str, value: impl Into<Value>) -> Self {
+        match name.split_once('.') {
+            Some((relationship, key)) => self.relate(relationship, key, value),
+            None => self.set(name, value),
+        }
+    }
 }
