@@ -6,12 +6,16 @@
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "facts are passed as every mapping's signature says")]
 
 mod attendance;
+mod demo_plot_observation;
 mod fields;
 mod form;
 mod note;
+mod observation;
+mod participant_checks;
 mod people;
 mod registration;
 mod survey;
+mod training_observation;
 
 use serde_json::Value;
 
@@ -82,8 +86,8 @@ pub static JOBS: &[Job] = &[
     to_salesforce(survey::ATTENDANCE_FULL, Some(attendance::map)),
     to_salesforce(ATTENDANCE_LIGHT, Some(attendance::map)),
     to_salesforce(survey::FIELD_DAY_ATTENDANCE, Some(attendance::map)),
-    to_salesforce("Training Observation", None),
-    to_salesforce("Demo Plot Observation", None),
+    to_salesforce("Training Observation", Some(training_observation::map)),
+    to_salesforce("Demo Plot Observation", Some(demo_plot_observation::map)),
     to_salesforce("Farm Visit Full", None),
     to_salesforce("Farm Visit - AA", None),
     to_postgis("Wet Mill Registration Form"),

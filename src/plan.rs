@@ -31,6 +31,12 @@ impl Plan {
     pub fn nothing(note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..Self::default() }
     }
+
+    /// The same plan, with the answers whose code no label table knows.
+    #[must_use]
+    pub fn reporting(self, unmapped: Vec<Unmapped>) -> Self {
+        Self { unmapped, ..self }
+    }
 }
 
 /// One Salesforce record, written by its external id: updated where it exists, else created.

@@ -7,14 +7,14 @@
 use serde_json::Value;
 
 use crate::jobs::MapError;
-use crate::jobs::form::Form;
+use crate::jobs::form::{Form, Labels};
 use crate::plan::Upsert;
 
 /// A Salesforce field and its source. A name with a dot (`Household__r.Household_ID__c`) names
 /// another record by its external id.
 pub(super) type Row = (&'static str, Source);
 
-/// Where a field's value comes from. The first text of each is the answer's path.
+/// Where a field's value comes from. The first text is the answer's path.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     /// This text, whatever was answered.
@@ -27,25 +27,33 @@ pub(super) enum Source {
     SentOrNull(&'static str),
     /// The answer as sent; missing or `""` → null.
     FilledOrNull(&'static str),
+    /// A whole number; missing or blank → null.
+    WholeNumber(&'static str),
+    /// The label of the answer's code; `""` without one.
+    Label(&'static str, Labels),
+    /// The label of the answer's code; the last text without one.
+    LabelOr(&'static str, Labels, &'static str),
     /// The URL of an attached file.
     Attachment(&'static str),
     /// Piece 0, 1 or 2 of coordinates: latitude, longitude, altitude.
     Gps(&'static str, usize),
 }
 
-use Source::{Attachment, FilledOrNull, Flag, Gps, Sent, SentOrNull, Text};
-
 impl Source {
-    fn read(self, form: &Form) -> Result<Value, MapError> {
-        match self {
-            Text(text) => Ok(text.into()),
-            Flag(flag) => Ok(flag.into()),
-            Sent(path) => form.sent(path),
-            SentOrNull(path) => form.sent_or_null(path),
-            FilledOrNull(path) => form.filled_or_null(path),
-            Attachment(path) => form.attachment(path).map(Value::from),
-            Gps(path, piece) => form.gps(path, piece).map(Value::from),
-        }
+    /// The value for what `form` answers.
+    pub(super) fn read(self, form: &Form) -> Result<Value, MapError> {
+        Ok(match self {
+            Self::Text(text) => text.into(),
+            Self::Flag(flag) => flag.into(),
+            Self::Sent(path) => form.sent(path)?,
+            Self::SentOrNull(path) => form.sent_or_null(path)?,
+            Self::FilledOrNull(path) => form.filled_or_null(path)?,
+            Self::WholeNumber(path) => form.whole_number(path)?,
+            Self::Label(path, labels) => form.label(path, labels)?.unwrap_or_default().into(),
+            Self::LabelOr(path, labels, other) => form.label(path, labels)?.unwrap_or(other).into(),
+            Self::Attachment(path) => form.attachment(path)?.into(),
+            Self::Gps(path, piece) => form.gps(path, piece)?.into(),
+        })
     }
 }
 

@@ -2,18 +2,30 @@
 //! payload comes from it.
 //!
 //! It owns the reading rules of `commcare-to-salesforce.md`, section 1, so that a mapping only
-//! says *which* answer goes where. Paths are those of the page: one that starts with `form.` or
-//! `payload.` counts from the top, any other from the group that the reader stands at.
+//! says *which* answer goes where. Paths are those of the page: one that starts with `form` or
+//! `payload` counts from the top, any other from the group that the reader stands at.
 //!
 //! Answers are copied as sent. Where their text is needed (codes, ids, file names, coordinates)
 //! a number or boolean counts as its JSON text, and a group or list is an error. An error names
 //! the path and what is wrong there, never the answer: answers are personal data.
+//!
+//! A code that a label table lacks is no error: the reader remembers it, and the plan reports it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use crate::jobs::MapError;
+use crate::submission::Unmapped;
+
+/// Codes and the labels that Salesforce knows them by. Picklist data: typos, double spaces and
+/// stray capitals are kept exactly.
+pub(super) type Labels = &'static [(&'static str, &'static str)];
+
+/// Longest answer that can still be an option's code.
+const LONGEST_CODE: usize = 64;
 
 /// Where CommCare keeps a form's photos and signatures.
 const ATTACHMENTS: &str = "https://www.commcarehq.org/a";
@@ -23,12 +35,14 @@ pub(super) struct Form<'a> {
     payload: &'a Value,
     here: &'a Value,
     path: String,
+    /// One list for the payload, whichever group an answer is read at.
+    unmapped: Rc<RefCell<Vec<Unmapped>>>,
 }
 
 impl<'a> Form<'a> {
     /// The whole payload.
     pub(super) fn new(payload: &'a Value) -> Self {
-        Self { payload, here: payload, path: "payload".to_owned() }
+        Self { payload, here: payload, path: "payload".to_owned(), unmapped: Rc::default() }
     }
 
     /// The group at `path`; missing, `""` or null is an empty group.
@@ -138,9 +152,67 @@ impl<'a> Form<'a> {
         Ok(self.text(path)?.split(' ').nth(index).unwrap_or_default().to_owned())
     }
 
+    /// The label of a coded answer. A code that `labels` lacks gives none and is remembered, a
+    /// blank or missing answer gives none.
+    pub(super) fn label(&self, path: &str, labels: Labels) -> Result<Option<&'static str>, MapError> {
+        let code = self.text(path)?;
+        Ok(self.label_of(path, &code, labels))
+    }
+
+    /// The label of one code of the answer at `path`; one that `labels` lacks is remembered.
+    pub(super) fn label_of(&self, path: &str, code: &str, labels: Labels) -> Option<&'static str> {
+        let label = find_label(labels, code);
+        if label.is_none() {
+            self.remember_unmapped(path, code);
+        }
+        label
+    }
+
+    /// Remembers a code that no label table knows, once per form. What doesn't look like a code
+    /// may be somebody's words, so it is left out.
+    pub(super) fn remember_unmapped(&self, path: &str, code: &str) {
+        let like_a_code = !code.is_empty()
+            && code.chars().count() <= LONGEST_CODE
+            && !code.chars().any(|c| c.is_whitespace() || c.is_control());
+        let found = Unmapped { path: self.full_path(path), code: code.to_owned() };
+        let mut unmapped = self.unmapped.borrow_mut();
+        if like_a_code && !unmapped.contains(&found) {
+            unmapped.push(found);
+        }
+    }
+
+    /// The codes remembered so far, in the order in which they were read.
+    pub(super) fn unmapped(&self) -> Vec<Unmapped> {
+        self.unmapped.borrow().clone()
+    }
+
+    /// A whole number in text; missing or blank → null; anything else is an error.
+    pub(super) fn whole_number(&self, path: &str) -> Result<Value, MapError> {
+        let text = self.text(path)?;
+        if is_blank(&text) {
+            return Ok(Value::Null);
+        }
+        let number: i64 = text.trim().parse().map_err(|_| self.error(path, "must be a whole number"))?;
+        Ok(number.into())
+    }
+
+    /// The app's build version: missing or blank → 0, `None` for what is no number.
+    pub(super) fn version(&self) -> Result<Option<f64>, MapError> {
+        Ok(match self.find(VERSION)? {
+            None => Some(0.0),
+            Some(Value::String(text)) if is_blank(text) => Some(0.0),
+            Some(value) => as_decimal(value),
+        })
+    }
+
+    /// The app's build version where the form depends on it being a number.
+    pub(super) fn required_version(&self) -> Result<f64, MapError> {
+        self.version()?.ok_or_else(|| self.error(VERSION, "must be a number"))
+    }
+
     fn stand_at(&self, here: &'a Value, path: String) -> Result<Self, MapError> {
         match members(here) {
-            Ok(_) => Ok(Self { payload: self.payload, here, path }),
+            Ok(_) => Ok(Self { payload: self.payload, here, path, unmapped: Rc::clone(&self.unmapped) }),
             Err(found) => Err(MapError { path, rule: format!("must be a group, but is {found}") }),
         }
     }
@@ -153,7 +225,7 @@ impl<'a> Form<'a> {
     fn find(&self, path: &str) -> Result<Option<&'a Value>, MapError> {
         let (mut value, mut keys) = match path.strip_prefix("payload.") {
             Some(keys) => (self.payload, keys),
-            None if path.starts_with("form.") => (self.payload, path),
+            None if is_from_top(path) => (self.payload, path),
             None => (self.here, path),
         };
         loop {
@@ -180,7 +252,7 @@ impl<'a> Form<'a> {
 
     /// `path` from the top.
     fn full_path(&self, path: &str) -> String {
-        if path.starts_with("form.") || path.starts_with("payload.") {
+        if is_from_top(path) || path.starts_with("payload.") {
             path.to_owned()
         } else {
             format!("{}.{path}", self.path)
@@ -199,6 +271,8 @@ impl<'a> Form<'a> {
     }
 }
 
+const VERSION: &str = "payload.metadata.app_build_version";
+
 /// The members of a group, none where it is `""` or null; the type of anything else.
 fn members(value: &Value) -> Result<Option<&Map<String, Value>>, &'static str> {
     match value {
@@ -207,6 +281,15 @@ fn members(value: &Value) -> Result<Option<&Map<String, Value>>, &'static str> {
         Value::String(text) if text.is_empty() => Ok(None),
         other => Err(type_name(other)),
     }
+}
+
+/// The label of a code.
+pub(super) fn find_label(labels: Labels, code: &str) -> Option<&'static str> {
+    labels.iter().find(|(known, _)| *known == code).map(|(_, label)| *label)
+}
+
+fn is_from_top(path: &str) -> bool {
+    path == "form" || path.starts_with("form.")
 }
 
 fn empty() -> Value {
@@ -222,6 +305,19 @@ fn as_text(value: &Value) -> Option<Cow<'_, str>> {
         Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Plain decimal notation only: no exponent, no `inf`, no `nan`.
+fn as_decimal(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => {
+            let text = text.trim();
+            let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
+            plain.then(|| text.parse().ok()).flatten()
+        }
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! that those don't show.
 
 mod goldens;
+mod observations;
 mod properties;
 mod registration_and_attendance;
 mod samples;
@@ -42,6 +43,11 @@ fn with(mut payload: Value, path: &str, value: impl Into<Value>) -> Value {
     }
     *at = value.into();
     payload
+}
+
+/// The codes that a plan reports, with their paths.
+fn unmapped(plan: &Plan) -> Vec<(&str, &str)> {
+    plan.unmapped.iter().map(|found| (found.path.as_str(), found.code.as_str())).collect()
 }
 
 /// The objects and external ids of a plan, in order.
