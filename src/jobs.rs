@@ -3,6 +3,19 @@
 //! A mapping turns a payload into a [`Plan`] and does nothing else: no I/O, no clock, no
 //! randomness, so that the same payload always gives the same plan. A form type is one file
 //! below this module and one row of [`JOBS`].
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "facts are passed as every mapping's signature says")]
+
+mod attendance;
+mod demo_plot_observation;
+mod fields;
+mod form;
+mod note;
+mod observation;
+mod participant_checks;
+mod people;
+mod registration;
+mod survey;
+mod training_observation;
 
 use serde_json::Value;
 
@@ -67,14 +80,14 @@ pub struct Job {
 
 /// Every handled job name (`service.md`, section 1).
 pub static JOBS: &[Job] = &[
-    to_salesforce("Farmer Registration", None),
-    to_salesforce("Edit Farmer Details", None),
-    to_salesforce("Field Day Farmer Registration", None),
-    to_salesforce("Attendance Full - Current Module", None),
-    to_salesforce(ATTENDANCE_LIGHT, None),
-    to_salesforce("Field Day Attendance Full", None),
-    to_salesforce("Training Observation", None),
-    to_salesforce("Demo Plot Observation", None),
+    to_salesforce(survey::FARMER_REGISTRATION, Some(registration::map)),
+    to_salesforce(survey::EDIT_FARMER_DETAILS, Some(registration::map)),
+    to_salesforce(survey::FIELD_DAY_REGISTRATION, Some(registration::map)),
+    to_salesforce(survey::ATTENDANCE_FULL, Some(attendance::map)),
+    to_salesforce(ATTENDANCE_LIGHT, Some(attendance::map)),
+    to_salesforce(survey::FIELD_DAY_ATTENDANCE, Some(attendance::map)),
+    to_salesforce("Training Observation", Some(training_observation::map)),
+    to_salesforce("Demo Plot Observation", Some(demo_plot_observation::map)),
     to_salesforce("Farm Visit Full", None),
     to_salesforce("Farm Visit - AA", None),
     to_postgis("Wet Mill Registration Form"),

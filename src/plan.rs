@@ -31,6 +31,12 @@ impl Plan {
     pub fn nothing(note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..Self::default() }
     }
+
+    /// The same plan, with the answers whose code no label table knows.
+    #[must_use]
+    pub fn reporting(self, unmapped: Vec<Unmapped>) -> Self {
+        Self { unmapped, ..self }
+    }
 }
 
 /// One Salesforce record, written by its external id: updated where it exists, else created.
@@ -70,5 +76,15 @@ impl Upsert {
     pub fn relate(self, relationship: &str, key: &str, value: impl Into<Value>) -> Self {
         let target = Map::from_iter([(key.to_owned(), value.into())]);
         self.set(relationship, target)
+    }
+
+    /// Adds one field under its name in the contracts: with a dot (`Household__r.Household_ID__c`)
+    /// a relationship, else a plain field.
+    #[must_use]
+    pub fn put(self, name: &str, value: impl Into<Value>) -> Self {
+        match name.split_once('.') {
+            Some((relationship, key)) => self.relate(relationship, key, value),
+            None => self.set(name, value),
+        }
     }
 }

@@ -1,0 +1,244 @@
+//! An adviser looks at a demonstration plot: `Demo Plot Observation`
+//! (`commcare-to-salesforce.md`, section 6).
+//!
+//! # Sends
+//! `Observation__c`, then one `Observation_Result__c` for each criterion with a result, each
+//! pruning method and each cover crop.
+//!
+//! # Order
+//! The observation goes first: Salesforce resolves a result's observation by its submission id.
+//!
+//! # Country differences
+//! The Ethiopian apps send labels where the others send codes: their answers are copied.
+//!
+//! # Kept quirks
+//! - A criterion without a result is dropped with its photo and its other answers.
+//! - An unknown code drops its row; so does a label sent by an app that should send codes.
+
+use serde_json::Value;
+
+use crate::jobs::fields::Source::{self, Attachment, Label, Sent};
+use crate::jobs::fields::{Row, fill};
+use crate::jobs::form::{Form, Labels};
+use crate::jobs::observation::{observation, result};
+use crate::jobs::{Facts, MapError};
+use crate::plan::{Plan, Upsert};
+
+/// Apps that send labels.
+const LABEL_APPS: &[&str] = &[
+    "521097abbcfd4fa79668cb6ca3dca28a",
+    "dd10fc19040d40f0be48a447e1d2727c",
+    "d63cdcf6b9d849548413ca356871cd3a",
+    "0c9b5791828b4baea6c1eaa4d6979c5a",
+    "f079b0daae1d4d34a89e331dc5a72fbd",
+    "af9f1901f966494792ade0b63e0d8568",
+];
+
+/// Salesforce's record type for a demonstration plot's results.
+const DEMO_PLOT_RESULT: &str = "01224000000gQe5AAE";
+
+const OBSERVATION: &[Row] = &[
+    ("Observer__c", Sent("form.observer")),
+    ("Trainer__c", Sent("form.trainer")),
+    ("Training_Group__c", Sent("form.training_group")),
+    ("RecordTypeId", Sent("form.record_type")),
+    ("Date__c", Sent("form.date")),
+    ("Comments_1__c", Sent("form.visit_comments")),
+    ("Demo_Plot_Photo__c", Attachment("form.Demo_Plot_Photo")),
+    ("Observer_Signature__c", Attachment("form.agronomy_advisor_signature")),
+];
+
+/// How an answer, read at `form.best_practice_questions`, becomes a field.
+enum Answer {
+    /// A code, or a label from the apps that send those.
+    Coded(&'static str, Labels),
+    /// The same for every app.
+    Same(Source),
+}
+
+use Answer::{Coded, Same};
+
+/// A criterion: its result, and what else is written with it.
+struct Criterion {
+    name: &'static str,
+    result: Answer,
+    others: &'static [(&'static str, Answer)],
+}
+
+const CRITERIA: &[Criterion] = &[
+    Criterion {
+        name: "coffee_global__compost_heap",
+        result: Coded(
+            "compost_heap.present_compost_heap",
+            &[("1", "Yes, compost or manure heap seen"), ("0", "No compost or manure heap seen")],
+        ),
+        others: &[("Compost_Photo__c", Same(Attachment("compost_heap.compost_heap_photo")))],
+    },
+    Criterion {
+        name: "coffee_global__mulch",
+        result: Coded(
+            "mulch.mulch_under_the_canopy",
+            &[("1", "Yes, Some mulch seen"), ("0", "No mulch seen")],
+        ),
+        others: &[(
+            "Result_Text__c",
+            Coded(
+                "mulch.thickness_of_mulch",
+                &[
+                    ("1", "Soil can be seen clearly, less than 2cm of mulch"),
+                    ("2", "Soil can not be seen, more than 2cm of mulch"),
+                ],
+            ),
+        )],
+    },
+    Criterion {
+        name: "coffee_global__shade_management",
+        result: Coded(
+            "shade_management.level_of_shade_present",
+            &[
+                ("0", "NO shade, less than 5%"),
+                ("1", "Light shade, 5 to 20%"),
+                ("2", "Medium shade, 20 to 40%"),
+                ("3", "Heavy shade, over 40%"),
+            ],
+        ),
+        others: &[("Shade_Management_Photo__c", Same(Attachment("shade_management.shade_management_photo")))],
+    },
+    Criterion {
+        name: "coffee_global__vetiver_planted",
+        result: Coded(
+            "vetiver.vetiver_planted",
+            &[("1", "Yes. Row of vetiver planted"), ("0", "No. Vetiver not planted")],
+        ),
+        others: &[],
+    },
+    Criterion {
+        name: "coffee_global__weed_management",
+        result: Coded(
+            "weed_management.has_the_demo_plot_been_dug",
+            &[("1", "Yes, field dug"), ("0", "No sign of digging")],
+        ),
+        others: &[
+            (
+                "Result_Text__c",
+                Coded(
+                    "weed_management.how_many_weeds_are_under_the_tree_canopy",
+                    &[
+                        ("0", "No weeds under the tree canopy"),
+                        ("1", "Few weeds under the tree canopy"),
+                        ("2", "Many weeds under the tree canopy"),
+                    ],
+                ),
+            ),
+            (
+                "Result_Text_Two__c",
+                Coded(
+                    "weed_management.how_big_are_the_weeds",
+                    &[
+                        ("1", "Weeds are less than 30cm tall or 30cm spread for grasses"),
+                        ("2", "Weeds are more than 30cm tall or 30cm spread for grasses"),
+                    ],
+                ),
+            ),
+            ("Weed_Management_Photo__c", Same(Attachment("weed_management.weed_management_photo"))),
+        ],
+    },
+    Criterion {
+        name: "coffee_global__rejuvenation",
+        result: Same(Label(
+            "rejuvenation.rejuvenation_plot",
+            &[("1", "Yes. There is a rejuvenated plot"), ("0", "No rejuvenated plot")],
+        )),
+        others: &[
+            (
+                "Result_Text__c",
+                Same(Label(
+                    "rejuvenation.suckers_three",
+                    &[
+                        ("1", "Yes. Sucker selection is complete"),
+                        ("0", "No. Sucker selection has not been done"),
+                    ],
+                )),
+            ),
+            ("Rejuvenation_Photo__c", Same(Attachment("rejuvenation.suckers_photo"))),
+        ],
+    },
+    Criterion {
+        name: "coffee_global__sucker_selection_taken_place",
+        result: Same(Sent("sucker_selection.Sucker_Selection_Taken_Place")),
+        others: &[("Result_number__c", Same(Sent("sucker_selection.number_of_suckers")))],
+    },
+    Criterion {
+        name: "coffee_global__stumped_trees",
+        result: Same(Sent("stumped.stumped_trees")),
+        others: &[],
+    },
+];
+
+/// A criterion with a result for each code of a multi-select answer.
+const MULTI_CRITERIA: &[(&str, &str, Labels)] = &[
+    (
+        "coffee_global__pruning",
+        "pruning.pruning_methods",
+        &[
+            ("1", "Centers opened"),
+            ("2", "Unwanted suckers removed"),
+            ("3", "Dead branches removed"),
+            ("4", "Branches touching the ground removed"),
+            ("5", "Broken/unproductive stems and/or branches removed"),
+            ("0", "No pruning methods used"),
+        ],
+    ),
+    (
+        "coffee_global__covercrop_planted",
+        "covercropping.covercrop_present",
+        &[("1", "Arachis"), ("2", "Beans"), ("3", "Mulch"), ("0", "No Covercropping Practice")],
+    ),
+];
+
+/// Maps a demonstration plot observation.
+pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload);
+    let id = form.id("payload.id")?;
+    let mut upserts = vec![fill(observation(&form, &id)?, OBSERVATION, &form)?];
+    let questions = form.group("form.best_practice_questions")?;
+    let app = form.text("payload.app_id")?;
+    for criterion in CRITERIA {
+        upserts.extend(criterion_result(criterion, &questions, &id, &app)?);
+    }
+    for (criterion, path, labels) in MULTI_CRITERIA {
+        for code in questions.tokens(path)? {
+            if let Some(label) = questions.label_of(path, &code, labels) {
+                upserts.push(result(&id, criterion, &code, DEMO_PLOT_RESULT).set("Result__c", label));
+            }
+        }
+    }
+    Ok(Plan::salesforce(upserts).reporting(form.unmapped()))
+}
+
+fn criterion_result(
+    criterion: &Criterion,
+    questions: &Form,
+    id: &str,
+    app: &str,
+) -> Result<Option<Upsert>, MapError> {
+    let found = criterion.result.read(questions, app)?;
+    if found == "" {
+        return Ok(None);
+    }
+    let mut upsert = result(id, criterion.name, "", DEMO_PLOT_RESULT).set("Result__c", found);
+    for (field, answer) in criterion.others {
+        upsert = upsert.set(field, answer.read(questions, app)?);
+    }
+    Ok(Some(upsert))
+}
+
+impl Answer {
+    fn read(&self, questions: &Form, app: &str) -> Result<Value, MapError> {
+        match self {
+            Coded(path, _) if LABEL_APPS.contains(&app) => Sent(path).read(questions),
+            Coded(path, labels) => Label(path, labels).read(questions),
+            Same(source) => source.read(questions),
+        }
+    }
+}

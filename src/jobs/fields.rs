@@ -1,0 +1,66 @@
+//! The mapping tables' language: a Salesforce field and where its value comes from, as the rows
+//! of `commcare-to-salesforce.md` say it.
+//!
+//! A job is then mostly tables that can be read beside the page and corrected there: a field is
+//! a row, a difference between countries another table.
+
+use serde_json::Value;
+
+use crate::jobs::MapError;
+use crate::jobs::form::{Form, Labels};
+use crate::plan::Upsert;
+
+/// A Salesforce field and its source. A name with a dot (`Household__r.Household_ID__c`) names
+/// another record by its external id.
+pub(super) type Row = (&'static str, Source);
+
+/// Where a field's value comes from. The first text is the answer's path.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// This text, whatever was answered.
+    Text(&'static str),
+    /// This flag, whatever was answered.
+    Flag(bool),
+    /// The answer as sent; missing → `""`.
+    Sent(&'static str),
+    /// The answer as sent; missing → null.
+    SentOrNull(&'static str),
+    /// The answer as sent; missing or `""` → null.
+    FilledOrNull(&'static str),
+    /// A whole number; missing or blank → null.
+    WholeNumber(&'static str),
+    /// The label of the answer's code; `""` without one.
+    Label(&'static str, Labels),
+    /// The label of the answer's code; the last text without one.
+    LabelOr(&'static str, Labels, &'static str),
+    /// The URL of an attached file.
+    Attachment(&'static str),
+    /// Piece 0, 1 or 2 of coordinates: latitude, longitude, altitude.
+    Gps(&'static str, usize),
+}
+
+impl Source {
+    /// The value for what `form` answers.
+    pub(super) fn read(self, form: &Form) -> Result<Value, MapError> {
+        Ok(match self {
+            Self::Text(text) => text.into(),
+            Self::Flag(flag) => flag.into(),
+            Self::Sent(path) => form.sent(path)?,
+            Self::SentOrNull(path) => form.sent_or_null(path)?,
+            Self::FilledOrNull(path) => form.filled_or_null(path)?,
+            Self::WholeNumber(path) => form.whole_number(path)?,
+            Self::Label(path, labels) => form.label(path, labels)?.unwrap_or_default().into(),
+            Self::LabelOr(path, labels, other) => form.label(path, labels)?.unwrap_or(other).into(),
+            Self::Attachment(path) => form.attachment(path)?.into(),
+            Self::Gps(path, piece) => form.gps(path, piece)?.into(),
+        })
+    }
+}
+
+/// `upsert` with the fields of `rows` as `form` answers them.
+pub(super) fn fill(mut upsert: Upsert, rows: &[Row], form: &Form) -> Result<Upsert, MapError> {
+    for (name, source) in rows {
+        upsert = upsert.put(name, source.read(form)?);
+    }
+    Ok(upsert)
+}

@@ -1,0 +1,105 @@
+//! A farmer is registered, moved or changed: `Farmer Registration`, `Edit Farmer Details`,
+//! `Field Day Farmer Registration` (`commcare-to-salesforce.md`, section 3).
+//!
+//! # Sends
+//! `Training_Group__c` (its household counter), `Household__c`, `Participant__c`, the replaced
+//! member's `Participant__c` (deactivated), `Training_Session__c`, `Attendance__c`; each only
+//! where the form's survey detail or flags call for it.
+//!
+//! # Order
+//! As listed: Salesforce resolves a participant's household, and an attendance's session and
+//! participant, by external ids that the earlier steps write.
+//!
+//! # Country differences
+//! None. In the Salesforce sandbox the attendance is left out, as in the original.
+//!
+//! # Kept quirks
+//! - The deactivation runs whenever its flags are set, whatever the form and its detail.
+//! - `New Farmer Existing Household` leaves the training group's household counter alone.
+//! - `Training_Group_Id` is a case id here and a Salesforce lookup in the participant.
+
+use serde_json::Value;
+
+use crate::jobs::fields::Row;
+use crate::jobs::fields::Source::{FilledOrNull, Flag, Text};
+use crate::jobs::fields::fill;
+use crate::jobs::form::Form;
+use crate::jobs::survey::Survey;
+use crate::jobs::{Facts, MapError, attendance, note, people};
+use crate::plan::{Plan, Upsert};
+
+const INACTIVE: &[Row] = &[
+    ("Status__c", Text("Inactive")),
+    ("Updated_Date__c", FilledOrNull("form.registration_date")),
+    ("Create_In_CommCare__c", Flag(true)),
+];
+
+/// A household's member whom the new one replaces, and the answers that say so.
+struct Replaced {
+    any: [(&'static str, &'static str); 2],
+    id: &'static str,
+}
+
+/// The first that applies is deactivated.
+const REPLACED: &[Replaced] = &[
+    Replaced {
+        any: [
+            ("form.existing_household.both_filled.replaced_member_full", "1"),
+            ("form.existing_household.primary_spot_filled.primary_replace_adding", "2"),
+        ],
+        id: "form.existing_household.existing_primary_farmer_id",
+    },
+    Replaced {
+        any: [
+            ("form.existing_household.both_filled.replaced_member_full", "2"),
+            ("form.existing_household.secondary_spot_filled.secondary_replace_adding", "2"),
+        ],
+        id: "form.existing_household.existing_secondary_farmer_id",
+    },
+];
+
+/// Maps a registration form.
+pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload);
+    let survey = Survey::of(&form)?;
+    let mut upserts = Vec::new();
+    upserts.extend(training_group(&form, &survey)?);
+    upserts.extend(people::household(&form, &survey)?);
+    upserts.extend(people::participant(&form, &survey)?);
+    upserts.extend(replaced_member(&form)?);
+    upserts.extend(attendance::sessions(&form, &survey)?);
+    if facts.registration_attendance {
+        upserts.extend(attendance::attendances(&form, &survey)?);
+    }
+    if upserts.is_empty() {
+        return Ok(Plan::nothing(why_nothing(&form, &survey)?));
+    }
+    Ok(Plan::salesforce(upserts))
+}
+
+fn training_group(form: &Form, survey: &Survey) -> Result<Option<Upsert>, MapError> {
+    if !survey.is_new_household() && !survey.is_move() {
+        return Ok(None);
+    }
+    let group = Upsert::new("Training_Group__c", "CommCare_Case_Id__c", form.id("form.Training_Group_Id")?);
+    Ok(Some(group.set("Household_Counter__c", form.sent("form.Update_Household_Counter")?)))
+}
+
+fn replaced_member(form: &Form) -> Result<Option<Upsert>, MapError> {
+    for replaced in REPLACED {
+        for (path, code) in replaced.any {
+            if form.is(path, code)? {
+                return fill(people::participant_by(form, replaced.id)?, INACTIVE, form).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn why_nothing(form: &Form, survey: &Survey) -> Result<String, MapError> {
+    if survey.is_field_day() {
+        return attendance::why_nothing(form, survey);
+    }
+    let detail = note::quote(form.text_if_sent("form.survey_detail")?.as_deref());
+    Ok(format!("survey_detail {detail} matches no registration step"))
+}

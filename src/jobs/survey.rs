@@ -1,0 +1,80 @@
+//! What a registration, attendance or farm-visit form says it is about: the conditions that
+//! `commcare-to-salesforce.md`, section 3 and 4, choose their rows by.
+
+use std::borrow::Cow;
+
+use crate::jobs::form::Form;
+use crate::jobs::{ATTENDANCE_LIGHT, MapError};
+
+/// Registers a farmer.
+pub(super) const FARMER_REGISTRATION: &str = "Farmer Registration";
+/// Changes a registered farmer.
+pub(super) const EDIT_FARMER_DETAILS: &str = "Edit Farmer Details";
+/// Registers a farmer at a field day.
+pub(super) const FIELD_DAY_REGISTRATION: &str = "Field Day Farmer Registration";
+/// Attendance with names.
+pub(super) const ATTENDANCE_FULL: &str = "Attendance Full - Current Module";
+/// Attendance of several groups at a field day; also a survey detail.
+pub(super) const FIELD_DAY_ATTENDANCE: &str = "Field Day Attendance Full";
+
+/// A form's name and survey detail.
+pub(super) struct Survey<'a> {
+    /// `form.@name`.
+    pub(super) name: Cow<'a, str>,
+    /// `form.survey_detail`.
+    pub(super) detail: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    new_farmer: bool,
+}
+
+impl<'a> Survey<'a> {
+    /// Reads them.
+    pub(super) fn of(form: &Form<'a>) -> Result<Self, MapError> {
+        Ok(Self {
+            name: form.text("form.@name")?,
+            detail: form.text("form.survey_detail")?,
+            kind: form.text("form.survey_type")?,
+            new_farmer: form.is("form.new_farmer", "1")?,
+        })
+    }
+
+    /// A farmer who is new to the programme.
+    pub(super) fn is_new(&self) -> bool {
+        self.detail == "New Farmer New Household" || self.detail == "New Farmer Existing Household"
+    }
+
+    /// A farmer who is new to the programme, in a new household.
+    pub(super) fn is_new_household(&self) -> bool {
+        self.detail == "New Farmer New Household"
+    }
+
+    /// A farmer who moves to another training group.
+    pub(super) fn is_move(&self) -> bool {
+        self.detail == "Existing Farmer Change in FFG"
+    }
+
+    /// A farmer whose details change.
+    pub(super) fn is_update(&self) -> bool {
+        self.detail == "Participant Update"
+    }
+
+    /// A Puerto Rican farm visit that registers its farmer.
+    pub(super) fn is_new_on_visit(&self) -> bool {
+        self.kind == "Farm Visit Full - PR" && self.new_farmer
+    }
+
+    /// A light attendance, under either of its names.
+    pub(super) fn is_light(&self) -> bool {
+        self.name == ATTENDANCE_LIGHT || (self.name == "Followup" && self.kind == "Attendance Light")
+    }
+
+    /// A field day's attendance, by name or by detail.
+    pub(super) fn is_field_day(&self) -> bool {
+        self.name == FIELD_DAY_ATTENDANCE || self.detail == FIELD_DAY_ATTENDANCE
+    }
+
+    /// One of these form names.
+    pub(super) fn is_named(&self, names: &[&str]) -> bool {
+        names.contains(&&*self.name)
+    }
+}

@@ -1,0 +1,134 @@
+//! An observer rates a training session: `Training Observation` (`commcare-to-salesforce.md`,
+//! section 5).
+//!
+//! # Sends
+//! `Observation__c`, nine `Observation_Result__c` of three participants, eight of the observer,
+//! and, from newer versions of two apps, a `Check__c` for each participant.
+//!
+//! # Order
+//! The observation goes first: Salesforce resolves a result's and a check's observation by its
+//! submission id.
+//!
+//! # Country differences
+//! None; the participant checks depend on app and version.
+//!
+//! # Kept quirks
+//! - All nine and eight results are written, `""` for absent participants.
+//! - A participant's comment is repeated on all three criteria.
+
+use serde_json::Value;
+
+use crate::jobs::fields::Source::{Attachment, FilledOrNull, Sent, WholeNumber};
+use crate::jobs::fields::{Row, fill};
+use crate::jobs::form::Form;
+use crate::jobs::observation::{observation, result};
+use crate::jobs::{Facts, MapError, participant_checks};
+use crate::plan::{Plan, Upsert};
+
+const OBSERVATION: &[Row] = &[
+    ("Observer__c", Sent("form.Observer")),
+    ("Trainer__c", Sent("form.trainer_salesforce_id")),
+    ("Training_Group__c", Sent("form.Which_Group_Is_Farmer_Trainer_Teaching")),
+    ("Training_Session__c", Sent("form.selected_session")),
+    ("RecordTypeId", Sent("form.Record_Type")),
+    ("Date__c", Sent("form.Date")),
+    (
+        "Male_Participants__c",
+        WholeNumber("form.Current_session_participants.Male_Participants_In_Attendance"),
+    ),
+    (
+        "Female_Participants__c",
+        WholeNumber("form.Current_session_participants.Female_Participants_In_Attendance"),
+    ),
+    (
+        "Number_of_Participants__c",
+        WholeNumber("form.Current_session_participants.Total_Participants_In_Attendance"),
+    ),
+    (
+        "Shared_Action_Plan__c",
+        FilledOrNull("form.Feedback_And_Coaching_With_The_Farmer_Trainer.Share_Action_Plan"),
+    ),
+    (
+        "Shared_Action_Plan_Comments__c",
+        FilledOrNull("form.Feedback_And_Coaching_With_The_Farmer_Trainer.Share_Action_Plan_Comments"),
+    ),
+    ("Did_Well__c", Sent("form.Current_Session_Review.Did_Well")),
+    ("To_Improve__c", Sent("form.Current_Session_Review.To_Improve")),
+    ("Photo_of_Facilitator_URL__c", Attachment("form.Photo")),
+    (
+        "Farmer_Trainer_Signature__c",
+        Attachment("form.Farmer_Trainer_Signature_Section.Farmer_Trainer_Signature"),
+    ),
+    ("Observer_Signature__c", Attachment("form.Observer_Signature_Section.Observer_Signature")),
+];
+
+/// Salesforce's record type for a participant's feedback.
+const PARTICIPANT_FEEDBACK: &str = "01224000000gQe6AAE";
+
+/// Salesforce's record type for the observer's feedback.
+const OBSERVER_FEEDBACK: &str = "01224000000gQe7AAE";
+
+/// The groups of the three participants, in order.
+const PARTICIPANTS: [&str; 3] =
+    ["form.Participant_One_Feedback", "form.Participant_Two_Feedback", "form.Participant_Three_Feedback"];
+
+/// Criterion and question, read at a participant's group.
+const PARTICIPANT_CRITERIA: &[(&str, &str)] = &[
+    ("coffee_prepare_and_implement_agronomy_practice", "Prepare_And_Implement_Agronomy_Practice"),
+    ("coffee_teaching_clarity_and_effectiveness", "Teaching_Clarity_And_Effectiveness"),
+    ("coffee_knowledge_of_trainer_on_agronomy", "Knowledge_Of_Trainer_On_Agronomy"),
+];
+
+/// Criterion, rating and comment, read at `form.Ratings_and_Comments`.
+const OBSERVER_CRITERIA: &[(&str, &str, &str)] = &[
+    ("coffee_shows_professionalism", "Shows_Professionalism", "Shows_Professionalism_Comments"),
+    ("coffee_is_prepared_and_organized", "Is_Prepared_and_Organized", "Is_Prepared_and_Organized_Comments"),
+    ("coffee_engages_participants", "Engages_Participants", "Engages_Participants_Comments"),
+    (
+        "coffee_facilitates_openings_and_closings",
+        "Facilitates_Openings_and_Closings",
+        "Facilitates_Openings_and_Closings_Comments",
+    ),
+    ("coffee_leads_activities", "Leads_Activities", "Leads_Activities_Comments"),
+    ("coffee_leads_discussions", "Leads_Discussions", "Leads_Discussions_Comments"),
+    ("coffee_follows_lesson_plans", "Follows_Lesson_Plans", "Follows_Lesson_Plans_Comments"),
+    ("coffee_manages_time", "Manages_Time", "Manages_Time_Comments"),
+];
+
+/// Maps a training observation.
+pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload);
+    let id = form.id("payload.id")?;
+    let mut upserts = vec![fill(observation(&form, &id)?, OBSERVATION, &form)?];
+    upserts.extend(participant_feedback(&form, &id)?);
+    upserts.extend(observer_feedback(&form, &id)?);
+    upserts.extend(participant_checks::of_training(&form, &id, &PARTICIPANTS)?);
+    Ok(Plan::salesforce(upserts).reporting(form.unmapped()))
+}
+
+fn participant_feedback(form: &Form, id: &str) -> Result<Vec<Upsert>, MapError> {
+    let mut upserts = Vec::new();
+    for (criterion, question) in PARTICIPANT_CRITERIA {
+        for (number, group) in (1..).zip(PARTICIPANTS) {
+            let participant = form.group(group)?;
+            let feedback = result(id, criterion, &format!("-p{number}"), PARTICIPANT_FEEDBACK)
+                .set("Participant_Sex__c", participant.sent("Participant_Gender")?)
+                .set("Result__c", participant.sent(question)?)
+                .set("Comments__c", participant.sent("participant_comments")?);
+            upserts.push(feedback);
+        }
+    }
+    Ok(upserts)
+}
+
+fn observer_feedback(form: &Form, id: &str) -> Result<Vec<Upsert>, MapError> {
+    let ratings = form.group("form.Ratings_and_Comments")?;
+    OBSERVER_CRITERIA
+        .iter()
+        .map(|(criterion, rating, comment)| {
+            Ok(result(id, criterion, "", OBSERVER_FEEDBACK)
+                .set("Result__c", ratings.sent(rating)?)
+                .set("Comments__c", ratings.sent(comment)?))
+        })
+        .collect()
+}

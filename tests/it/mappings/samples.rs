@@ -1,0 +1,42 @@
+//! The demo's payloads: one for every mapped form type.
+
+use std::fs;
+
+use commcare_sf_integration::jobs::{self, Destination, JOBS};
+use commcare_sf_integration::submission::Origin;
+use serde_json::Value;
+
+use super::map;
+
+/// The demo payload of a job name.
+pub(super) fn sample(job_name: &str) -> Value {
+    let mut file = String::new();
+    for c in job_name.chars() {
+        if c.is_ascii_alphanumeric() {
+            file.push(c.to_ascii_lowercase());
+        } else if !file.ends_with('_') {
+            file.push('_');
+        }
+    }
+    let path = format!("{}/src/demo/samples/{file}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The names of the jobs that have a mapping to Salesforce.
+pub(super) fn mapped() -> impl Iterator<Item = &'static str> {
+    JOBS.iter()
+        .filter(|job| job.destination == Destination::Salesforce && job.mapping.is_some())
+        .map(|job| job.name)
+}
+
+#[test]
+fn every_sample_writes_something_and_knows_all_its_codes() {
+    for name in mapped() {
+        let sample = sample(name);
+        assert_eq!(jobs::job_name(Origin::CommCare, &sample), Some(name));
+        let plan = map(&sample).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!plan.upserts.is_empty(), "{name}: {:?}", plan.note);
+        assert_eq!(plan.unmapped, [], "{name}");
+    }
+}
