@@ -1,3 +1,192 @@
-//! The settings of every part, as types that can't hold a wrong value.
+//! Everything that the environment decides (`service.md`, section 6): read once, into real types,
+//! with every problem reported together.
+//!
+//! Values are read through a look-up, so that tests pass a map. Each read is also listed, secrets
+//! masked, which is what `check-config` prints and what the test of `.env.example` compares.
 
+mod access;
+mod login;
+mod queue;
+mod reader;
 pub mod salesforce;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub use access::{Access, SchedulerAccess};
+pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
+use reader::Reader;
+pub use reader::Setting;
+use salesforce::SalesforceSettings;
+
+/// Why the service can't start: every problem, by variable name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} problem(s):\n{}", .0.len(), .0.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// Shape of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, as Cloud Logging reads it.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// When and how often a record is tried again (`service.md`, guarantees 3 and 6).
+#[derive(Debug, Clone, Copy)]
+pub struct RetryPolicy {
+    /// `LEASE_SECONDS`: how long a claim lasts unless it is renewed.
+    pub lease: Duration,
+    /// `MAX_RETRIES`: retries that auto-retry grants a record.
+    pub max_retries: u32,
+    /// `RETRY_BACKOFF_SECONDS`: the wait before the first retry.
+    pub retry_backoff: Duration,
+}
+
+/// Sizes and times of a drain.
+#[derive(Debug, Clone, Copy)]
+pub struct DrainSettings {
+    /// `SF_BATCH_SIZE`: records that one call claims.
+    pub batch_size: usize,
+    /// `SF_CONCURRENCY`: records processed at a time.
+    pub concurrency: usize,
+    /// `DRAIN_BUDGET_SECONDS`: how long one call goes on.
+    pub budget: Duration,
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `HOST` and `PORT`.
+    pub listen: SocketAddr,
+    /// The queue's back end.
+    pub queue: QueueSettings,
+    /// Salesforce; `None` records plans instead of sending them.
+    pub salesforce: Option<SalesforceSettings>,
+    /// Whether registrations write attendance (`SALESFORCE_ENV`, `SF_SANDBOX_ATTENDANCE`).
+    pub registration_attendance: bool,
+    /// When a record is tried again.
+    pub retry: RetryPolicy,
+    /// CommCare → Salesforce and PostGIS.
+    pub drain: DrainSettings,
+    /// `MAX_BODY_BYTES`.
+    pub max_body_bytes: usize,
+    /// Who may call what.
+    pub access: Access,
+    /// `LOG_FORMAT`.
+    pub log_format: LogFormat,
+    /// `RUST_LOG`: the filter of log lines.
+    pub log_filter: String,
+    /// Every variable that was read, with the value in force.
+    pub settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Reads the configuration through `lookup`, which gives a variable's value.
+    pub fn load(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(lookup);
+        // Cloud Run sets it, and nobody else does.
+        let cloud_run = reader.text("K_SERVICE", "not in Cloud Run").is_some();
+        let listen = listen(&mut reader, cloud_run);
+        let queue = queue::load(&mut reader, cloud_run);
+        let production =
+            reader.choice("SALESFORCE_ENV", &["sandbox", "production"], "sandbox") == "production";
+        let sandbox_attendance = reader.flag("SF_SANDBOX_ATTENDANCE", false);
+        let salesforce = login::load(&mut reader, production, cloud_run);
+        complete_or_absent(
+            &mut reader,
+            "CommCare",
+            &["CC_DOMAIN", "CC_USERNAME"],
+            &["CC_API_KEY"],
+            cloud_run,
+        );
+        complete_or_absent(&mut reader, "PostGIS", &[], &["DATABASE_URL"], cloud_run);
+        read_for_later_destinations(&mut reader);
+        let config = Self {
+            listen,
+            queue,
+            salesforce,
+            registration_attendance: production || sandbox_attendance,
+            retry: RetryPolicy {
+                lease: reader.seconds("LEASE_SECONDS", 120),
+                max_retries: reader.number("MAX_RETRIES", 3, 0, 100),
+                retry_backoff: reader.seconds("RETRY_BACKOFF_SECONDS", 60),
+            },
+            drain: DrainSettings {
+                batch_size: reader.number("SF_BATCH_SIZE", 10, 1, 500),
+                concurrency: reader.number("SF_CONCURRENCY", 8, 1, 100),
+                budget: reader.seconds("DRAIN_BUDGET_SECONDS", 150),
+            },
+            max_body_bytes: reader.number("MAX_BODY_BYTES", 32 * 1024 * 1024, 1, usize::MAX),
+            access: access::load(&mut reader, listen.ip()),
+            log_format: log_format(&mut reader, cloud_run),
+            log_filter: reader.text("RUST_LOG", "info").unwrap_or_else(|| "info".to_owned()),
+            settings: Vec::new(),
+        };
+        let (settings, problems) = reader.finish();
+        if problems.is_empty() { Ok(Self { settings, ..config }) } else { Err(ConfigError(problems)) }
+    }
+}
+
+fn listen(reader: &mut Reader<'_>, cloud_run: bool) -> SocketAddr {
+    let default = if cloud_run { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let host = match reader.text("HOST", &default.to_string()).as_deref() {
+        None => default.into(),
+        Some("localhost") => Ipv4Addr::LOCALHOST.into(),
+        Some(host) => host.parse().unwrap_or_else(|_| {
+            reader.problem("HOST: not an IP address");
+            IpAddr::from(default)
+        }),
+    };
+    SocketAddr::new(host, reader.number("PORT", 8080, 0, u16::MAX))
+}
+
+fn log_format(reader: &mut Reader<'_>, cloud_run: bool) -> LogFormat {
+    let default = if cloud_run { "json" } else { "pretty" };
+    match reader.choice("LOG_FORMAT", &["json", "pretty"], default).as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Pretty,
+    }
+}
+
+/// A destination's credentials are all there, or none is; in Cloud Run, where nothing would notice
+/// that plans are only recorded, they must be there.
+fn complete_or_absent(
+    reader: &mut Reader<'_>,
+    destination: &str,
+    names: &[&'static str],
+    secrets: &[&'static str],
+    cloud_run: bool,
+) {
+    let mut missing = Vec::new();
+    for name in names {
+        if reader.text(name, "not set").is_none() {
+            missing.push(*name);
+        }
+    }
+    for name in secrets {
+        if reader.secret(name).is_none() {
+            missing.push(*name);
+        }
+    }
+    let absent = missing.len() == names.len() + secrets.len();
+    if !missing.is_empty() && (cloud_run || !absent) {
+        reader.problem(&format!("{}: missing, and {destination} needs it", missing.join(", ")));
+    }
+}
+
+/// Variables of the destinations that have no delivery yet: checked and listed all the same, so
+/// that one environment serves this version and the next.
+fn read_for_later_destinations(reader: &mut Reader<'_>) {
+    let _: usize = reader.number("CC_BATCH_SIZE", 1, 1, 500);
+    let _: usize = reader.number("CC_CONCURRENCY", 50, 1, 500);
+    reader.url("CC_BASE_URL", "https://www.commcarehq.org");
+    for name in ["CC_USER_ID", "CC_META_USERNAME", "CC_DEVICE_ID"] {
+        reader.text(name, "not set");
+    }
+    let _: u32 = reader.number("DATABASE_MAX_CONNECTIONS", 5, 1, 1_000);
+    reader.flag("RUN_MIGRATIONS", false);
+    reader.seconds("INLINE_SECONDS", 20);
+    let _: u8 = reader.number("SF_API_RESERVE_PERCENT", 5, 0, 100);
+}

@@ -1,6 +1,15 @@
 //! Performing plans: what leaves the service, and how it can fail.
+//!
+//! A destination without credentials is a recorder: it sends nothing, and the plan is kept with
+//! its record (`service.md`, section 6, "Dry run").
 
 pub mod salesforce;
+
+use serde_json::Value;
+
+use crate::jobs::Destination;
+use crate::plan::Plan;
+use salesforce::Salesforce;
 
 /// What a failed delivery means for the record, and for the drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,4 +35,34 @@ pub struct DeliveryError {
     pub step: String,
     /// What happened, in words an operator can act on.
     pub message: String,
+}
+
+/// What became of a plan.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Its effects are done.
+    Sent,
+    /// There is nowhere to send it to: the plan, to be kept with the record.
+    Recorded(Value),
+}
+
+/// Every destination.
+pub struct Destinations {
+    /// Salesforce; `None` records.
+    pub salesforce: Option<Salesforce>,
+}
+
+impl Destinations {
+    /// Performs `plan`, all of it or nothing.
+    pub async fn perform(&self, destination: Destination, plan: &Plan) -> Result<Delivery, DeliveryError> {
+        let live = match destination {
+            Destination::Salesforce => self.salesforce.as_ref(),
+            // No job with a mapping goes there yet.
+            Destination::CommCare | Destination::Postgis => None,
+        };
+        match live {
+            Some(salesforce) => salesforce.execute(plan).await.map(|()| Delivery::Sent),
+            None => Ok(Delivery::Recorded(plan.to_json())),
+        }
+    }
 }

@@ -3,9 +3,17 @@
 //!
 //! `http → queue → worker → jobs (pure: form → plan) → destinations`
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
+mod demo;
 pub mod destinations;
+pub mod http;
 pub mod jobs;
 pub mod plan;
+pub mod queue;
+pub mod server;
 pub mod submission;
+pub mod telemetry;
+pub mod worker;

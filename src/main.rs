@@ -1,2 +1,22 @@
-//! The service's one binary.
-fn main() {}
+//! The service's one binary: reads `.env`, hands over to [`cli`], and is the only place that ends
+//! the process.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use commcare_sf_integration::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    // Before anything else runs: Google's library reads its variables from the environment itself.
+    let env_file = dotenvy::from_filename(".env");
+    let cli = Cli::parse();
+    match env_file {
+        Err(error) if !error.not_found() => return cli::fail(&anyhow::Error::new(error).context(".env")),
+        Ok(_) | Err(_) => {}
+    }
+    let run = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match run.map_err(Into::into).and_then(|runtime| runtime.block_on(cli::run(cli))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::fail(&error),
+    }
+}

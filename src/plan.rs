@@ -4,7 +4,7 @@
 //! A plan that sends nothing says why in its `note` (`service.md`, guarantee 8).
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::submission::Unmapped;
 
@@ -25,6 +25,11 @@ impl Plan {
     /// A plan of Salesforce upserts. An empty one is made by [`Plan::nothing`].
     pub fn salesforce(upserts: Vec<Upsert>) -> Self {
         Self { upserts, ..Self::default() }
+    }
+
+    /// The plan as the HTTP API shows it (`service.md`, section 2, preview).
+    pub fn to_json(&self) -> Value {
+        json!(self)
     }
 
     /// A success that sends nothing, and why.

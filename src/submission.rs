@@ -200,6 +200,7 @@ pub struct Unmapped {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The payload as received.
+    #[serde(default)]
     pub data: Value,
     /// Routing name.
     #[serde(default, deserialize_with = "null_as_default")]

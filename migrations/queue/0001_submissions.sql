@@ -1,0 +1,20 @@
+-- The embedded queue. One row is one document of a Firestore collection: `state` holds the record
+-- as JSON but for its payload, `data`; the other columns repeat what is searched.
+-- Times are microseconds since 1970, as Firestore keeps them.
+CREATE TABLE submissions (
+    collection       TEXT    NOT NULL,
+    doc_id           TEXT    NOT NULL,
+    job_id           TEXT,
+    status           TEXT    NOT NULL CHECK (status IN ('new', 'processing', 'completed', 'failed')),
+    created_at       INTEGER NOT NULL,
+    updated_at       INTEGER NOT NULL,
+    lease_expires_at INTEGER,
+    state            TEXT    NOT NULL,
+    data             TEXT    NOT NULL,
+    version          INTEGER NOT NULL DEFAULT 1
+) STRICT;
+
+CREATE UNIQUE INDEX submissions_document ON submissions (collection, doc_id);
+CREATE INDEX submissions_arrival ON submissions (collection, status, created_at, doc_id);
+CREATE INDEX submissions_job ON submissions (collection, job_id);
+CREATE INDEX submissions_failed ON submissions (collection, updated_at, doc_id) WHERE status = 'failed';

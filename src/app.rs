@@ -1,0 +1,56 @@
+//! Everything that runs, put together by one function that `main` and the tests both call.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::destinations::Destinations;
+use crate::destinations::salesforce::{Salesforce, SetUpError};
+use crate::http::auth::Gatekeeper;
+use crate::jobs::Facts;
+use crate::queue::{Queue, QueueError};
+use crate::worker::{Shutdown, Worker};
+
+/// The running service.
+pub struct App {
+    /// The queue.
+    pub queue: Queue,
+    /// What works it off.
+    pub worker: Worker,
+    /// Who may call what.
+    pub gatekeeper: Gatekeeper,
+    /// `MAX_BODY_BYTES`.
+    pub max_body_bytes: usize,
+}
+
+/// Why the service could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The queue could not be opened.
+    #[error("the queue cannot be opened")]
+    Queue(#[source] QueueError),
+    /// The Salesforce destination could not be set up.
+    #[error("the Salesforce destination cannot be set up")]
+    Salesforce(#[source] SetUpError),
+    /// The client that reads the scheduler's signing keys could not be built.
+    #[error("the HTTP client for the scheduler's signing keys cannot be built")]
+    Gatekeeper(#[source] reqwest::Error),
+}
+
+impl App {
+    /// Opens the queue and prepares the destinations; `shutdown` ends the work.
+    pub async fn start(config: &Config, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
+        let salesforce =
+            config.salesforce.clone().map(Salesforce::new).transpose().map_err(StartError::Salesforce)?;
+        let gatekeeper = Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?;
+        let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
+        let worker = Worker::new(
+            queue.clone(),
+            Destinations { salesforce },
+            Facts { registration_attendance: config.registration_attendance },
+            config.drain,
+            config.retry,
+            shutdown,
+        );
+        Ok(Arc::new(Self { queue, worker, gatekeeper, max_body_bytes: config.max_body_bytes }))
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line (`service.md`, section 9). Exit codes: 0 success, 1 failure, 2 wrong usage.
+
+pub(crate) mod table;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::demo;
+use crate::jobs::{self, Facts};
+use crate::server::{self, Server};
+use crate::submission::Origin;
+use crate::telemetry;
+
+/// Joins CommCare, Salesforce and PostGIS: every form arrives once, in order, and none is lost.
+///
+/// Settings come from the environment and from a file `.env`; `.env.example` explains each.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service (the default).
+    Serve,
+    /// Run the service on a queue of its own with nothing to send to, post one sample of every form
+    /// type to it, drain, print what each would write, and keep serving.
+    Demo,
+    /// Print what a payload would write, without writing it.
+    Preview {
+        /// A file with the payload's JSON, as CommCare's forwarding posts it; `-` for standard input.
+        file: PathBuf,
+        /// Who sends such a payload.
+        #[arg(long, value_enum, default_value = "cc")]
+        origin: Sender,
+    },
+    /// Check the settings and print those in force, secrets masked.
+    CheckConfig,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sender {
+    /// CommCare.
+    Cc,
+}
+
+/// Runs one command.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            let config = Config::load(&environment)?;
+            telemetry::start(config.log_format, &config.log_filter).context("RUST_LOG")?;
+            Server::start(&config).await?.run().await
+        }
+        Command::Demo => demo::run(&environment).await,
+        Command::Preview { file, origin: Sender::Cc } => preview(&file),
+        Command::CheckConfig => check_config(&Config::load(&environment)?),
+    }
+}
+
+/// Says why a command failed, with its causes.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn environment(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the look-up that Config::load reads through")]
+    std::env::var(name).ok()
+}
+
+fn preview(file: &Path) -> anyhow::Result<()> {
+    let json = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let json = json.with_context(|| file.display().to_string())?;
+    let payload: Value = serde_json::from_str(&json).with_context(|| file.display().to_string())?;
+    let name = jobs::job_name(Origin::CommCare, &payload).context("form.@name: missing")?;
+    let Some(job) = jobs::find(Origin::CommCare, name) else {
+        bail!("no form type is named {name:?}: the service would store and send nothing");
+    };
+    let Some(mapping) = job.mapping else { bail!("this version cannot process {name} yet") };
+    let plan = mapping(&payload, &Facts { registration_attendance: true })?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{name} → {}", job.destination.as_str())?;
+    match &plan.note {
+        Some(note) => writeln!(out, "  nothing is sent: {note}")?,
+        None => write!(out, "{}", table::upserts(&plan.to_json()))?,
+    }
+    for answer in &plan.unmapped {
+        writeln!(out, "  unmapped: {} has the unknown code {:?}", answer.path, answer.code)?;
+    }
+    Ok(())
+}
+
+fn check_config(config: &Config) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for setting in &config.settings {
+        let origin = if setting.given { "set" } else { "default" };
+        writeln!(out, "{:<32} {origin:<8} {}", setting.name, setting.value)?;
+    }
+    writeln!(out)?;
+    for (what, state) in server::summary(config) {
+        writeln!(out, "{what:<12} {state}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Who may call what (`service.md`, section 7).
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::reader::Reader;
+
+/// Google's signing keys, as the discovery document at
+/// <https://accounts.google.com/.well-known/openid-configuration> names them.
+const GOOGLE_KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
+
+/// The credentials of each group of endpoints.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// `WEBHOOK_BASIC_AUTH`: `user:password` pairs.
+    pub webhook_basic: Vec<SecretString>,
+    /// `WEBHOOK_API_KEY`.
+    pub webhook_keys: Vec<SecretString>,
+    /// Cloud Scheduler's identity token.
+    pub scheduler: Option<SchedulerAccess>,
+    /// `OPERATOR_TOKEN`.
+    pub operator_tokens: Vec<SecretString>,
+}
+
+/// What Cloud Scheduler's identity token must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchedulerAccess {
+    /// `SCHEDULER_OIDC_AUDIENCE`.
+    pub audience: String,
+    /// `SCHEDULER_OIDC_EMAIL`: the service accounts that may call.
+    pub emails: Vec<String>,
+    /// `OIDC_JWKS_URL`: where the signing keys are.
+    pub keys_url: Url,
+}
+
+impl Access {
+    /// Whether no credential is configured at all: then every endpoint is open.
+    pub fn is_open(&self) -> bool {
+        self.webhook_basic.is_empty()
+            && self.webhook_keys.is_empty()
+            && self.scheduler.is_none()
+            && self.operator_tokens.is_empty()
+    }
+}
+
+pub(super) fn load(reader: &mut Reader<'_>, host: IpAddr) -> Access {
+    let basic = reader.secrets("WEBHOOK_BASIC_AUTH");
+    if basic.iter().any(|pair| !pair.contains(':')) {
+        reader.problem("WEBHOOK_BASIC_AUTH: each entry must be user:password");
+    }
+    let keys = reader.secrets("WEBHOOK_API_KEY");
+    let audience = reader.text("SCHEDULER_OIDC_AUDIENCE", "not set");
+    let emails = reader.text("SCHEDULER_OIDC_EMAIL", "not set");
+    let keys_url = reader.url("OIDC_JWKS_URL", GOOGLE_KEYS);
+    let operator = reader.secrets("OPERATOR_TOKEN");
+    let allow_open = reader.flag("ALLOW_UNAUTHENTICATED", false);
+    if audience.is_some() != emails.is_some() {
+        let missing = if audience.is_some() { "SCHEDULER_OIDC_EMAIL" } else { "SCHEDULER_OIDC_AUDIENCE" };
+        reader.problem(&format!("{missing}: missing; the scheduler's token is checked against both"));
+    }
+    let scheduler =
+        audience.zip(emails).zip(keys_url).map(|((audience, emails), keys_url)| SchedulerAccess {
+            audience,
+            emails: emails.split(',').map(|email| email.trim().to_owned()).collect(),
+            keys_url,
+        });
+    let secret = |values: Vec<String>| values.into_iter().map(SecretString::from).collect();
+    let access = Access {
+        webhook_basic: secret(basic),
+        webhook_keys: secret(keys),
+        scheduler,
+        operator_tokens: secret(operator),
+    };
+    if access.is_open() && !host.is_loopback() && !allow_open {
+        reader.problem(&format!(
+            "WEBHOOK_BASIC_AUTH, WEBHOOK_API_KEY, SCHEDULER_OIDC_AUDIENCE, OPERATOR_TOKEN: none is set, and HOST \
+             {host} is open to the network; set them, or ALLOW_UNAUTHENTICATED=true"
+        ));
+    }
+    access
+}

@@ -1,0 +1,128 @@
+//! Reads variables, remembers what was read, and gathers what is wrong with it.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// One variable and the value in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// Its value for people: a secret is masked.
+    pub value: String,
+    /// Whether the environment gave it.
+    pub given: bool,
+}
+
+/// A pass over the environment.
+pub(super) struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    settings: Vec<Setting>,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, settings: Vec::new(), problems: Vec::new() }
+    }
+
+    /// What was read, and what is wrong.
+    pub(super) fn finish(self) -> (Vec<Setting>, Vec<String>) {
+        (self.settings, self.problems)
+    }
+
+    pub(super) fn problem(&mut self, problem: &str) {
+        self.problems.push(problem.to_owned());
+    }
+
+    /// A text; `None` where the variable is not set, or blank. `default` says what holds then.
+    pub(super) fn text(&mut self, name: &'static str, default: &str) -> Option<String> {
+        let value = self.raw(name);
+        let shown = value.clone().unwrap_or_else(|| default.to_owned());
+        self.list(name, shown, value.is_some());
+        value
+    }
+
+    /// A secret: listed masked.
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<SecretString> {
+        let value = self.raw(name);
+        let shown = if value.is_some() { "********" } else { "not set" };
+        self.list(name, shown.to_owned(), value.is_some());
+        value.map(SecretString::from)
+    }
+
+    /// Several secrets with commas between, so that one can be rotated.
+    pub(super) fn secrets(&mut self, name: &'static str) -> Vec<String> {
+        let value = self.raw(name).unwrap_or_default();
+        let secrets: Vec<String> =
+            value.split(',').map(str::trim).filter(|secret| !secret.is_empty()).map(str::to_owned).collect();
+        let shown = if secrets.is_empty() { "not set" } else { &vec!["********"; secrets.len()].join(",") };
+        self.list(name, shown.to_owned(), !secrets.is_empty());
+        secrets
+    }
+
+    pub(super) fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        let words = if default { "true" } else { "false" };
+        match self.text(name, words).as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None => default,
+            Some("true" | "1" | "yes" | "on") => true,
+            Some("false" | "0" | "no" | "off") => false,
+            Some(_) => {
+                self.problem(&format!("{name}: must be true or false"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn choice(&mut self, name: &'static str, choices: &[&str], default: &str) -> String {
+        let value = self.text(name, default).unwrap_or_else(|| default.to_owned());
+        if !choices.contains(&value.as_str()) {
+            self.problem(&format!("{name}: must be {}", choices.join(" or ")));
+        }
+        value
+    }
+
+    pub(super) fn number<T>(&mut self, name: &'static str, default: T, least: T, most: T) -> T
+    where
+        T: FromStr + Display + PartialOrd + Copy,
+    {
+        let Some(value) = self.text(name, &default.to_string()) else { return default };
+        match value.parse::<T>() {
+            Ok(number) if number >= least && number <= most => number,
+            _ => {
+                self.problem(&format!("{name}: must be a whole number from {least} to {most}"));
+                default
+            }
+        }
+    }
+
+    /// Whole seconds, at least one.
+    pub(super) fn seconds(&mut self, name: &'static str, default: u64) -> Duration {
+        // A year is longer than any of them has a use for.
+        Duration::from_secs(self.number(name, default, 1, 365 * 24 * 3600))
+    }
+
+    /// An http(s) address; `None` where it is not set and `default` is none either.
+    pub(super) fn url(&mut self, name: &'static str, default: &str) -> Option<Url> {
+        let value = self.text(name, default).unwrap_or_else(|| default.to_owned());
+        match Url::parse(&value) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
+            _ => {
+                self.problem(&format!("{name}: must be an http or https address"));
+                None
+            }
+        }
+    }
+
+    fn raw(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn list(&mut self, name: &'static str, value: String, given: bool) {
+        self.settings.push(Setting { name, value, given });
+    }
+}

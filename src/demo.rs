@@ -1,0 +1,122 @@
+//! `demo`: the main job, on this machine alone.
+//!
+//! The real server on a queue of its own and without destinations; one invented sample of every
+//! form type that has a mapping is posted over HTTP, drained, and what it would write is printed.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::cli::table;
+use crate::config::Config;
+use crate::server::Server;
+use crate::submission::Origin;
+use crate::telemetry;
+
+/// One sample of every form type: `samples/` beside this file.
+const SAMPLES: &[&str] = &[
+    include_str!("demo/samples/farmer_registration.json"),
+    include_str!("demo/samples/edit_farmer_details.json"),
+    include_str!("demo/samples/field_day_farmer_registration.json"),
+    include_str!("demo/samples/attendance_full_current_module.json"),
+    include_str!("demo/samples/attendance_light_current_module.json"),
+    include_str!("demo/samples/field_day_attendance_full.json"),
+    include_str!("demo/samples/training_observation.json"),
+    include_str!("demo/samples/demo_plot_observation.json"),
+];
+
+/// What the demo takes from the environment: where it listens and what it logs. Nothing else, so
+/// that it touches no queue and no destination that is configured.
+const TAKEN: [&str; 4] = ["HOST", "PORT", "RUST_LOG", "LOG_FORMAT"];
+
+/// Runs the demo until it is interrupted.
+pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+    let folder = Folder::create()?;
+    let queue = format!("sqlite://{}", folder.0.join("queue.db").display());
+    let config = Config::load(&|name| match name {
+        "QUEUE_URL" => Some(queue.clone()),
+        // Shows what production writes; the sandbox would leave registrations' attendance out.
+        "SF_SANDBOX_ATTENDANCE" => Some("true".to_owned()),
+        // Every line of the log would come between the tables.
+        "RUST_LOG" => environment(name).or_else(|| Some("warn,commcare_sf_integration=error".to_owned())),
+        name if TAKEN.contains(&name) => environment(name),
+        _ => None,
+    })?;
+    telemetry::start(config.log_format, &config.log_filter).context("RUST_LOG")?;
+    let server = Server::start(&config).await?;
+    let address = format!("http://{}", server.address()?);
+    let show = async {
+        show(&address).await?;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "Serving on {address} with the queue in {}; Ctrl-C stops.", folder.0.display())?;
+        writeln!(out, "  curl {address}/status-count/{}", Origin::CommCare.collection())?;
+        drop(out);
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = server.run() => ended,
+        failed = show => failed,
+    }
+}
+
+/// Posts the samples, drains, and prints what each record became.
+async fn show(address: &str) -> anyhow::Result<()> {
+    let client = reqwest::Client::new();
+    let mut ids = Vec::new();
+    for sample in SAMPLES {
+        let answer: Value = client
+            .post(format!("{address}/process-data-cc"))
+            .header("content-type", "application/json")
+            .body(*sample)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        ids.push(answer["request_id"].as_str().context("the webhook's answer has no request_id")?.to_owned());
+    }
+    let drain = client.post(format!("{address}/process-firestore-to-sf?drain=true")).send().await?;
+    let report: Value = drain.error_for_status()?.json().await?;
+    ensure!(
+        report["failed_records"] == Value::Array(Vec::new()),
+        "samples failed: {}",
+        report["failed_records"]
+    );
+    for id in &ids {
+        let url = format!("{address}/record/{}/{id}", Origin::CommCare.collection());
+        let found: Value = client.get(url).send().await?.error_for_status()?.json().await?;
+        print(&found[0]["data"])?;
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} forms posted, queued, drained: dry run, nothing left this machine.", ids.len())?;
+    Ok(())
+}
+
+fn print(record: &Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let word = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    let count = record["plan"]["upserts"].as_array().map_or(0, Vec::len);
+    writeln!(out, "{} ({}): {count} Salesforce records", word("job_name"), word("status"))?;
+    writeln!(out, "{}", table::upserts(&record["plan"]))?;
+    Ok(())
+}
+
+/// The demo's own folder, gone when it ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("commcare-sf-demo-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A temporary folder: what cannot be removed now, the machine removes.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,82 @@
+//! The whole URL table (`service.md`, section 2), and who may call what (section 7).
+
+mod admin;
+pub mod auth;
+mod body;
+mod error;
+mod params;
+mod preview;
+mod scheduler;
+mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tower::Layer;
+use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
+
+use crate::app::App;
+use crate::submission::Origin;
+use error::HttpError;
+
+/// The whole service: every path also with a trailing slash.
+pub type Service = NormalizePath<Router>;
+
+/// The service as axum serves it.
+pub fn service(app: Arc<App>) -> Service {
+    NormalizePathLayer::trim_trailing_slash().layer(router(app))
+}
+
+fn router(app: Arc<App>) -> Router {
+    let webhooks = Router::new()
+        .route("/process-data-cc", post(webhooks::accept_commcare))
+        .route("/process-data-sf", post(webhooks::accept_salesforce))
+        .route_layer(from_fn_with_state(app.clone(), auth::webhook));
+    let scheduler = Router::new()
+        .route("/process-firestore-to-sf", post(scheduler::drain_to_salesforce))
+        .route("/process-firestore-to-cc", post(later))
+        .route("/auto-retry-firestore-to-sf", post(later))
+        .route("/auto-retry-firestore-to-cc", post(later))
+        .route_layer(from_fn_with_state(app.clone(), auth::scheduler));
+    let operator = Router::new()
+        .route("/retry/{dest}/{id}", get(admin::retry).post(admin::retry))
+        .route("/batch_retry/{dest}", post(later))
+        .route("/bulk_update/{collection}", post(later))
+        .route("/record/{collection}/{id}", get(admin::record))
+        .route("/failed/{dest}", get(admin::failed))
+        .route("/status-count/{collection}", get(admin::status_count))
+        .route("/preview/cc", post(preview::commcare))
+        .route("/preview/sf", post(later))
+        .route("/metrics", get(later))
+        .route("/openapi.json", get(later))
+        .route("/docs", get(later))
+        .route("/dashboard", get(later))
+        .route_layer(from_fn_with_state(app.clone(), auth::operator));
+    Router::new()
+        .route("/health", get(admin::health))
+        .route("/ready", get(admin::ready))
+        .merge(webhooks)
+        .merge(scheduler)
+        .merge(operator)
+        .fallback(async || HttpError::NoSuchPath)
+        .method_not_allowed_fallback(async || HttpError::WrongMethod)
+        .layer(from_fn(auth::refuse_cross_site))
+        .with_state(app)
+}
+
+/// A call of the contract that this version does not answer yet.
+async fn later() -> HttpError {
+    HttpError::Later
+}
+
+/// The origin whose records a `{dest}` gets, or 404.
+fn origin_of_destination(dest: &str) -> Result<Origin, HttpError> {
+    Origin::from_destination(dest).ok_or(HttpError::NoSuchPath)
+}
+
+/// The origin of a `{collection}`, or 404.
+fn origin_of_collection(collection: &str) -> Result<Origin, HttpError> {
+    Origin::from_collection(collection).ok_or(HttpError::NoSuchPath)
+}

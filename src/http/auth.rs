@@ -1,0 +1,174 @@
+//! Who may call what (`service.md`, section 7): one layer for each group of endpoints.
+//!
+//! Webhooks take the webhook credentials, drains the scheduler's or the operator's, everything
+//! else the operator's. With none configured everything is open, and the configuration has made
+//! sure that only this machine can call; with some, a group that has none is closed.
+
+mod oidc;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use tracing::warn;
+
+use super::error::HttpError;
+use crate::app::App;
+use crate::config::Access;
+use oidc::SchedulerIdentity;
+
+/// Checks credentials.
+pub struct Gatekeeper {
+    open: bool,
+    webhook_basic: Secrets,
+    webhook_keys: Secrets,
+    operator_tokens: Secrets,
+    scheduler: Option<SchedulerIdentity>,
+}
+
+impl Gatekeeper {
+    /// A gatekeeper of the configured credentials.
+    pub fn new(access: &Access) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            open: access.is_open(),
+            webhook_basic: Secrets::new(&access.webhook_basic),
+            webhook_keys: Secrets::new(&access.webhook_keys),
+            operator_tokens: Secrets::new(&access.operator_tokens),
+            scheduler: access.scheduler.as_ref().map(SchedulerIdentity::new).transpose()?,
+        })
+    }
+
+    fn admit_webhook(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+        if self.open {
+            return Ok(());
+        }
+        if self.webhook_basic.is_empty() && self.webhook_keys.is_empty() {
+            return Err(CLOSED);
+        }
+        let basic = credential(headers, "basic").and_then(decode_basic);
+        let header_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
+        let admitted = basic.is_some_and(|pair| self.webhook_basic.contain(&pair))
+            || header_key.is_some_and(|key| self.webhook_keys.contain(key))
+            || ["bearer", "apikey"]
+                .into_iter()
+                .filter_map(|scheme| credential(headers, scheme))
+                .any(|key| self.webhook_keys.contain(key));
+        if admitted { Ok(()) } else { Err(HttpError::Unauthenticated) }
+    }
+
+    async fn admit_scheduler(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+        if self.open || self.is_operator(headers) {
+            return Ok(());
+        }
+        match (&self.scheduler, credential(headers, "bearer")) {
+            (Some(scheduler), Some(token)) => scheduler.verify(token).await,
+            (None, _) if self.operator_tokens.is_empty() => Err(CLOSED),
+            _ => Err(HttpError::Unauthenticated),
+        }
+    }
+
+    fn admit_operator(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+        if self.open || self.is_operator(headers) {
+            Ok(())
+        } else if self.operator_tokens.is_empty() {
+            Err(CLOSED)
+        } else {
+            Err(HttpError::Unauthenticated)
+        }
+    }
+
+    /// The token as Bearer, or as the password that a browser asked for, with any user name.
+    fn is_operator(&self, headers: &HeaderMap) -> bool {
+        let password = credential(headers, "basic").and_then(decode_basic);
+        let password =
+            password.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
+        credential(headers, "bearer").or(password).is_some_and(|token| self.operator_tokens.contain(token))
+    }
+}
+
+const CLOSED: HttpError = HttpError::Forbidden("No credential is configured for this call");
+
+/// Admits those who may post data.
+pub(super) async fn webhook(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HttpError> {
+    if let Err(refusal) = app.gatekeeper.admit_webhook(request.headers()) {
+        // CommCare gives a form up after this: someone must act.
+        warn!(path = request.uri().path(), "http.webhook_refused");
+        return Err(refusal);
+    }
+    Ok(next.run(request).await)
+}
+
+/// Admits the scheduler and operators.
+pub(super) async fn scheduler(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HttpError> {
+    app.gatekeeper.admit_scheduler(request.headers()).await?;
+    Ok(next.run(request).await)
+}
+
+/// Admits operators.
+pub(super) async fn operator(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HttpError> {
+    app.gatekeeper.admit_operator(request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// Refuses what another site makes a browser do: calls that change state. Browsers say where a
+/// request comes from in `Sec-Fetch-Site`, and no page can change that.
+pub(super) async fn refuse_cross_site(request: Request, next: Next) -> Result<Response, HttpError> {
+    let reads_only = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && !request.uri().path().starts_with("/retry/");
+    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let own = matches!(site, None | Some(b"same-origin" | b"none"));
+    if reads_only || own {
+        Ok(next.run(request).await)
+    } else {
+        Err(HttpError::Forbidden("A page of another site may not change anything here"))
+    }
+}
+
+/// The credential of an `Authorization` header with this scheme.
+fn credential<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (given, credential) = value.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then_some(credential.trim())
+}
+
+fn decode_basic(credential: &str) -> Option<String> {
+    String::from_utf8(STANDARD.decode(credential).ok()?).ok()
+}
+
+/// Secrets of one kind, compared in constant time: by hash, so that not even the length shows,
+/// and against all of them.
+struct Secrets(Vec<[u8; 32]>);
+
+impl Secrets {
+    fn new(secrets: &[SecretString]) -> Self {
+        Self(secrets.iter().map(|secret| Sha256::digest(secret.expose_secret()).into()).collect())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn contain(&self, candidate: &str) -> bool {
+        let candidate: [u8; 32] = Sha256::digest(candidate).into();
+        self.0.iter().fold(Choice::from(0), |found, secret| found | secret.ct_eq(&candidate)).into()
+    }
+}

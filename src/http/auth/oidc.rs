@@ -1,0 +1,72 @@
+//! Cloud Scheduler's identity token: signature, issuer, audience and expiry as Google's client
+//! library checks them, then the verified e-mail.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gcloud_sdk::IdTokenAudience;
+use gcloud_sdk::error::Error;
+use gcloud_sdk::id_token_verify::{
+    IdTokenKeys, IdTokenKeysSource, IdTokenVerifier, IdTokenVerifyError, JwkSet,
+};
+use tracing::warn;
+use url::Url;
+
+use super::HttpError;
+use crate::config::SchedulerAccess;
+
+/// How long keys are used before they are read again. Google rotates them about daily and
+/// publishes new ones well before they are used; a token with an unknown key reads them at once.
+const KEYS_MAX_AGE: Duration = Duration::from_hours(1);
+/// Bound of reading the keys.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whose identity token counts as the scheduler's.
+pub(super) struct SchedulerIdentity {
+    verifier: IdTokenVerifier,
+    emails: Vec<String>,
+}
+
+impl SchedulerIdentity {
+    pub(super) fn new(access: &SchedulerAccess) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder().timeout(KEYS_TIMEOUT).build()?;
+        let keys = KeySet { client, url: access.keys_url.clone() };
+        let audience = IdTokenAudience::new(access.audience.clone());
+        Ok(Self {
+            verifier: IdTokenVerifier::with_keys_source(audience, keys),
+            emails: access.emails.clone(),
+        })
+    }
+
+    pub(super) async fn verify(&self, token: &str) -> Result<(), HttpError> {
+        match self.verifier.verify(token).await {
+            Ok(identity) => {
+                let email = identity.verified_email().map(ToString::to_string);
+                if email.is_some_and(|email| self.emails.contains(&email)) {
+                    Ok(())
+                } else {
+                    Err(HttpError::Forbidden("This identity may not call the scheduler's endpoints"))
+                }
+            }
+            Err(IdTokenVerifyError::InvalidToken(reason)) => {
+                warn!(%reason, "http.identity_token_refused");
+                Err(HttpError::Unauthenticated)
+            }
+            Err(IdTokenVerifyError::KeysUnavailable(_)) => Err(HttpError::KeysUnavailable),
+        }
+    }
+}
+
+/// The signing keys at `OIDC_JWKS_URL`.
+struct KeySet {
+    client: reqwest::Client,
+    url: Url,
+}
+
+#[async_trait]
+impl IdTokenKeysSource for KeySet {
+    async fn fetch_keys(&self) -> Result<IdTokenKeys, Error> {
+        let answer = self.client.get(self.url.clone()).send().await?.error_for_status()?;
+        Ok(IdTokenKeys::new(answer.json::<JwkSet>().await?, KEYS_MAX_AGE))
+    }
+}

@@ -1,0 +1,79 @@
+//! Reads a posted payload and tells what it is: the checks of `service.md`, section 2, in order.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::error::HttpError;
+use crate::jobs::{self, Job};
+use crate::submission::Origin;
+
+/// How much of a body that is too large is still read, so that a sender that writes all of it
+/// before it reads gets the answer rather than a cut connection.
+const DISCARDED: usize = 64 * 1024 * 1024;
+
+/// A payload that names a job.
+pub(super) struct Named {
+    /// Its routing name.
+    pub(super) job_name: String,
+    /// The job; `None` where the form type isn't handled.
+    pub(super) job: Option<&'static Job>,
+    /// The payload.
+    pub(super) data: Value,
+}
+
+impl Named {
+    /// The payload's `id` as text; a number counts as its text.
+    pub(super) fn id(&self) -> Result<String, HttpError> {
+        match self.data.get("id") {
+            Some(Value::String(id)) if !id.trim().is_empty() => Ok(id.clone()),
+            Some(Value::Number(id)) => Ok(id.to_string()),
+            _ => Err(HttpError::NoId),
+        }
+    }
+}
+
+/// Reads a payload of `origin`.
+pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<Named, HttpError> {
+    let (parts, body) = request.into_parts();
+    let bytes = collect(body, limit).await?;
+    if is_xml(&parts.headers, &bytes) {
+        return Err(HttpError::XmlPayload);
+    }
+    let data: Value = serde_json::from_slice(&bytes).map_err(|_| HttpError::InvalidPayload)?;
+    // Freed before the payload is kept: it is as large.
+    drop(bytes);
+    if data.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Err(HttpError::InvalidPayload);
+    }
+    let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName)?.to_owned();
+    Ok(Named { job: jobs::find(origin, &job_name), job_name, data })
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut received = 0_usize;
+    while let Some(chunk) = stream.next().await {
+        // The sender hung up, or broke the protocol.
+        let chunk = chunk.map_err(|_| HttpError::InvalidPayload)?;
+        received = received.saturating_add(chunk.len());
+        if received <= limit {
+            bytes.extend_from_slice(&chunk);
+        } else if received <= limit.saturating_add(DISCARDED) {
+            bytes = Vec::new();
+        } else {
+            break;
+        }
+    }
+    if received > limit { Err(HttpError::BodyTooLarge { limit }) } else { Ok(bytes) }
+}
+
+fn is_xml(headers: &HeaderMap, bytes: &[u8]) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let says_so = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("xml"));
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    says_so || bytes.trim_ascii_start().first() == Some(&b'<')
+}

@@ -1,0 +1,112 @@
+//! The only conversion from errors to responses: `{"error": …}` with the right status.
+//!
+//! Nothing internal leaves the service; what an operator needs of it goes to the log.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tracing::error;
+
+use crate::queue::QueueError;
+
+/// Seconds after which a sender should try again. CommCare has its own, longer, schedule.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
+
+/// Why a call is not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HttpError {
+    #[error("Invalid payload")]
+    InvalidPayload,
+    #[error(
+        "The payload is XML; set the format of the forwarding to JSON (CommCare HQ, Project Settings, Data \
+         Forwarding)"
+    )]
+    XmlPayload,
+    #[error("Job name not provided in payload")]
+    NoJobName,
+    #[error("Payload has no id")]
+    NoId,
+    #[error("The payload is larger than {limit} bytes")]
+    BodyTooLarge { limit: usize },
+    #[error("The submission is too large for the queue: {size} bytes, and a document holds {limit}")]
+    SubmissionTooLarge { size: usize, limit: usize },
+    #[error("{name}: {rule}")]
+    Parameter { name: &'static str, rule: String },
+    #[error("{0}")]
+    Unmappable(String),
+    #[error("Authentication required")]
+    Unauthenticated,
+    #[error("{0}")]
+    Forbidden(&'static str),
+    #[error("Not found")]
+    NoSuchPath,
+    #[error("No records found in {collection}")]
+    NoRecords { collection: &'static str, id: String },
+    #[error("Method not allowed")]
+    WrongMethod,
+    #[error("Not available yet: a later version answers this call")]
+    Later,
+    #[error("The service cannot check this identity token right now; try again in a moment")]
+    KeysUnavailable,
+    #[error("The service cannot reach its queue right now; nothing was taken, send it again in a moment")]
+    Unavailable,
+}
+
+impl HttpError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::InvalidPayload => StatusCode::BAD_REQUEST,
+            Self::XmlPayload => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoJobName | Self::NoId | Self::Parameter { .. } | Self::Unmappable(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::BodyTooLarge { .. } | Self::SubmissionTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NoSuchPath | Self::NoRecords { .. } => StatusCode::NOT_FOUND,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Later => StatusCode::NOT_IMPLEMENTED,
+            Self::KeysUnavailable | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = match &self {
+            Self::NoRecords { id, .. } => json!({ "message": self.to_string(), "id": id }),
+            _ => json!({ "error": self.to_string() }),
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            // A browser asks for the operator's token as a password.
+            StatusCode::UNAUTHORIZED => {
+                let basic =
+                    HeaderValue::from_static("Basic realm=\"commcare-sf-integration\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, basic);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<QueueError> for HttpError {
+    /// Any trouble of ours is a 503: CommCare sends a form again after that, and gives it up for
+    /// good after most others.
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::TooLarge { size, limit } => Self::SubmissionTooLarge { size, limit },
+            QueueError::Unavailable { .. } | QueueError::Unreadable { .. } | QueueError::Contended { .. } => {
+                error!(error = &error as &dyn std::error::Error, "http.queue_failed");
+                Self::Unavailable
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Query parameters: each read by name, and a bad one answered by name.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+
+use super::error::HttpError;
+
+/// The parameters of a call.
+pub(super) struct Params(HashMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        let unreadable = |_| HttpError::Parameter { name: "query", rule: "cannot be read".to_owned() };
+        Query::try_from_uri(&parts.uri).map(|Query(params)| Self(params)).map_err(unreadable)
+    }
+}
+
+impl Params {
+    /// A whole number within bounds; `None` where it isn't given.
+    pub(super) fn number<T>(&self, name: &'static str, least: T, most: T) -> Result<Option<T>, HttpError>
+    where
+        T: FromStr + PartialOrd + Display + Copy,
+    {
+        let Some(text) = self.0.get(name) else { return Ok(None) };
+        match text.parse::<T>() {
+            Ok(number) if number >= least && number <= most => Ok(Some(number)),
+            _ => Err(HttpError::Parameter {
+                name,
+                rule: format!("must be a whole number from {least} to {most}"),
+            }),
+        }
+    }
+
+    /// `true` or `false`; `false` where it isn't given.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, HttpError> {
+        match self.0.get(name).map(String::as_str) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(_) => Err(HttpError::Parameter { name, rule: "must be true or false".to_owned() }),
+        }
+    }
+
+    /// The text of a parameter.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}

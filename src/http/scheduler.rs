@@ -1,0 +1,48 @@
+//! What Cloud Scheduler calls: drains.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::error::HttpError;
+use super::params::Params;
+use crate::app::App;
+use crate::submission::Origin;
+use crate::worker::{DrainReport, Extent};
+
+/// Most records that one call may claim at a time (`service.md`, section 2).
+const LIMIT: usize = 500;
+
+pub(super) async fn drain_to_salesforce(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, HttpError> {
+    let extent = Extent { limit: params.number("limit", 1, LIMIT)?, until_empty: params.flag("drain")? };
+    let started = Instant::now();
+    // A task of its own: the records are settled even where the caller hangs up.
+    let drain = tokio::spawn(async move { app.worker.drain(Origin::CommCare, extent).await });
+    let report = drain.await.map_err(|_| HttpError::Unavailable)??;
+    Ok(Json(answer(report, started)))
+}
+
+fn answer(report: DrainReport, started: Instant) -> Value {
+    let failed: Vec<Value> = report
+        .failed
+        .into_iter()
+        .map(|(doc_id, error)| json!({ "doc_id": doc_id, "error": error }))
+        .collect();
+    let mut answer = json!({
+        "status": "Processing completed",
+        "processed_records": report.completed,
+        "failed_records": failed,
+        "released_records": report.released,
+        "time_taken": format!("{:.2} minutes", started.elapsed().as_secs_f64() / 60.0),
+    });
+    if let Some(stopped) = report.stopped {
+        answer["stopped"] = json!({ "destination": stopped.destination.as_str(), "reason": stopped.reason });
+    }
+    answer
+}

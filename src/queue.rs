@@ -1,0 +1,457 @@
+//! The queue: what it promises, and the operations that keep the promises on any back end.
+//!
+//! # Contract
+//! Every back end keeps these sentences; `tests/it/queue_contract.rs` runs each against both.
+//!
+//! 1. [`Queue::accept`] returns only once the record is durable.
+//! 2. One submission id is one record: the same content again changes nothing, an edited form
+//!    replaces the payload, an older edition that arrives late changes nothing.
+//! 3. A record is claimed by one worker at a time, whoever else claims at the same moment, and no
+//!    claimer waits for another.
+//! 4. Claims are handed out oldest first.
+//! 5. A claim ends with its lease unless it is renewed; the record is then claimable again, and
+//!    the take-over counts as a retry. After `max_retries` of them it fails for good.
+//! 6. A worker whose lease was taken over, or whose record was replaced meanwhile, cannot write
+//!    its outcome.
+//! 7. A record keeps its last attempts, and fails with the time of its next retry.
+//!
+//! # How
+//! A back end offers few primitives ([`store::Store`]): insert where absent, read, and replace
+//! under the condition that nothing changed since it was read (compare-and-set). The rules live
+//! once, as pure functions from record to record, in [`transition`].
+
+mod firestore;
+mod limits;
+mod sqlite;
+mod store;
+mod transition;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::config::{QueueSettings, RetryPolicy};
+use crate::submission::{Origin, Record, Status, Trigger};
+
+pub use store::{Page, PageCursor};
+pub use transition::Outcome;
+
+use store::{Store, Stored};
+use transition::{Arrival, Taken};
+
+/// How often one compare-and-set is tried against concurrent changes of the same record before
+/// the operation gives up: far more often than a record has writers.
+const SWAP_TRIES: usize = 20;
+
+/// Why the queue could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueueError {
+    /// The back end did not answer, or refused.
+    #[error("the queue is unavailable while {doing}")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// The back end's own error. Shared, since one failed commit fails several callers.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The submission is larger than a queue document may be.
+    #[error("the submission takes {size} bytes in the queue, more than the {limit} that a document may have")]
+    TooLarge {
+        /// Bytes that the document would take.
+        size: usize,
+        /// Bytes that it may take.
+        limit: usize,
+    },
+    /// A stored document can't be read as a record.
+    #[error("document {doc_id} is not a queue record")]
+    Unreadable {
+        /// The document.
+        doc_id: String,
+        /// What is wrong with it.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A record kept changing under every attempt to change it.
+    #[error("document {doc_id} is being changed by others all the time")]
+    Contended {
+        /// The document.
+        doc_id: String,
+    },
+}
+
+impl QueueError {
+    fn unavailable(doing: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable { doing, source: Arc::new(source) }
+    }
+}
+
+/// A submission at the door: identified, not yet queued.
+#[derive(Debug, Clone)]
+pub struct Arriving {
+    /// Who sent it.
+    pub origin: Origin,
+    /// Its routing name.
+    pub job_name: String,
+    /// The payload's `id`, as text.
+    pub job_id: String,
+    /// The payload.
+    pub data: Value,
+}
+
+/// What [`Queue::accept`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The record's document id.
+    pub doc_id: String,
+    /// What became of the submission.
+    pub fate: Fate,
+}
+
+/// What became of an accepted submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Queued.
+    Stored,
+    /// Already there with the same content: nothing changed.
+    Duplicate,
+    /// An edited form: it took the place of the stored payload.
+    Replaced,
+    /// An edition older than the stored one: nothing changed.
+    Stale,
+}
+
+/// A record in the hands of one worker, until it is settled or its lease runs out.
+#[derive(Debug)]
+#[must_use = "a claim that is not settled blocks its record until the lease runs out"]
+pub struct Claim {
+    stored: Stored,
+}
+
+impl Claim {
+    /// The document.
+    pub fn doc_id(&self) -> &str {
+        &self.stored.doc_id
+    }
+
+    /// The collection's origin.
+    pub fn origin(&self) -> Origin {
+        self.stored.origin
+    }
+
+    /// The record as claimed.
+    pub fn record(&self) -> &Record {
+        &self.stored.record
+    }
+
+    /// What renews this claim's lease while the claim itself is being worked on.
+    pub fn lease(&self) -> Lease {
+        Lease {
+            origin: self.stored.origin,
+            doc_id: self.stored.doc_id.clone(),
+            owner: self.stored.record.lease_owner.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Names one claim's lease.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    origin: Origin,
+    doc_id: String,
+    owner: String,
+}
+
+/// What a claim's end did to its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The outcome was written.
+    Written,
+    /// An edited form arrived meanwhile: the record is `new` again.
+    Replaced,
+    /// Someone else has the record, or it is gone: nothing was written.
+    Lost,
+}
+
+/// What [`Queue::claim_for_retry`] found.
+#[derive(Debug)]
+pub enum Retry {
+    /// It is this worker's now.
+    Claimed(Box<Claim>),
+    /// Another worker has it.
+    Processing,
+    /// It killed its workers and has just failed for good.
+    Exhausted,
+}
+
+/// Records by status, and the age of the oldest waiting one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// One count for each status, in the order of [`Status::ALL`].
+    pub by_status: [(Status, u64); 4],
+    /// When the oldest `new` record arrived.
+    pub oldest_new: Option<DateTime<Utc>>,
+}
+
+/// The queue, on one of its back ends.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    store: Store,
+    policy: RetryPolicy,
+}
+
+impl Queue {
+    /// Opens the queue that `settings` names.
+    pub async fn open(settings: &QueueSettings, policy: RetryPolicy) -> Result<Self, QueueError> {
+        let store = match settings {
+            QueueSettings::Sqlite(settings) => Store::Sqlite(sqlite::Sqlite::open(settings).await?),
+            QueueSettings::Firestore(settings) => {
+                Store::Firestore(firestore::Firestore::connect(settings).await?)
+            }
+        };
+        Ok(Self { store, policy })
+    }
+
+    /// Whether the back end answers.
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        self.store.ping().await
+    }
+
+    /// Stores a submission, durably, unless the record that its id names makes that unnecessary.
+    pub async fn accept(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
+        let doc_id = doc_id(&arriving.job_id);
+        let record = transition::arrive(&arriving, clock::now());
+        limits::check(&record.data)?;
+        let mut existing = self.store.existing(arriving.origin, &arriving.job_id, &doc_id).await?;
+        for _ in 0..SWAP_TRIES {
+            let Some(stored) = existing else {
+                if self.store.insert(arriving.origin, &doc_id, &record).await? {
+                    return Ok(Accepted { doc_id, fate: Fate::Stored });
+                }
+                existing = self.store.get(arriving.origin, &doc_id).await?;
+                continue;
+            };
+            let doc_id = stored.doc_id.clone();
+            let mut replacement = match transition::replace(&stored.record, &record, clock::now()) {
+                Arrival::Duplicate => return Ok(Accepted { doc_id, fate: Fate::Duplicate }),
+                Arrival::Stale => return Ok(Accepted { doc_id, fate: Fate::Stale }),
+                Arrival::Replace(replacement) => *replacement,
+            };
+            limits::fit(&mut replacement);
+            if self.store.swap(&stored, &replacement).await?.is_some() {
+                return Ok(Accepted { doc_id, fate: Fate::Replaced });
+            }
+            existing = self.store.get(arriving.origin, &doc_id).await?;
+        }
+        Err(QueueError::Contended { doc_id })
+    }
+
+    /// Claims up to `limit` records that are `new` or whose lease ran out, oldest first.
+    pub async fn claim(
+        &self,
+        origin: Origin,
+        limit: usize,
+        worker: &str,
+        trigger: Trigger,
+    ) -> Result<Vec<Claim>, QueueError> {
+        let mut claims: Vec<Claim> = Vec::new();
+        loop {
+            let wanted = limit - claims.len();
+            let candidates = self.claimable(origin, wanted).await?;
+            let tries = candidates.into_iter().map(|stored| self.take(stored, worker, trigger));
+            let mut lost_to_others = false;
+            let mut failed_for_good = false;
+            for taken in join_all(tries).await {
+                match taken? {
+                    Take::Claimed(claim) => claims.push(*claim),
+                    Take::Exhausted => failed_for_good = true,
+                    Take::Busy => lost_to_others = true,
+                }
+            }
+            // Only where others were faster is there more to find further down the queue; each
+            // round that loses is a round in which somebody won, so this ends.
+            if claims.len() == limit || !(lost_to_others || failed_for_good) {
+                break;
+            }
+        }
+        claims.sort_by_key(|claim| claim.stored.record.created_at);
+        Ok(claims)
+    }
+
+    /// The oldest records that may be claimed now.
+    async fn claimable(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
+        let (new, abandoned) = futures::try_join!(
+            self.store.oldest_new(origin, limit),
+            self.store.abandoned(origin, clock::now(), limit),
+        )?;
+        let mut candidates = new;
+        candidates.extend(abandoned);
+        candidates.sort_by_key(|stored| stored.record.created_at);
+        candidates.truncate(limit);
+        Ok(candidates)
+    }
+
+    /// Claims one record for a retry, whatever its status, unless someone else is processing it.
+    pub async fn claim_for_retry(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        worker: &str,
+        trigger: Trigger,
+    ) -> Result<Option<Retry>, QueueError> {
+        for _ in 0..SWAP_TRIES {
+            let Some(stored) = self.store.get(origin, doc_id).await? else { return Ok(None) };
+            if !stored.record.is_free(clock::now()) {
+                return Ok(Some(Retry::Processing));
+            }
+            match self.take(stored, worker, trigger).await? {
+                Take::Claimed(claim) => return Ok(Some(Retry::Claimed(claim))),
+                Take::Exhausted => return Ok(Some(Retry::Exhausted)),
+                Take::Busy => {}
+            }
+        }
+        Err(QueueError::Contended { doc_id: doc_id.to_owned() })
+    }
+
+    async fn take(&self, stored: Stored, worker: &str, trigger: Trigger) -> Result<Take, QueueError> {
+        // One claim, one owner: a worker that claims its own record again must not pass for the
+        // run whose lease ran out.
+        let owner = format!("{worker}/{}", uuid::Uuid::new_v4().simple());
+        let taken = transition::take(&stored.record, &owner, trigger, clock::now(), &self.policy);
+        let (record, runs) = match taken {
+            Taken::Run(record) => (*record, true),
+            Taken::Exhausted(record) => (*record, false),
+        };
+        match self.store.swap(&stored, &record).await? {
+            None => Ok(Take::Busy),
+            Some(_) if !runs => Ok(Take::Exhausted),
+            Some(version) => {
+                Ok(Take::Claimed(Box::new(Claim { stored: Stored { record, version, ..stored } })))
+            }
+        }
+    }
+
+    /// Prolongs a lease. `false` where the claim was lost.
+    pub async fn renew(&self, lease: &Lease) -> Result<bool, QueueError> {
+        for _ in 0..SWAP_TRIES {
+            let Some(stored) = self.store.get(lease.origin, &lease.doc_id).await? else { return Ok(false) };
+            let Some(renewed) = transition::renew(&stored.record, &lease.owner, clock::now(), &self.policy)
+            else {
+                return Ok(false);
+            };
+            if self.store.swap(&stored, &renewed).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(QueueError::Contended { doc_id: lease.doc_id.clone() })
+    }
+
+    /// Ends a claim.
+    pub async fn settle(&self, claim: Claim, outcome: Outcome) -> Result<Settled, QueueError> {
+        let claimed = claim.stored.record.clone();
+        let mut stored = claim.stored;
+        let jitter = rand::random_range(-1.0..=1.0);
+        for _ in 0..SWAP_TRIES {
+            let Some((mut record, settled)) =
+                transition::settle(&stored.record, &claimed, &outcome, clock::now(), &self.policy, jitter)
+            else {
+                return Ok(Settled::Lost);
+            };
+            limits::fit(&mut record);
+            if self.store.swap(&stored, &record).await?.is_some() {
+                return Ok(settled);
+            }
+            match self.store.get(stored.origin, &stored.doc_id).await? {
+                Some(current) => stored = current,
+                None => return Ok(Settled::Lost),
+            }
+        }
+        Err(QueueError::Contended { doc_id: stored.doc_id })
+    }
+
+    /// [`Queue::settle`], again and again while the queue is unavailable, until `patience` ends.
+    /// What the record's work did is done: only its outcome is at stake, and a repeat of the work
+    /// is the price of losing it.
+    pub async fn settle_patiently(
+        &self,
+        claim: Claim,
+        outcome: Outcome,
+        patience: Duration,
+    ) -> Result<Settled, QueueError> {
+        let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let again = Claim { stored: claim.stored.clone() };
+            match self.settle(again, outcome.clone()).await {
+                Err(QueueError::Unavailable { .. }) if Instant::now() + pause < deadline => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    /// The records of a submission id: those whose data has it, or whose document id it is.
+    pub async fn find(&self, origin: Origin, id: &str) -> Result<Vec<(String, Record)>, QueueError> {
+        let found = self.store.find(origin, id).await?;
+        Ok(found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect())
+    }
+
+    /// Counts by status.
+    pub async fn counts(&self, origin: Origin) -> Result<Counts, QueueError> {
+        let count = async |status| Ok((status, self.store.count(origin, status).await?));
+        let (new, processing, completed, failed, oldest) = futures::try_join!(
+            count(Status::New),
+            count(Status::Processing),
+            count(Status::Completed),
+            count(Status::Failed),
+            self.store.oldest_new(origin, 1),
+        )?;
+        let oldest_new = oldest.into_iter().next().and_then(|stored| stored.record.created_at);
+        Ok(Counts { by_status: [new, processing, completed, failed], oldest_new })
+    }
+
+    /// Failed records, the last changed first.
+    pub async fn failed(
+        &self,
+        origin: Origin,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> Result<Page, QueueError> {
+        self.store.failed(origin, after, limit).await
+    }
+}
+
+/// What trying to take one record came to.
+enum Take {
+    Claimed(Box<Claim>),
+    Exhausted,
+    Busy,
+}
+
+/// The document id of a submission id: the id itself where it can be one, else its hash, so that
+/// one submission id is always one document.
+///
+/// Firestore document ids may not hold a slash, be `.`, `..` or `__…__`, or pass 1,500 bytes
+/// (Firestore documentation, "Usage and limits").
+pub fn doc_id(job_id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':');
+    let usable = job_id.len() <= 200 && job_id.chars().all(plain) && !job_id.starts_with("__");
+    if usable { job_id.to_owned() } else { format!("sha256-{}", hex(&Sha256::digest(job_id))) }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

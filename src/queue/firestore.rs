@@ -1,0 +1,314 @@
+//! The original service's back end: one Firestore collection per origin.
+//!
+//! Every write is one document under a precondition: an insert that the document doesn't exist, a
+//! change that its update time is still the one that was read (compare-and-set). No transactions:
+//! claimers that read the head of the queue in transactions lock one another out.
+
+mod codec;
+mod emulator;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use firestore::errors::FirestoreError;
+use firestore::{
+    FirestoreDb, FirestoreDbOptions, FirestoreDocument, FirestoreInstant, FirestoreQueryCursor,
+    FirestoreValue, FirestoreWritePrecondition,
+};
+
+use super::QueueError;
+use super::store::{PageCursor, Stored, Version};
+use crate::config::FirestoreSettings;
+use crate::submission::{Origin, Record, Status};
+
+/// Bound of one request. The client sets none by itself.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Documents of the original service that share one submission id, at most: it stored one for
+/// every time that CommCare sent the form.
+const SAME_ID_LIMIT: u32 = 1_000;
+/// `processing` documents that are read at a time, looking for run-out leases.
+const LEASE_PAGE: u32 = 100;
+
+/// The Firestore queue.
+#[derive(Clone)]
+pub(super) struct Firestore {
+    db: FirestoreDb,
+}
+
+impl std::fmt::Debug for Firestore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Firestore").field(self.db.get_database_path()).finish()
+    }
+}
+
+impl Firestore {
+    /// Connects; an unreachable database shows at the first call.
+    pub(super) async fn connect(settings: &FirestoreSettings) -> Result<Self, QueueError> {
+        let options = FirestoreDbOptions::new(settings.project.clone())
+            .with_database_id(settings.database.clone())
+            .with_request_timeout(REQUEST_TIMEOUT);
+        let db = match &settings.emulator_host {
+            Some(host) => {
+                let options = options.with_firebase_api_url(emulator::url(host));
+                FirestoreDb::with_options_auth(options, emulator::credentials()).await
+            }
+            None => FirestoreDb::with_options(options).await,
+        };
+        Ok(Self { db: db.map_err(|error| QueueError::unavailable("connecting", error))? })
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), QueueError> {
+        self.db.ping().await.map_err(|error| QueueError::unavailable("answering a ping", error))
+    }
+
+    pub(super) async fn insert(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        record: &Record,
+    ) -> Result<bool, QueueError> {
+        let created = self
+            .db
+            .fluent()
+            .insert()
+            .into(origin.collection())
+            .document_id(doc_id)
+            .return_only_fields(["status"])
+            .document(FirestoreDocument { fields: codec::encode(record), ..FirestoreDocument::default() })
+            .execute()
+            .await;
+        match created {
+            Ok(_) => Ok(true),
+            Err(FirestoreError::DataConflictError(_)) => Ok(false),
+            Err(error) => Err(QueueError::unavailable("storing a record", error)),
+        }
+    }
+
+    pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
+        let before = codec::encode(&stored.record);
+        let mut fields = codec::encode(record);
+        let changed: Vec<String> = before
+            .keys()
+            .chain(fields.keys().filter(|name| !before.contains_key(*name)))
+            .filter(|name| before.get(*name) != fields.get(*name))
+            .cloned()
+            .collect();
+        fields.retain(|name, _| changed.contains(name));
+        let collection = stored.origin.collection();
+        let name = self.document_name(stored.origin, &stored.doc_id);
+        let swapped = self
+            .db
+            .fluent()
+            .update()
+            .fields(&changed)
+            .in_col(collection)
+            .return_only_fields(["status"])
+            .precondition(FirestoreWritePrecondition::UpdateTime(update_time(stored)?))
+            .document(FirestoreDocument { name, fields, ..FirestoreDocument::default() })
+            .execute()
+            .await;
+        match swapped {
+            Ok(document) => Ok(Some(version(&document))),
+            Err(error) if lost_race(&error) => Ok(None),
+            Err(error) => Err(QueueError::unavailable("changing a record", error)),
+        }
+    }
+
+    pub(super) async fn get(&self, origin: Origin, doc_id: &str) -> Result<Option<Stored>, QueueError> {
+        let found = self.db.fluent().select().by_id_in(origin.collection()).one(doc_id).await;
+        let found = found.map_err(|error| QueueError::unavailable("reading a record", error))?;
+        found.map(|document| stored(origin, document)).transpose()
+    }
+
+    /// The original stored a form again each time it was sent; the latest of those counts.
+    pub(super) async fn existing(
+        &self,
+        origin: Origin,
+        job_id: &str,
+        doc_id: &str,
+    ) -> Result<Option<Stored>, QueueError> {
+        let mut found = self.with_data_id(origin, job_id).await?;
+        let own = found.iter().position(|stored| stored.doc_id == doc_id);
+        Ok(own.map(|position| found.swap_remove(position)).or_else(|| found.pop()))
+    }
+
+    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+        // An id with a slash, or one too long, can't be a document's.
+        let is_doc_id = super::doc_id(id) == id;
+        let by_doc_id = async { if is_doc_id { self.get(origin, id).await } else { Ok(None) } };
+        let (mut found, document) = futures::try_join!(self.with_data_id(origin, id), by_doc_id)?;
+        found.extend(document.filter(|document| found.iter().all(|other| other.doc_id != document.doc_id)));
+        found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
+        Ok(found)
+    }
+
+    /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
+    async fn with_data_id(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+        let mut ids = vec![FirestoreValue::from(codec::text(id))];
+        if let Some(number) = id.parse::<i64>().ok().filter(|number| number.to_string() == id) {
+            ids.push(FirestoreValue::from(codec::integer(number)));
+        }
+        let found = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| {
+                let any = ids.iter().map(|id| q.field("data.id").eq(id.clone()));
+                q.for_any(any.collect::<Vec<_>>())
+            })
+            .limit(SAME_ID_LIMIT)
+            .query()
+            .await;
+        let mut found = read(origin, found)?;
+        found.sort_by_key(|stored| stored.record.created_at);
+        Ok(found)
+    }
+
+    pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
+        self.oldest(origin, Status::New, None, u32::try_from(limit).unwrap_or(u32::MAX)).await
+    }
+
+    /// There are never many `processing` documents, and those of the original service have no
+    /// lease to search by: all are read, oldest first, until enough have run out.
+    pub(super) async fn abandoned(
+        &self,
+        origin: Origin,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let mut abandoned = Vec::new();
+        let mut after: Option<(DateTime<Utc>, String)> = None;
+        loop {
+            let page = self.oldest(origin, Status::Processing, after, LEASE_PAGE).await?;
+            let last = page.len() < LEASE_PAGE as usize;
+            let next = page.last().and_then(|last| Some((last.record.created_at?, last.doc_id.clone())));
+            abandoned.extend(page.into_iter().filter(|stored| stored.record.is_free(now)));
+            if last || next.is_none() || abandoned.len() >= limit {
+                abandoned.truncate(limit);
+                return Ok(abandoned);
+            }
+            after = next;
+        }
+    }
+
+    async fn oldest(
+        &self,
+        origin: Origin,
+        status: Status,
+        after: Option<(DateTime<Utc>, String)>,
+        limit: u32,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let mut query = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| q.for_all([q.field("status").eq(status.as_str())]))
+            .order(|o| o.fields([o.field("created_at").asc(), o.field("__name__").asc()]))
+            .limit(limit);
+        if let Some((time, doc_id)) = after {
+            query = query.start_at(self.after(origin, time, &doc_id));
+        }
+        read(origin, query.query().await)
+    }
+
+    pub(super) async fn failed(
+        &self,
+        origin: Origin,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let mut query = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| q.for_all([q.field("status").eq(Status::Failed.as_str())]))
+            .order(|o| o.fields([o.field("updated_at").desc(), o.field("__name__").desc()]))
+            .limit(u32::try_from(limit).unwrap_or(u32::MAX));
+        if let Some(after) = after {
+            query = query.start_at(self.after(origin, after.updated_at, &after.doc_id));
+        }
+        read(origin, query.query().await)
+    }
+
+    pub(super) async fn count(&self, origin: Origin, status: Status) -> Result<u64, QueueError> {
+        const COUNT: &str = "count";
+        let counted = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| q.for_all([q.field("status").eq(status.as_str())]))
+            .aggregate(|a| a.fields([a.field(COUNT).count()]))
+            .query()
+            .await
+            .map_err(|error| QueueError::unavailable("counting records", error))?;
+        let count = counted.first().and_then(|document| document.fields.get(COUNT));
+        Ok(count.and_then(codec::as_integer).unwrap_or_default().unsigned_abs())
+    }
+}
+
+impl Firestore {
+    fn document_name(&self, origin: Origin, doc_id: &str) -> String {
+        format!("{}/{}/{doc_id}", self.db.get_documents_path(), origin.collection())
+    }
+
+    /// Goes on after the document that a page ended with, in the order of a time and the name.
+    fn after(&self, origin: Origin, time: DateTime<Utc>, doc_id: &str) -> FirestoreQueryCursor {
+        let last = [codec::timestamp(time), codec::reference(self.document_name(origin, doc_id))];
+        FirestoreQueryCursor::AfterValue(last.into_iter().map(FirestoreValue::from).collect())
+    }
+}
+
+/// Whether a write failed because the document changed, or went, since it was read.
+fn lost_race(error: &FirestoreError) -> bool {
+    match error {
+        // ABORTED: another write to the document was under way.
+        FirestoreError::DatabaseError(error) => {
+            matches!(error.public.code.as_str(), "FailedPrecondition" | "Aborted")
+        }
+        FirestoreError::DataNotFoundError(_) => true,
+        _ => false,
+    }
+}
+
+/// What a query found. A document that is no queue record is left where it is, and said so: it
+/// must not hold up those behind it.
+fn read(
+    origin: Origin,
+    found: Result<Vec<FirestoreDocument>, FirestoreError>,
+) -> Result<Vec<Stored>, QueueError> {
+    let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
+    let readable = found.into_iter().filter_map(|document| match stored(origin, document) {
+        Ok(stored) => Some(stored),
+        Err(error) => {
+            tracing::error!(collection = origin.collection(), %error, "queue.unreadable_document");
+            None
+        }
+    });
+    Ok(readable.collect())
+}
+
+fn stored(origin: Origin, document: FirestoreDocument) -> Result<Stored, QueueError> {
+    let version = version(&document);
+    let doc_id = document.name.rsplit('/').next().unwrap_or_default().to_owned();
+    match codec::decode(document.fields) {
+        Ok(record) => Ok(Stored { origin, doc_id, record, version }),
+        Err(error) => Err(QueueError::Unreadable { doc_id, source: std::sync::Arc::new(error) }),
+    }
+}
+
+fn version(document: &FirestoreDocument) -> Version {
+    let nanoseconds = document
+        .update_time
+        .as_ref()
+        .map(|time| time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos)));
+    Version(nanoseconds.unwrap_or_default())
+}
+
+fn update_time(stored: &Stored) -> Result<FirestoreInstant, QueueError> {
+    FirestoreInstant::from_nanosecond(stored.version.0.into())
+        .map_err(|error| QueueError::unavailable("reading an update time", error))
+}

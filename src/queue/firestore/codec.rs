@@ -1,0 +1,164 @@
+//! Records as Firestore documents, and back.
+//!
+//! Times are Firestore timestamps, as the original service wrote them; everything else is what
+//! its JSON is. A payload or plan that Firestore cannot hold as a map is kept as JSON text in
+//! `data_json` or `plan_json`, with `data.id` beside it to be found by.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use gcloud_sdk::google::firestore::v1::value::ValueType;
+use gcloud_sdk::google::firestore::v1::{ArrayValue, MapValue, Value as Firestore};
+use gcloud_sdk::prost_types::Timestamp;
+use serde_json::{Map, Number, Value};
+
+use super::super::limits::fits_map;
+use crate::submission::Record;
+
+/// Fields that hold times, in records and in their attempts.
+const TIMES: [&str; 9] = [
+    "created_at",
+    "timestamp",
+    "updated_at",
+    "first_received_at",
+    "last_retried_at",
+    "next_retry_at",
+    "lease_expires_at",
+    "started",
+    "finished",
+];
+
+/// Fields that hold what others decide, and the fields that keep them as text where they must be.
+const FREE: [(&str, &str); 2] = [("data", "data_json"), ("plan", "plan_json")];
+
+/// The fields of a record's document.
+pub(super) fn encode(record: &Record) -> HashMap<String, Firestore> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(record) else {
+        unreachable!("a record is a struct of plain values, which serialises to an object");
+    };
+    let mut document = HashMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        let text_name = FREE.iter().find(|(free, _)| *free == name).map(|(_, text)| *text);
+        match text_name {
+            Some(text_name) if !fits_map(&value) => {
+                document.insert(text_name.to_owned(), text(&value.to_string()));
+                let id = value.get("id").filter(|id| fits_map(id)).cloned();
+                let stub = Map::from_iter(id.map(|id| ("id".to_owned(), id)));
+                document.insert(name, plain(Value::Object(stub)));
+            }
+            Some(_) => {
+                document.insert(name, plain(value));
+            }
+            None => {
+                let value = with_times(&name, value);
+                document.insert(name, value);
+            }
+        }
+    }
+    document
+}
+
+/// The record of a document's fields.
+pub(super) fn decode(fields: HashMap<String, Firestore>) -> Result<Record, serde_json::Error> {
+    let mut record: Map<String, Value> =
+        fields.into_iter().map(|(name, value)| (name, json(value))).collect();
+    for (name, text_name) in FREE {
+        if let Some(Value::String(text)) = record.remove(text_name) {
+            record.insert(name.to_owned(), serde_json::from_str(&text)?);
+        }
+    }
+    serde_json::from_value(Value::Object(record))
+}
+
+/// A value of our own fields: those that are named as times become timestamps.
+fn with_times(name: &str, value: Value) -> Firestore {
+    match value {
+        Value::String(written) if TIMES.contains(&name) => DateTime::parse_from_rfc3339(&written)
+            .map_or_else(|_| text(&written), |time| timestamp(time.to_utc())),
+        Value::Array(items) => array(items.into_iter().map(|item| with_times(name, item)).collect()),
+        Value::Object(fields) => map(fields
+            .into_iter()
+            .map(|(name, value)| {
+                let value = with_times(&name, value);
+                (name, value)
+            })
+            .collect()),
+        other => plain(other),
+    }
+}
+
+fn plain(value: Value) -> Firestore {
+    match value {
+        Value::Null => of(ValueType::NullValue(0)),
+        Value::Bool(value) => of(ValueType::BooleanValue(value)),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => self::integer(integer),
+            (None, double) => of(ValueType::DoubleValue(double.unwrap_or_default())),
+        },
+        Value::String(value) => of(ValueType::StringValue(value)),
+        Value::Array(items) => array(items.into_iter().map(plain).collect()),
+        Value::Object(fields) => map(fields.into_iter().map(|(name, value)| (name, plain(value))).collect()),
+    }
+}
+
+fn json(value: Firestore) -> Value {
+    match value.value_type {
+        Some(ValueType::BooleanValue(value)) => Value::Bool(value),
+        Some(ValueType::IntegerValue(value)) => Value::from(value),
+        Some(ValueType::DoubleValue(value)) => Number::from_f64(value).map_or(Value::Null, Value::Number),
+        Some(ValueType::TimestampValue(time)) => written(&time),
+        Some(ValueType::StringValue(value) | ValueType::ReferenceValue(value)) => Value::String(value),
+        Some(ValueType::ArrayValue(array)) => array.values.into_iter().map(json).collect(),
+        Some(ValueType::MapValue(map)) => {
+            map.fields.into_iter().map(|(name, value)| (name, json(value))).collect()
+        }
+        // Null; and bytes, places and the values of pipelines, which neither service writes.
+        None | Some(_) => Value::Null,
+    }
+}
+
+fn written(time: &Timestamp) -> Value {
+    let time = DateTime::from_timestamp(time.seconds, time.nanos.unsigned_abs());
+    time.map_or(Value::Null, |time| Value::String(time.to_rfc3339_opts(SecondsFormat::AutoSi, true)))
+}
+
+fn of(value: ValueType) -> Firestore {
+    Firestore { value_type: Some(value) }
+}
+
+fn array(values: Vec<Firestore>) -> Firestore {
+    of(ValueType::ArrayValue(ArrayValue { values }))
+}
+
+fn map(fields: HashMap<String, Firestore>) -> Firestore {
+    of(ValueType::MapValue(MapValue { fields }))
+}
+
+/// A text value.
+pub(super) fn text(text: &str) -> Firestore {
+    of(ValueType::StringValue(text.to_owned()))
+}
+
+/// An integer value.
+pub(super) fn integer(integer: i64) -> Firestore {
+    of(ValueType::IntegerValue(integer))
+}
+
+/// A timestamp value.
+pub(super) fn timestamp(time: DateTime<Utc>) -> Firestore {
+    let nanos = i32::try_from(time.timestamp_subsec_micros() * 1_000).unwrap_or_default();
+    of(ValueType::TimestampValue(Timestamp { seconds: time.timestamp(), nanos }))
+}
+
+/// The name of a document, as a cursor takes it.
+pub(super) fn reference(name: String) -> Firestore {
+    of(ValueType::ReferenceValue(name))
+}
+
+/// The integer that a count is.
+pub(super) fn as_integer(value: &Firestore) -> Option<i64> {
+    match value.value_type {
+        Some(ValueType::IntegerValue(value)) => Some(value),
+        _ => None,
+    }
+}

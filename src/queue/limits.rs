@@ -1,0 +1,163 @@
+//! What a queue document may hold. Firestore sets the limits; both back ends keep them, so that
+//! a record that one accepts can move to the other.
+
+use serde_json::{Map, Value, json};
+
+use super::QueueError;
+use crate::submission::Record;
+
+/// Firestore: maximum size of a document, in bytes ("Usage and limits").
+const DOCUMENT_LIMIT: usize = 1_048_576;
+/// Kept free for what processing adds to an accepted record.
+const RESERVE: usize = 24 * 1024;
+/// Bytes that a cut plan takes beside its upserts.
+const CUT_NOTE_SIZE: usize = 256;
+/// Firestore: maximum depth of maps and arrays ("Usage and limits"). Depth is counted from the
+/// document's own fields, so a field's value may nest one level less.
+const DEPTH_LIMIT: usize = 20;
+/// Firestore: maximum size of a field name, in bytes.
+const NAME_LIMIT: usize = 1_500;
+/// Firestore: bytes that a document takes beside its fields (32, and its name: our collection and
+/// document ids are short).
+const DOCUMENT_OVERHEAD: usize = 512;
+
+/// Refuses a payload that no record could hold.
+pub(super) fn check(data: &Value) -> Result<(), QueueError> {
+    let size = payload_size(data) + DOCUMENT_OVERHEAD;
+    let limit = DOCUMENT_LIMIT - RESERVE;
+    if size > limit { Err(QueueError::TooLarge { size, limit }) } else { Ok(()) }
+}
+
+/// Makes a record fit: shortens the plan of a dry run, saying so, then drops the oldest attempts.
+pub(super) fn fit(record: &mut Record) {
+    // Room for the fields of the next claim.
+    let limit = DOCUMENT_LIMIT - RESERVE / 4;
+    let payload = payload_size(&record.data);
+    while payload + history_size(record) > limit && record.attempts.len() > 1 {
+        record.attempts.remove(0);
+    }
+    let room = limit.saturating_sub(payload + history_size(record));
+    if let Some(plan) = record.plan.take() {
+        record.plan = Some(cut_plan(plan, room));
+    }
+}
+
+/// As many of the plan's upserts as `room` bytes hold.
+fn cut_plan(plan: Value, room: usize) -> Value {
+    let size = |value: &Value| value_size(value).max(text_size(value));
+    if size(&plan) <= room {
+        return plan;
+    }
+    let upserts = plan.get("upserts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut used = CUT_NOTE_SIZE;
+    let fitting = upserts.iter().take_while(|upsert| {
+        used += size(upsert) + 1;
+        used <= room
+    });
+    let kept: Vec<Value> = fitting.cloned().collect();
+    let cut = format!("{} of {} upserts are kept: all of them would not fit", kept.len(), upserts.len());
+    json!({ "upserts": kept, "cut": cut })
+}
+
+/// Whether Firestore can hold `value` as a map: no array directly in an array, at most 20 levels,
+/// integers of 64 bits, usable names.
+pub(super) fn fits_map(value: &Value) -> bool {
+    fits(value, DEPTH_LIMIT - 1)
+}
+
+fn fits(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Number(number) => number.is_i64() || number.is_f64(),
+        Value::Array(items) => {
+            levels > 0 && items.iter().all(|item| !item.is_array() && fits(item, levels - 1))
+        }
+        Value::Object(fields) => {
+            levels > 0 && fields.iter().all(|(name, value)| name_fits(name) && fits(value, levels - 1))
+        }
+    }
+}
+
+fn name_fits(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_LIMIT && !(name.starts_with("__") && name.ends_with("__"))
+}
+
+/// Bytes that a payload takes: as a map where it can be one, else as text.
+fn payload_size(data: &Value) -> usize {
+    if fits_map(data) { value_size(data) } else { text_size(data) }
+}
+
+fn history_size(record: &Record) -> usize {
+    let text = |field: &Option<String>| field.as_ref().map_or(0, String::len);
+    let attempts: usize = record
+        .attempts
+        .iter()
+        .map(|attempt| 100 + attempt.worker.len() + text(&attempt.step) + text(&attempt.error))
+        .sum();
+    let unmapped: usize =
+        record.unmapped.iter().map(|answer| 32 + answer.path.len() + answer.code.len()).sum();
+    DOCUMENT_OVERHEAD + attempts + unmapped + text(&record.error) + text(&record.note)
+}
+
+/// Bytes of JSON text, without building it.
+fn text_size(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 2 + items.iter().map(|item| text_size(item) + 1).sum::<usize>(),
+        Value::Object(fields) => {
+            // Escapes can make a name or text longer, up to six bytes for one.
+            2 + fields.iter().map(|(name, value)| escaped_size(name) + 2 + text_size(value)).sum::<usize>()
+        }
+        Value::String(text) => escaped_size(text),
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(number) => number.to_string().len(),
+    }
+}
+
+fn escaped_size(text: &str) -> usize {
+    let escape = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..=0x1f => 5,
+        _ => 0,
+    };
+    text.len() + 2 + text.bytes().map(escape).sum::<usize>()
+}
+
+/// Bytes of a value by Firestore's rules ("Storage size calculations").
+fn value_size(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 1,
+        Value::Array(items) => items.iter().map(value_size).sum(),
+        Value::Object(fields) => map_size(fields),
+    }
+}
+
+fn map_size(fields: &Map<String, Value>) -> usize {
+    fields.iter().map(|(name, value)| name.len() + 1 + value_size(value)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_firestore_cannot_hold_as_a_map_does_not_fit() {
+        let nested = |levels: usize| (0..levels).fold(json!("x"), |inner, _| json!({ "a": inner }));
+        assert!(fits_map(&nested(19)));
+        assert!(!fits_map(&nested(20)));
+        assert!(!fits_map(&json!({ "a": [[1]] })));
+        assert!(fits_map(&json!({ "a": [{ "b": [1] }] })));
+        assert!(!fits_map(&json!({ "a": u64::MAX })));
+        assert!(!fits_map(&json!({ "__name__": 1 })));
+        assert!(!fits_map(&json!({ "": 1 })));
+    }
+
+    #[test]
+    fn text_size_is_that_of_the_text() {
+        let value = json!({ "a\"\n\u{1}": ["é", 1.5, null, true, -7], "b": {} });
+        let estimate = text_size(&value);
+        let real = value.to_string().len();
+        assert!(estimate >= real && estimate <= real + 8, "{estimate} for {real}");
+    }
+}

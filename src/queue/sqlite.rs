@@ -1,0 +1,210 @@
+//! The embedded back end: one SQLite file, which several processes may share.
+//!
+//! WAL with `synchronous = FULL`: a commit is on disk when it returns. All writes of a process go
+//! through one [`writer`], which commits whatever is waiting as one transaction, so that
+//! concurrent webhooks share one fsync. Reads have connections of their own.
+
+mod writer;
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use super::QueueError;
+use super::store::{PageCursor, Stored, Version};
+use crate::config::SqliteSettings;
+use crate::submission::{Origin, Record, Status};
+use writer::{Row, Writer};
+
+static MIGRATOR: Migrator = sqlx::migrate!("migrations/queue");
+
+/// How long a write waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that read.
+const READERS: u32 = 4;
+
+const COLUMNS: &str = "doc_id, state, data, version";
+
+/// A row as it is read: document id, state, data, version.
+type Found = (String, String, String, i64);
+
+/// The embedded queue.
+#[derive(Debug, Clone)]
+pub(super) struct Sqlite {
+    readers: SqlitePool,
+    writer: Writer,
+}
+
+impl Sqlite {
+    /// Opens the file, creating it and its folder where they are missing, and brings its schema up
+    /// to date.
+    pub(super) async fn open(settings: &SqliteSettings) -> Result<Self, QueueError> {
+        let doing = "opening its file";
+        if let Some(folder) = settings.path.parent().filter(|folder| *folder != Path::new("")) {
+            std::fs::create_dir_all(folder).map_err(|error| QueueError::unavailable(doing, error))?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&settings.path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| QueueError::unavailable(doing, error))?;
+        MIGRATOR.run(&readers).await.map_err(|error| QueueError::unavailable("preparing its file", error))?;
+        Ok(Self { readers, writer: Writer::start(options).await? })
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), QueueError> {
+        sqlx::query("SELECT 1 FROM submissions LIMIT 1")
+            .fetch_optional(&self.readers)
+            .await
+            .map(drop)
+            .map_err(|error| QueueError::unavailable("answering a ping", error))
+    }
+
+    pub(super) async fn insert(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        record: &Record,
+    ) -> Result<bool, QueueError> {
+        self.writer.insert(row(origin, doc_id, record, true)?).await
+    }
+
+    pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
+        let new_payload = record.data != stored.record.data;
+        let row = row(stored.origin, &stored.doc_id, record, new_payload)?;
+        let swapped = self.writer.swap(row, stored.version.0).await?;
+        Ok(swapped.then_some(Version(stored.version.0 + 1)))
+    }
+
+    pub(super) async fn get(&self, origin: Origin, doc_id: &str) -> Result<Option<Stored>, QueueError> {
+        let sql = format!("SELECT {COLUMNS} FROM submissions WHERE collection = ? AND doc_id = ?");
+        let found: Option<Found> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(origin.collection())
+            .bind(doc_id)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| QueueError::unavailable("reading a record", error))?;
+        found.map(|found| stored(origin, found)).transpose()
+    }
+
+    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM submissions WHERE collection = ?1 AND (doc_id = ?2 OR job_id = ?2) \
+             ORDER BY created_at, doc_id"
+        );
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(origin.collection()).bind(id.to_owned());
+        self.read(origin, query.fetch_all(&self.readers).await)
+    }
+
+    pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'new' \
+             ORDER BY created_at, doc_id LIMIT ?"
+        );
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(origin.collection()).bind(rows(limit));
+        self.read(origin, query.fetch_all(&self.readers).await)
+    }
+
+    pub(super) async fn abandoned(
+        &self,
+        origin: Origin,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'processing' \
+             AND (lease_expires_at IS NULL OR lease_expires_at <= ?) ORDER BY created_at, doc_id LIMIT ?"
+        );
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(origin.collection())
+            .bind(now.timestamp_micros())
+            .bind(rows(limit));
+        self.read(origin, query.fetch_all(&self.readers).await)
+    }
+
+    pub(super) async fn failed(
+        &self,
+        origin: Origin,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'failed' \
+             AND (updated_at, doc_id) < (?, ?) ORDER BY updated_at DESC, doc_id DESC LIMIT ?"
+        );
+        let (updated_at, doc_id) =
+            after.map_or((i64::MAX, String::new()), |last| (last.updated_at.timestamp_micros(), last.doc_id));
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(origin.collection())
+            .bind(updated_at)
+            .bind(doc_id)
+            .bind(rows(limit));
+        self.read(origin, query.fetch_all(&self.readers).await)
+    }
+
+    pub(super) async fn count(&self, origin: Origin, status: Status) -> Result<u64, QueueError> {
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM submissions WHERE collection = ? AND status = ?")
+                .bind(origin.collection())
+                .bind(status.as_str())
+                .fetch_one(&self.readers)
+                .await
+                .map_err(|error| QueueError::unavailable("counting records", error))?;
+        Ok(count.unsigned_abs())
+    }
+
+    #[expect(clippy::unused_self, reason = "reads like the calls around it")]
+    fn read(
+        &self,
+        origin: Origin,
+        found: Result<Vec<Found>, sqlx::Error>,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
+        found.into_iter().map(|found| stored(origin, found)).collect()
+    }
+}
+
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The row of a record; its payload only where that changes.
+fn row(origin: Origin, doc_id: &str, record: &Record, with_data: bool) -> Result<Row, QueueError> {
+    let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
+    let unreadable =
+        |error| QueueError::Unreadable { doc_id: doc_id.to_owned(), source: std::sync::Arc::new(error) };
+    let data = with_data.then(|| record.data.to_string());
+    let state = Record { data: Value::Null, ..record.clone() };
+    Ok(Row {
+        collection: origin.collection(),
+        doc_id: doc_id.to_owned(),
+        job_id: record.job_id.clone(),
+        status: record.status.as_str(),
+        created_at: micros(record.created_at).unwrap_or_default(),
+        updated_at: micros(record.updated_at).unwrap_or_default(),
+        lease_expires_at: micros(record.lease_expires_at),
+        state: serde_json::to_string(&state).map_err(unreadable)?,
+        data,
+    })
+}
+
+fn stored(origin: Origin, (doc_id, state, data, version): Found) -> Result<Stored, QueueError> {
+    let parsed = serde_json::from_str::<Record>(&state)
+        .and_then(|state| Ok(Record { data: serde_json::from_str(&data)?, ..state }));
+    match parsed {
+        Ok(record) => Ok(Stored { origin, doc_id, record, version: Version(version) }),
+        Err(error) => Err(QueueError::Unreadable { doc_id, source: std::sync::Arc::new(error) }),
+    }
+}

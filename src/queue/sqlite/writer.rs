@@ -1,0 +1,147 @@
+//! The one connection that writes, and the grouping of writes into transactions.
+//!
+//! While a commit waits for the disk, further writes gather; the next transaction takes them all.
+//! Nobody is answered before the commit that holds their write is on disk.
+
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{mpsc, oneshot};
+
+use super::QueueError;
+
+/// Writes that one transaction takes at most.
+const GROUP: usize = 512;
+/// Writes that may wait; further ones wait to be let in.
+const WAITING: usize = 4 * GROUP;
+
+/// What a row will hold.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) collection: &'static str,
+    pub(super) doc_id: String,
+    pub(super) job_id: Option<String>,
+    pub(super) status: &'static str,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+    pub(super) lease_expires_at: Option<i64>,
+    pub(super) state: String,
+    /// The payload; `None` leaves it as it is.
+    pub(super) data: Option<String>,
+}
+
+#[derive(Debug)]
+struct Write {
+    row: Row,
+    /// The version that the row must still have; `None` inserts.
+    expected: Option<i64>,
+    /// Answers whether the write applied.
+    reply: oneshot::Sender<Result<bool, QueueError>>,
+}
+
+/// Hands writes to the writer's task, which ends with the last of its handles.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    writes: mpsc::Sender<Write>,
+}
+
+impl Writer {
+    /// Opens the writing connection and starts its task.
+    pub(super) async fn start(options: SqliteConnectOptions) -> Result<Self, QueueError> {
+        let connection =
+            options.connect().await.map_err(|error| QueueError::unavailable("opening its file", error))?;
+        let (writes, waiting) = mpsc::channel(WAITING);
+        tokio::spawn(run(connection, waiting));
+        Ok(Self { writes })
+    }
+
+    /// Inserts; `false` where the document exists.
+    pub(super) async fn insert(&self, row: Row) -> Result<bool, QueueError> {
+        self.write(row, None).await
+    }
+
+    /// Replaces; `false` where the document no longer has this version.
+    pub(super) async fn swap(&self, row: Row, expected: i64) -> Result<bool, QueueError> {
+        self.write(row, Some(expected)).await
+    }
+
+    async fn write(&self, row: Row, expected: Option<i64>) -> Result<bool, QueueError> {
+        let gone = || QueueError::unavailable("writing", std::io::Error::other("its writer has ended"));
+        let (reply, written) = oneshot::channel();
+        self.writes.send(Write { row, expected, reply }).await.map_err(|_| gone())?;
+        written.await.map_err(|_| gone())?
+    }
+}
+
+async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Write>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while waiting.recv_many(&mut group, GROUP).await > 0 {
+        let committed = commit(&mut connection, &group).await.map_err(Arc::new);
+        for (position, write) in group.drain(..).enumerate() {
+            let answer = match &committed {
+                Ok(applied) => Ok(applied[position]),
+                Err(error) => {
+                    Err(QueueError::Unavailable { doing: "writing", source: Arc::clone(error) as Arc<_> })
+                }
+            };
+            // Whoever waited may have hung up; the write stands all the same.
+            let _ = write.reply.send(answer);
+        }
+    }
+}
+
+/// Does all of `group` in one transaction; says for each write whether it applied.
+async fn commit(connection: &mut SqliteConnection, group: &[Write]) -> Result<Vec<bool>, sqlx::Error> {
+    // IMMEDIATE: takes the write lock at the start, where waiting for another process is safe.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut applied = Vec::with_capacity(group.len());
+    for write in group {
+        applied.push(apply(&mut transaction, write).await?);
+    }
+    transaction.commit().await?;
+    Ok(applied)
+}
+
+async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<bool, sqlx::Error> {
+    let row = &write.row;
+    let done = match write.expected {
+        None => {
+            sqlx::query(
+                "INSERT INTO submissions (collection, doc_id, job_id, status, created_at, updated_at, \
+                 lease_expires_at, state, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(row.collection)
+            .bind(&row.doc_id)
+            .bind(&row.job_id)
+            .bind(row.status)
+            .bind(row.created_at)
+            .bind(row.updated_at)
+            .bind(row.lease_expires_at)
+            .bind(&row.state)
+            .bind(&row.data)
+            .execute(connection)
+            .await?
+        }
+        Some(version) => {
+            sqlx::query(
+                "UPDATE submissions SET job_id = ?, status = ?, created_at = ?, updated_at = ?, \
+                 lease_expires_at = ?, state = ?, data = coalesce(?, data), version = version + 1 \
+                 WHERE collection = ? AND doc_id = ? AND version = ?",
+            )
+            .bind(&row.job_id)
+            .bind(row.status)
+            .bind(row.created_at)
+            .bind(row.updated_at)
+            .bind(row.lease_expires_at)
+            .bind(&row.state)
+            .bind(&row.data)
+            .bind(row.collection)
+            .bind(&row.doc_id)
+            .bind(version)
+            .execute(connection)
+            .await?
+        }
+    };
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,116 @@
+//! The listening service: from a configuration to answered calls, until a signal ends it.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::ServiceExt;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::app::App;
+use crate::config::{Config, QueueSettings};
+use crate::http;
+use crate::worker::Shutdown;
+
+/// Time that calls still have to be answered once the grace period of their records is over.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// A service that listens and does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    service: http::Service,
+    shutdown: Shutdown,
+}
+
+impl Server {
+    /// Puts the service together and takes its port.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let shutdown = Shutdown::default();
+        let app = App::start(config, shutdown.clone()).await?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {} (HOST and PORT)", config.listen))?;
+        for (what, state) in summary(config) {
+            info!(what, state, "server.starts");
+        }
+        if config.access.is_open() {
+            warn!(
+                "server.open: no credential is configured, everyone who can reach this address may do everything"
+            );
+        }
+        Ok(Self { listener, service: http::service(app), shutdown })
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.listener.local_addr().context("the listener has no address")
+    }
+
+    /// Answers calls until SIGTERM or an interrupt, then ends within the grace period.
+    pub async fn run(self) -> anyhow::Result<()> {
+        info!(address = %self.address()?, "server.listening");
+        tokio::spawn(begin_at_signal(self.shutdown.clone())?);
+        let begun = self.shutdown.clone();
+        let service = ServiceExt::<Request>::into_make_service(self.service);
+        let serving =
+            axum::serve(self.listener, service).with_graceful_shutdown(async move { begun.begun().await });
+        tokio::select! {
+            served = serving => served.context("serving")?,
+            () = async { self.shutdown.grace_is_over().await; tokio::time::sleep(LAST_ANSWERS).await } => {
+                warn!("server.calls_cut_off");
+            }
+        }
+        info!("server.stopped");
+        Ok(())
+    }
+}
+
+/// What begins the shutdown at the first signal.
+fn begin_at_signal(shutdown: Shutdown) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            Some(()) = terminate.recv() => {}
+            Some(()) = interrupt.recv() => {}
+            else => pending().await,
+        }
+        info!("server.stopping");
+        shutdown.begin();
+    })
+}
+
+/// What the configuration amounts to, for people.
+pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
+    let queue = match &config.queue {
+        QueueSettings::Sqlite(settings) => format!("SQLite, {}", settings.path.display()),
+        QueueSettings::Firestore(settings) => {
+            let emulator = settings.emulator_host.as_ref().map(|host| format!(", emulator {host}"));
+            format!("Firestore, {}/{}{}", settings.project, settings.database, emulator.unwrap_or_default())
+        }
+    };
+    let salesforce = match &config.salesforce {
+        Some(settings) => format!("live, {}", settings.login_url),
+        None => "dry run: plans are recorded, nothing is sent".to_owned(),
+    };
+    let access = &config.access;
+    let closed_or = |configured: bool| match (access.is_open(), configured) {
+        (true, _) => "open".to_owned(),
+        (false, true) => "credentials required".to_owned(),
+        (false, false) => "closed: no credential is configured".to_owned(),
+    };
+    let webhooks = !access.webhook_basic.is_empty() || !access.webhook_keys.is_empty();
+    let operators = !access.operator_tokens.is_empty();
+    vec![
+        ("listen", config.listen.to_string()),
+        ("queue", queue),
+        ("salesforce", salesforce),
+        ("webhooks", closed_or(webhooks)),
+        ("scheduler", closed_or(access.scheduler.is_some() || operators)),
+        ("operators", closed_or(operators)),
+    ]
+}

@@ -1,0 +1,113 @@
+//! Log lines: for people, or one JSON object a line as Cloud Logging reads it.
+//!
+//! Payload values never reach a log line; ids do (`service.md`, sections 7 and 8).
+
+use std::fmt;
+
+use chrono::SecondsFormat;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::clock;
+use crate::config::LogFormat;
+
+/// Starts logging, to standard error, as the configuration asks. Fails on a filter that cannot be
+/// read.
+pub fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Pretty => builder.with_target(false).try_init(),
+        LogFormat::Json => builder
+            .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
+            .event_format(CloudLogging)
+            .try_init(),
+    }
+    .map_err(|error| anyhow::anyhow!(error))
+}
+
+/// The structured form that Cloud Logging takes from a container's output: `severity`, `message`
+/// and `time` are its own names, everything else is kept as given (Cloud Logging, "Structured
+/// logging").
+struct CloudLogging;
+
+impl<S, N> FormatEvent<S, N> for CloudLogging
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Fields(Map::new());
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
+        {
+            let extensions = span.extensions();
+            let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.fields.as_str());
+            if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
+                line.0.extend(fields);
+            }
+        }
+        event.record(&mut line);
+        let severity = match *event.metadata().level() {
+            Level::ERROR => "ERROR",
+            Level::WARN => "WARNING",
+            Level::INFO => "INFO",
+            Level::DEBUG | Level::TRACE => "DEBUG",
+        };
+        let mut put = |name: &str, value: String| line.0.insert(name.to_owned(), value.into());
+        put("severity", severity.to_owned());
+        put("time", clock::now().to_rfc3339_opts(SecondsFormat::Micros, true));
+        put("target", event.metadata().target().to_owned());
+        writeln!(writer, "{}", Value::Object(line.0))
+    }
+}
+
+/// An event's fields as JSON.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    /// An error with what caused it.
+    fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
+        let chain = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+        self.put(field, chain.collect::<Vec<_>>().join(": "));
+    }
+}
