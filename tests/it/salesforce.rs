@@ -3,6 +3,7 @@
 mod failures;
 mod masking;
 mod sessions;
+mod stand_in;
 mod writing;
 
 use commcare_sf_integration::destinations::salesforce::Salesforce;
