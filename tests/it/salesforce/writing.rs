@@ -98,9 +98,12 @@ async fn an_upsert_by_id_updates_and_never_creates() {
     salesforce.execute(&Plan::salesforce(vec![by_id(&id), by_id(&id)])).await.unwrap();
     let records = stand_in.records("Household__c");
     assert_eq!((records[0]["Name"].as_str(), records[0]["Farm_Size__c"].as_str()), (Some("8"), Some("3")));
-    let error = failure(&salesforce, &Plan::salesforce(vec![by_id("a0X5g0000099999AAA")])).await;
+    let unknown = "a0X5g0000099999AAA";
+    let error = failure(&salesforce, &Plan::salesforce(vec![by_id(unknown)])).await;
     assert_eq!(error.failure, Failure::Permanent);
     assert_eq!(stand_in.records("Household__c").len(), 1);
+    stand_in.seed("Household__c", "Id", unknown, json!({}));
+    salesforce.execute(&Plan::salesforce(vec![by_id(unknown)])).await.unwrap();
 }
 
 #[tokio::test]

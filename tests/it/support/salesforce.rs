@@ -130,7 +130,7 @@ impl SalesforceStandIn {
         }
     }
 
-    /// A record that is there already; gives its Salesforce id.
+    /// A record that is there already, by `Id` under that very id; gives its Salesforce id.
     pub(crate) fn seed(
         &self,
         object: &str,
@@ -143,8 +143,8 @@ impl SalesforceStandIn {
         self.inner().store.create(object, fields)
     }
 
-    /// From now on a reference to an unknown record creates that record, for tests in which the
-    /// referenced records do not matter.
+    /// From now on a reference to an unknown record creates that record and a blank one passes,
+    /// for tests in which the referenced records do not matter.
     pub(crate) fn create_unknown_references(&self) {
         self.inner().store.lenient = true;
     }

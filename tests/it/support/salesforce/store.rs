@@ -48,7 +48,7 @@ pub(super) struct Store {
     index: HashMap<(String, String, String), Vec<usize>>,
     created: u64,
     undo: Vec<Undo>,
-    /// Whether a reference to an unknown record creates it.
+    /// Whether a reference to an unknown record creates it, and a blank one is let pass.
     pub(super) lenient: bool,
 }
 
@@ -91,11 +91,11 @@ impl Store {
         self.records.get(object).cloned().unwrap_or_default()
     }
 
-    /// Adds a record; gives its id.
+    /// Adds a record, under the `Id` among its fields if there is one; gives its id.
     pub(super) fn create(&mut self, object: &str, mut fields: Map<String, Value>) -> String {
         self.created += 1;
-        let id = format!("a0X5g{:010}AAA", self.created);
-        fields.insert("Id".to_owned(), id.clone().into());
+        let id = fields.entry("Id").or_insert_with(|| format!("a0X5g{:010}AAA", self.created).into());
+        let id = id.as_str().unwrap().to_owned();
         let records = self.records.entry(object.to_owned()).or_default();
         records.push(fields);
         let position = records.len() - 1;
@@ -156,12 +156,14 @@ impl Store {
             return Err(refusal(400, "INVALID_FIELD", message));
         }
         if self.find(entity, field, id).is_empty() {
-            if !self.lenient || id.is_empty() {
+            if !self.lenient {
                 let message =
                     format!("Foreign key external ID: {id} not found for field {field} in entity {entity}");
                 return Err(refusal(400, "INVALID_FIELD", message));
             }
-            self.create(entity, Map::from_iter([(field.clone(), id.into())]));
+            if !id.is_empty() {
+                self.create(entity, Map::from_iter([(field.clone(), id.into())]));
+            }
         }
         Ok(())
     }
