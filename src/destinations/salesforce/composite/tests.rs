@@ -1,5 +1,9 @@
 //! The arithmetic of Salesforce's limits.
 
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn upsert(object: &'static str, id: impl Into<String>) -> Upsert {
@@ -126,4 +130,45 @@ fn external_ids_are_percent_encoded() {
 #[test]
 fn nothing_to_write_makes_no_request() {
     assert!(shape(&[]).is_empty());
+}
+
+/// What is there after these upserts, where an upsert replaces what an earlier one wrote.
+fn written<'p>(
+    upserts: impl IntoIterator<Item = &'p Upsert>,
+) -> BTreeMap<(&'p str, &'p str, &'p str), &'p Value> {
+    let entries = upserts.into_iter().map(|upsert| {
+        ((upsert.object, upsert.external_id_field, upsert.external_id.as_str()), &upsert.fields["Value__c"])
+    });
+    entries.collect()
+}
+
+prop_compose! {
+    fn any_plan()(steps in prop::collection::vec((0..3_usize, prop::sample::select(vec![0_usize, 0, 0, 1]), 0..30_u8, 1..40_u8), 0..40)) -> Vec<Upsert> {
+        let rows = steps.into_iter().flat_map(|(object, field, id, count)| {
+            (id..id + count).map(move |id| (object, field, id))
+        });
+        rows.enumerate().map(|(at, (object, field, id))| {
+            let id = if at % 7 == 0 { format!("KEY-{id}") } else { format!("key-{id}") };
+            Upsert::new(["A", "B", "C"][object], ["Key__c", "Id"][field], id).set("Value__c", at)
+        }).collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_plan_keeps_the_limits_and_ends_as_if_sent_one_by_one(plan in any_plan()) {
+        let requests = requests(&plan, ApiVersion::default());
+        for request in &requests {
+            let collections: Vec<_> = request.steps.iter().filter(|step| step.is_collection()).collect();
+            prop_assert!((1..=25).contains(&request.steps.len()) && collections.len() <= 5);
+            for step in collections {
+                let ids: HashSet<_> = step.rows.iter().map(|row| comparable(&row.external_id)).collect();
+                prop_assert!(ids.len() == step.rows.len() && ids.len() <= 200);
+                prop_assert!(step.rows.iter().all(|row| row.object == step.rows[0].object));
+                prop_assert!(step.rows.iter().all(|row| row.external_id_field == "Key__c"));
+            }
+        }
+        let sent = requests.iter().flat_map(Request::steps).flat_map(|step| step.rows.iter().copied());
+        prop_assert_eq!(written(sent), written(&plan));
+    }
 }

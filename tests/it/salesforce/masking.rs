@@ -1,0 +1,69 @@
+//! Errors name ids and hold no other value, however Salesforce quotes it.
+
+use super::*;
+use crate::support::salesforce::Fault;
+
+const CASE: &str = "9c1d2e3f-0a1b-4c2d-8e3f-4a5b6c7d8e9f";
+
+fn participant() -> Plan {
+    let participant = Upsert::new("Participant__c", "CommCare_Case_Id__c", CASE)
+        .set("Name", "Al")
+        .set("Middle_Name__c", "Jean Bosco")
+        .set("Last_Name__c", "Uwimana")
+        .set("Phone_Number__c", "0788123456")
+        .set("GPS_Latitude__c", "-1.9403")
+        .set("GPS_Longitude__c", "30.0644")
+        .set("Other_Id_Number__c", "1199880012345678")
+        .set("Age__c", 57)
+        .set("Training_Group__c", "a0X5g000001AbCdEAK");
+    Plan::salesforce(vec![participant])
+}
+
+#[tokio::test]
+async fn a_rows_error_quotes_no_value() {
+    let (stand_in, salesforce) = start().await;
+    let message = format!(
+        "Last Name UWIMANA, jean  bosco (Al) with phone 0788-123-456 at -1.9403 30.0644, aged 57 and \
+         1199880012345678 already exists: Last_Name__c of {CASE} in a0X5g000001AbCdEAK"
+    );
+    stand_in.refuse_row(CASE, 400, "DUPLICATES_DETECTED", &message);
+    let error = failure(&salesforce, &participant()).await;
+    assert_eq!(
+        error.message,
+        format!(
+            "Participant__c with CommCare_Case_Id__c {CASE} was refused: DUPLICATES_DETECTED (HTTP 400): Last \
+             Name [masked], [masked] ([masked]) with phone [masked] at [masked] [masked], aged [masked] and \
+             [masked] already exists: Last_Name__c of {CASE} in a0X5g000001AbCdEAK"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_whole_requests_error_quotes_no_value() {
+    let (stand_in, salesforce) = start().await;
+    let message = "Unexpected character in 'Uwimana' at [line:1, column:80]";
+    stand_in.fail_next(Fault::Answer(400, error_body("JSON_PARSER_ERROR", message)));
+    let error = failure(&salesforce, &participant()).await;
+    assert!(
+        error
+            .message
+            .ends_with("JSON_PARSER_ERROR: Unexpected character in '[masked]' at [line:1, column:80]")
+    );
+}
+
+#[tokio::test]
+async fn a_value_in_place_of_a_code_is_not_shown() {
+    let (stand_in, salesforce) = start().await;
+    stand_in.refuse_row(CASE, 400, "Jean Bosco is no code", "Uwimana");
+    let error = failure(&salesforce, &participant()).await;
+    assert!(!error.message.contains("Bosco") && !error.message.contains("Uwimana"), "{error}");
+}
+
+#[tokio::test]
+async fn another_rows_value_is_masked_too() {
+    let (stand_in, salesforce) = start().await;
+    let plan = Plan::salesforce(vec![household("hh-1", "Mukamana"), household("hh-2", "Habimana")]);
+    stand_in.refuse_row("hh-2", 400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "Mukamana has hh-1");
+    let error = failure(&salesforce, &plan).await;
+    assert!(error.message.ends_with("[masked] has hh-1"), "{error}");
+}

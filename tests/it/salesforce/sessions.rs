@@ -1,0 +1,116 @@
+//! Logging in, and staying logged in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use commcare_sf_integration::config::salesforce::Login;
+
+use super::*;
+use crate::support::salesforce::{CLIENT_ID, Fault, PASSWORD, SECURITY_TOKEN, USERNAME};
+
+fn password_login(password: &str) -> Login {
+    Login::Password {
+        username: USERNAME.to_owned(),
+        password: password.into(),
+        security_token: SECURITY_TOKEN.into(),
+    }
+}
+
+/// Twenty plans at once: how many succeeded, and the failures of the others.
+async fn twenty_at_once(salesforce: &Arc<Salesforce>) -> (usize, Vec<Failure>) {
+    let plans = (0..20).map(|n| {
+        let salesforce = Arc::clone(salesforce);
+        tokio::spawn(async move {
+            salesforce.execute(&Plan::salesforce(vec![household(&format!("hh-{n}"), "12")])).await
+        })
+    });
+    let mut failures = Vec::new();
+    for plan in plans.collect::<Vec<_>>() {
+        failures.extend(plan.await.unwrap().err().map(|error| error.failure));
+    }
+    (20 - failures.len(), failures)
+}
+
+#[tokio::test]
+async fn one_login_serves_many_plans() {
+    let (stand_in, salesforce) = start().await;
+    stand_in.delay(Duration::from_millis(30));
+    let salesforce = Arc::new(salesforce);
+    assert_eq!(twenty_at_once(&salesforce).await.0, 20);
+    assert_eq!(twenty_at_once(&salesforce).await.0, 20);
+    assert_eq!((stand_in.logins(), stand_in.records("Household__c").len()), (1, 20));
+}
+
+#[tokio::test]
+async fn a_user_name_with_password_and_token_logs_in() {
+    let stand_in = SalesforceStandIn::start().await;
+    let salesforce = Salesforce::new(stand_in.settings_for(password_login(PASSWORD))).unwrap();
+    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    stand_in.expire_sessions();
+    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    assert_eq!(stand_in.logins(), 2);
+}
+
+#[tokio::test]
+async fn twenty_calls_that_meet_an_expired_session_renew_it_once() {
+    let (stand_in, salesforce) = start().await;
+    let salesforce = Arc::new(salesforce);
+    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    stand_in.expire_sessions();
+    stand_in.delay(Duration::from_millis(30));
+    assert_eq!(twenty_at_once(&salesforce).await.0, 20);
+    assert_eq!(stand_in.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_session_refused_twice_is_the_destinations_trouble() {
+    let (stand_in, salesforce) = start().await;
+    for _ in 0..2 {
+        stand_in
+            .fail_next(Fault::Answer(401, error_body("INVALID_SESSION_ID", "Session expired or invalid")));
+    }
+    expect(&salesforce, Failure::Unavailable).await;
+    assert_eq!((stand_in.logins(), stand_in.requests()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_refused_renewal_is_asked_for_once_by_twenty_calls() {
+    let (stand_in, salesforce) = start().await;
+    let salesforce = Arc::new(salesforce);
+    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    stand_in.expire_sessions();
+    stand_in.refuse_logins();
+    stand_in.delay(Duration::from_millis(30));
+    let (_, failures) = twenty_at_once(&salesforce).await;
+    assert_eq!(failures, [Failure::Unavailable; 20]);
+    assert_eq!(stand_in.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_login_is_the_destinations_trouble_and_tells_no_secret() {
+    let stand_in = SalesforceStandIn::start().await;
+    let wrong_secret =
+        Login::ClientCredentials { client_id: CLIENT_ID.to_owned(), client_secret: "s3cr3t-key".into() };
+    let unknown_app =
+        Login::ClientCredentials { client_id: "other".to_owned(), client_secret: "s3cr3t-key".into() };
+    for (login, code) in [
+        (wrong_secret, "invalid_client"),
+        (unknown_app, "invalid_client_id"),
+        (password_login("s3cr3t-key"), "INVALID_LOGIN"),
+    ] {
+        let salesforce = Salesforce::new(stand_in.settings_for(login)).unwrap();
+        let error = failure(&salesforce, &Plan::salesforce(households(1))).await;
+        assert_eq!((error.failure, error.step.as_str()), (Failure::Unavailable, "login"));
+        assert!(error.message.contains(code) && !error.message.contains("s3cr3t"), "{error}");
+    }
+    assert_eq!((stand_in.logins(), stand_in.requests()), (3, 0));
+}
+
+#[tokio::test]
+async fn a_login_that_failed_is_tried_again_by_the_next_plan() {
+    let (stand_in, salesforce) = start().await;
+    stand_in.refuse_logins();
+    expect(&salesforce, Failure::Unavailable).await;
+    expect(&salesforce, Failure::Unavailable).await;
+    assert_eq!(stand_in.logins(), 2);
+}
