@@ -7,6 +7,7 @@
 
 mod attendance;
 mod demo_plot_observation;
+mod farm_visit;
 mod fields;
 mod form;
 mod note;
@@ -80,16 +81,16 @@ pub struct Job {
 
 /// Every handled job name (`service.md`, section 1).
 pub static JOBS: &[Job] = &[
-    to_salesforce(survey::FARMER_REGISTRATION, Some(registration::map)),
-    to_salesforce(survey::EDIT_FARMER_DETAILS, Some(registration::map)),
-    to_salesforce(survey::FIELD_DAY_REGISTRATION, Some(registration::map)),
-    to_salesforce(survey::ATTENDANCE_FULL, Some(attendance::map)),
-    to_salesforce(ATTENDANCE_LIGHT, Some(attendance::map)),
-    to_salesforce(survey::FIELD_DAY_ATTENDANCE, Some(attendance::map)),
-    to_salesforce("Training Observation", Some(training_observation::map)),
-    to_salesforce("Demo Plot Observation", Some(demo_plot_observation::map)),
-    to_salesforce("Farm Visit Full", None),
-    to_salesforce("Farm Visit - AA", None),
+    to_salesforce(survey::FARMER_REGISTRATION, registration::map),
+    to_salesforce(survey::EDIT_FARMER_DETAILS, registration::map),
+    to_salesforce(survey::FIELD_DAY_REGISTRATION, registration::map),
+    to_salesforce(survey::ATTENDANCE_FULL, attendance::map),
+    to_salesforce(survey::ATTENDANCE_LIGHT, attendance::map),
+    to_salesforce(survey::FIELD_DAY_ATTENDANCE, attendance::map),
+    to_salesforce("Training Observation", training_observation::map),
+    to_salesforce("Demo Plot Observation", demo_plot_observation::map),
+    to_salesforce("Farm Visit Full", farm_visit::map),
+    to_salesforce(farm_visit::FARM_VISIT_AA, farm_visit::map),
     to_postgis("Wet Mill Registration Form"),
     to_postgis("Wet Mill Visit"),
     to_commcare("Participant"),
@@ -100,10 +101,8 @@ pub static JOBS: &[Job] = &[
     to_commcare("Wetmill"),
 ];
 
-const ATTENDANCE_LIGHT: &str = "Attendance Light - Current Module";
-
-const fn to_salesforce(name: &'static str, mapping: Option<Mapping>) -> Job {
-    Job { name, origin: Origin::CommCare, destination: Destination::Salesforce, mapping }
+const fn to_salesforce(name: &'static str, mapping: Mapping) -> Job {
+    Job { name, origin: Origin::CommCare, destination: Destination::Salesforce, mapping: Some(mapping) }
 }
 
 const fn to_postgis(name: &'static str) -> Job {
@@ -130,7 +129,7 @@ pub fn job_name(origin: Origin, payload: &Value) -> Option<&str> {
     let name = name?.as_str().filter(|name| !name.trim().is_empty())?;
     let survey_type = payload.pointer("/form/survey_type").and_then(Value::as_str);
     if origin == Origin::CommCare && name == "Followup" && survey_type == Some("Attendance Light") {
-        return Some(ATTENDANCE_LIGHT);
+        return Some(survey::ATTENDANCE_LIGHT);
     }
     Some(name)
 }

@@ -17,13 +17,14 @@
 //!   detail says field day.
 //! - A participant named twice is upserted twice, by the same external id.
 
+use serde_json::Value;
+
 use crate::jobs::fields::Source::{Attachment, Flag, Gps, Sent, SentOrNull};
 use crate::jobs::fields::{Row, fill};
 use crate::jobs::form::Form;
 use crate::jobs::survey::{ATTENDANCE_FULL, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, Survey};
 use crate::jobs::{Facts, MapError, note};
 use crate::plan::{Plan, Upsert};
-use serde_json::Value;
 
 const REGISTRATION_SESSION: &[Row] = &[
     ("Trainer__c", SentOrNull("form.trainer")),

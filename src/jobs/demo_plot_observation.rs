@@ -1,4 +1,4 @@
-//! An adviser looks at a demonstration plot: `Demo Plot Observation`
+//! An agronomy advisor looks at a demonstration plot: `Demo Plot Observation`
 //! (`commcare-to-salesforce.md`, section 6).
 //!
 //! # Sends

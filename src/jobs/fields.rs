@@ -27,16 +27,42 @@ pub(super) enum Source {
     SentOrNull(&'static str),
     /// The answer as sent; missing or `""` → null.
     FilledOrNull(&'static str),
+    /// The first answer that is neither missing nor `""`.
+    FirstFilled(&'static [&'static str]),
     /// A whole number; missing or blank → null.
     WholeNumber(&'static str),
+    /// Whether the answer is one of these codes.
+    IsOneOf(&'static str, &'static [&'static str]),
     /// The label of the answer's code; `""` without one.
     Label(&'static str, Labels),
     /// The label of the answer's code; the last text without one.
     LabelOr(&'static str, Labels, &'static str),
     /// The URL of an attached file.
     Attachment(&'static str),
+    /// The same, but `""` unless the condition holds.
+    AttachmentIf(&'static str, Condition),
     /// Piece 0, 1 or 2 of coordinates: latitude, longitude, altitude.
     Gps(&'static str, usize),
+    /// A rule of its own.
+    Rule(fn(&Form) -> Result<Value, MapError>),
+}
+
+/// When an attachment counts.
+#[derive(Clone, Copy)]
+pub(super) enum Condition {
+    /// The answer is exactly this code.
+    Is(&'static str, &'static str),
+    /// The answer is a number above 0.
+    Positive(&'static str),
+}
+
+impl Condition {
+    fn holds(self, form: &Form) -> Result<bool, MapError> {
+        match self {
+            Self::Is(path, code) => form.is(path, code),
+            Self::Positive(path) => Ok(form.decimal(path)? > 0.0),
+        }
+    }
 }
 
 impl Source {
@@ -48,11 +74,16 @@ impl Source {
             Self::Sent(path) => form.sent(path)?,
             Self::SentOrNull(path) => form.sent_or_null(path)?,
             Self::FilledOrNull(path) => form.filled_or_null(path)?,
+            Self::FirstFilled(paths) => form.first_filled(paths)?,
             Self::WholeNumber(path) => form.whole_number(path)?,
+            Self::IsOneOf(path, codes) => codes.contains(&&*form.text(path)?).into(),
             Self::Label(path, labels) => form.label(path, labels)?.unwrap_or_default().into(),
             Self::LabelOr(path, labels, other) => form.label(path, labels)?.unwrap_or(other).into(),
             Self::Attachment(path) => form.attachment(path)?.into(),
+            Self::AttachmentIf(path, condition) if condition.holds(form)? => form.attachment(path)?.into(),
+            Self::AttachmentIf(..) => "".into(),
             Self::Gps(path, piece) => form.gps(path, piece)?.into(),
+            Self::Rule(rule) => rule(form)?,
         })
     }
 }

@@ -50,6 +50,11 @@ impl<'a> Form<'a> {
         self.stand_at(self.find(path)?.unwrap_or(&Value::Null), self.full_path(path))
     }
 
+    /// Whether the group holds nothing at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.here.as_object().is_none_or(Map::is_empty)
+    }
+
     /// The groups of a repeat: a list, or one object for a single one. `None` where the form has
     /// no such repeat (missing, `""` or null).
     pub(super) fn repeat(&self, path: &str) -> Result<Option<Vec<Self>>, MapError> {
@@ -84,6 +89,11 @@ impl<'a> Form<'a> {
             }
         }
         Ok(empty())
+    }
+
+    /// The answer under a key that the form itself composes, as sent; missing → `""`.
+    pub(super) fn sent_under_key(&self, key: &str) -> Value {
+        self.here.get(key).filter(|value| !value.is_null()).cloned().unwrap_or_else(empty)
     }
 
     /// The answer's text; missing → `""`.
@@ -184,6 +194,11 @@ impl<'a> Form<'a> {
     /// The codes remembered so far, in the order in which they were read.
     pub(super) fn unmapped(&self) -> Vec<Unmapped> {
         self.unmapped.borrow().clone()
+    }
+
+    /// A decimal number in text, or a JSON number; missing, blank or anything else → 0.
+    pub(super) fn decimal(&self, path: &str) -> Result<f64, MapError> {
+        Ok(self.find(path)?.and_then(as_decimal).unwrap_or(0.0))
     }
 
     /// A whole number in text; missing or blank → null; anything else is an error.

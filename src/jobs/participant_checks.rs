@@ -1,8 +1,11 @@
-//! Spot checks of what participants say about their trainings: the last step of training
-//! observations (`commcare-to-salesforce.md`, section 7).
+//! Spot checks of what participants say about their trainings: the last steps of training
+//! observations and of AA farm visits (`commcare-to-salesforce.md`, section 7).
 //!
 //! # Sends
 //! One `Check__c` for each participant asked, where the app and its version are ones that ask.
+//!
+//! # Kept quirks
+//! - The version gates of app B differ: above 34 for a training observation, from 69 for a visit.
 
 use crate::jobs::MapError;
 use crate::jobs::fields::Source::{LabelOr, Sent, Text};
@@ -24,8 +27,12 @@ const APP_B: &str = "812728b8b35644dabb51561420938ee0";
 
 const TRAINING_GATE: Gate = &[(APP_A, Versions::From(217.0)), (APP_B, Versions::Above(34.0))];
 
+const VISIT_GATE: Gate = &[(APP_A, Versions::From(217.0)), (APP_B, Versions::From(69.0))];
+
 const LAST_TRAINING: Labels =
     &[("Yes", "Yes"), ("No", "No"), ("No_training_was_offered", "No training was offered")];
+
+const ANY_TRAINING: Labels = &[("1", "Yes"), ("0", "No")];
 
 /// Read at a participant's group.
 const TRAINING_CHECK: &[Row] = &[
@@ -34,6 +41,17 @@ const TRAINING_CHECK: &[Row] = &[
     ("Training_Session__c", Sent("form.selected_session")),
     ("Attended_Last_Months_Training__c", LabelOr("Attendend_Previous_Training_Module", LAST_TRAINING, "N/A")),
     ("RecordTypeId", Text("012Oj000009dilZIAQ")),
+];
+
+/// Read at a farmer's group.
+const VISIT_CHECK: &[Row] = &[
+    ("Checker__c", Sent("form.trainer")),
+    ("Date_Completed__c", Sent("form.date_of_visit")),
+    ("Training_Session__c", Sent("form.training_session")),
+    ("Attended_Last_Months_Training__c", LabelOr("Attendend_Previous_Training_Module", LAST_TRAINING, "N/A")),
+    ("RecordTypeId", Text("012Oj000009dj9lIAA")),
+    ("Attended_Any_Trainings__c", LabelOr("attended_training", ANY_TRAINING, "N/A")),
+    ("Number_of_Trainings_Attended__c", Sent("number_of_trainings")),
 ];
 
 /// The checks of a training observation: of every participant group, answered or not.
@@ -48,6 +66,22 @@ pub(super) fn of_training(form: &Form, id: &str, groups: &[&str]) -> Result<Vec<
             let check =
                 check(&participant, id, "participant_id")?.relate("Observation__r", "Submission_ID__c", id);
             fill(check, TRAINING_CHECK, &participant)
+        })
+        .collect()
+}
+
+/// The checks of an AA farm visit: of the first farmer always, of the second where there is one.
+pub(super) fn of_visit(form: &Form, id: &str, visit: &str) -> Result<Vec<Upsert>, MapError> {
+    if !is_open(form, VISIT_GATE)? {
+        return Ok(Vec::new());
+    }
+    let mut farmers = vec![form.group("form.farmer_1_questions")?];
+    farmers.extend(Some(form.group("form.farmer_2_questions")?).filter(|second| !second.is_empty()));
+    farmers
+        .iter()
+        .map(|farmer| {
+            let check = check(farmer, id, "farmer_id")?.relate("Farm_Visit__r", "FV_Submission_ID__c", visit);
+            fill(check, VISIT_CHECK, farmer)
         })
         .collect()
 }

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::jobs::MapError;
 use crate::jobs::form::Form;
-use crate::jobs::{ATTENDANCE_LIGHT, MapError};
 
 /// Registers a farmer.
 pub(super) const FARMER_REGISTRATION: &str = "Farmer Registration";
@@ -14,21 +14,25 @@ pub(super) const EDIT_FARMER_DETAILS: &str = "Edit Farmer Details";
 pub(super) const FIELD_DAY_REGISTRATION: &str = "Field Day Farmer Registration";
 /// Attendance with names.
 pub(super) const ATTENDANCE_FULL: &str = "Attendance Full - Current Module";
+/// Attendance by head count.
+pub(super) const ATTENDANCE_LIGHT: &str = "Attendance Light - Current Module";
 /// Attendance of several groups at a field day; also a survey detail.
 pub(super) const FIELD_DAY_ATTENDANCE: &str = "Field Day Attendance Full";
 
 /// A form's name and survey detail.
 pub(super) struct Survey<'a> {
     /// `form.@name`.
-    pub(super) name: Cow<'a, str>,
+    name: Cow<'a, str>,
     /// `form.survey_detail`.
-    pub(super) detail: Cow<'a, str>,
+    detail: Cow<'a, str>,
+    /// `form.survey_type`.
     kind: Cow<'a, str>,
+    /// Whether `form.new_farmer` says yes.
     new_farmer: bool,
 }
 
 impl<'a> Survey<'a> {
-    /// Reads them.
+    /// What `form` says.
     pub(super) fn of(form: &Form<'a>) -> Result<Self, MapError> {
         Ok(Self {
             name: form.text("form.@name")?,

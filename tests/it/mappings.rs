@@ -1,6 +1,7 @@
 //! The pure mappings, CommCare → Salesforce: the golden cases of `tests/vectors/`, and the rules
 //! that those don't show.
 
+mod farm_visits;
 mod goldens;
 mod observations;
 mod properties;

@@ -1,0 +1,237 @@
+//! A trainer or agronomy advisor visits a farm: `Farm Visit Full`, `Farm Visit - AA`
+//! (`commcare-to-salesforce.md`, section 8).
+//!
+//! # Sends
+//! A farmer who is new on the visit (`Household__c`, `Participant__c`), `Farm_Visit__c`,
+//! `FV_Best_Practices__c`, one `FV_Best_Practice_Results__c` for each code of ten multi-select
+//! answers, an AA visit's `Household__c`, the plots of a field inventory survey (`Farm__c`,
+//! `Coffee_Variety__c`, `Household__c`), an AA visit's `Check__c`.
+//!
+//! # Order
+//! As listed: Salesforce resolves the visit's farmer, and the visit of everything after it, by
+//! external ids that the earlier steps write.
+//!
+//! # Country differences
+//! The visit's type names the country ([`country`]); a difference is a section or a row for the
+//! countries it applies to. They apply to AA visits whose type carries a country, too.
+//!
+//! # Kept quirks
+//! - The first farmer of an AA visit who was not asked counts as `No`, the second as `""`.
+//! - An AA visit's household is keyed by Salesforce `Id`, all others by `Household_ID__c`.
+//! - Zambia's best practices stand at the form's root in a fixed list of versions, not a range.
+//! - Relationship ids that are in no external id may be sent empty.
+
+mod best_practices;
+mod country;
+mod field_inventory;
+mod result_labels;
+mod results;
+
+use serde_json::Value;
+
+use crate::jobs::fields::Source::{
+    Attachment, FirstFilled, Gps, IsOneOf, Label, LabelOr, Rule, Sent, SentOrNull, Text,
+};
+use crate::jobs::fields::{Row, fill};
+use crate::jobs::form::{Form, Labels};
+use crate::jobs::survey::Survey;
+use crate::jobs::{Facts, MapError, participant_checks, people};
+use crate::plan::{Plan, Upsert};
+use country::Country::{Bu, Et, Zm};
+use country::{ALL, Country, NOT_ET, Section, fill_for};
+
+/// `form.@name` of an agronomy advisor's visit.
+pub(super) const FARM_VISIT_AA: &str = "Farm Visit - AA";
+
+/// Builds of the Zambian app that ask the best practices at the form's root.
+const ROOT_BUILDS: [u16; 4] = [97, 233, 267, 463];
+
+const YES_NO: Labels = &[("1", "Yes"), ("0", "No")];
+
+const FORMER_WOODLAND: &str =
+    "form.planted_on_land_that_have_previously_been_planted_with_woodland_or_forest";
+
+const FARM_VISIT: &[Section] = &[
+    (
+        ALL,
+        &[
+            ("Farm_Visit_Type__c", Sent("form.survey_type")),
+            ("Training_Session__c", Sent("form.training_session")),
+            ("Date_Visited__c", Sent("form.date_of_visit")),
+            ("visit_comments__c", Sent("form.farm_visit_comments")),
+            ("Farmer_Trainer__c", Sent("form.trainer")),
+            ("Field_Size__c", FirstFilled(&["form.field_size", "form.field_size1"])),
+            ("Farm_Visit_Photo_Url__c", Attachment("form.farm_visit_photo")),
+            ("Signature__c", Attachment("form.signature_of_farmer_trainer")),
+            ("No_of_curedas__c", Sent("form.opening_questions.number_of_curedas")),
+            (
+                "No_of_separate_coffee_fields__c",
+                Sent("form.opening_questions.number_of_separate_coffee_fields"),
+            ),
+            ("Field_Age__c", Sent("form.field_age")),
+        ],
+    ),
+    (
+        NOT_ET,
+        &[
+            ("Location_GPS__Latitude__s", Gps("form.gps_coordinates", 0)),
+            ("Location_GPS__Longitude__s", Gps("form.gps_coordinates", 1)),
+            ("Altitude__c", Gps("form.gps_coordinates", 2)),
+        ],
+    ),
+    (
+        &[Et],
+        &[
+            ("Location_GPS__Latitude__s", Gps("form.best_practice_questions.gps_coordinates", 0)),
+            ("Location_GPS__Longitude__s", Gps("form.best_practice_questions.gps_coordinates", 1)),
+            ("Altitude__c", Gps("form.best_practice_questions.gps_coordinates", 2)),
+        ],
+    ),
+    (&[Bu], &[("Shade_Tee_Species__c", Sent("form.shade_tree_species"))]),
+    (
+        &[Zm],
+        &[
+            ("Deforested_Farm__c", IsOneOf(FORMER_WOODLAND, &["1", "2"])),
+            (
+                "Deforested_Previously_planted_trees__c",
+                Label(
+                    FORMER_WOODLAND,
+                    &[
+                        ("1", "Natural woodland or forest"),
+                        ("2", "Eucalyptus or other tree plantation"),
+                        ("0", "No sign the field(s) was previously woodland or forest."),
+                    ],
+                ),
+            ),
+            (
+                "Still_original_trees__c",
+                Label("form.number_of_trees_confirmation.still_original_trees", &[("1", "Yes"), ("2", "No")]),
+            ),
+            ("What_happened_to_most_of_the_trees__c", Rule(what_happened_to_the_trees)),
+            ("Updated_number_of_trees__c", Sent("form.number_of_trees_confirmation.updated_number_of_trees")),
+        ],
+    ),
+];
+
+const FULL_VISIT: &[Row] = &[("Training_Group__c", Sent("form.case.@case_id"))];
+
+const AA_VISIT: &[Row] = &[
+    ("Training_Group__c", Sent("form.training_group")),
+    (
+        "FV_AA_Farmer_1_Attended_Any_Training__c",
+        LabelOr("form.farmer_1_questions.attended_training", YES_NO, "No"),
+    ),
+    ("FV_AA_Farmer_2_Attended_Any_Training__c", Label("form.farmer_2_questions.attended_training", YES_NO)),
+    ("FV_AA_Farmer_1_Trainings_Attended__c", Sent("form.farmer_1_questions.number_of_trainings")),
+    ("FV_AA_Farmer_2_Trainings_Attended__c", Sent("form.farmer_2_questions.number_of_trainings")),
+    ("FV_AA_Visit_Done_By_AA__c", Text("Yes")),
+];
+
+const AA_HOUSEHOLD: &[Row] = &[("FV_AA_Visited__c", SentOrNull("form.case.update.FV_AA_Visited"))];
+
+/// A visit, as the steps need it.
+struct Visit<'a> {
+    form: Form<'a>,
+    /// The group that holds the best practices.
+    practices: Form<'a>,
+    country: Country,
+    /// Whether an agronomy advisor made it.
+    by_advisor: bool,
+    /// The payload's id.
+    id: String,
+    /// External id of the visit and its best practices.
+    key: String,
+}
+
+/// Maps a farm visit.
+pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload);
+    let survey = Survey::of(&form)?;
+    let mut upserts = Vec::new();
+    upserts.extend(people::household(&form, &survey)?);
+    upserts.extend(people::participant(&form, &survey)?);
+    let visit = Visit::of(form, &survey)?;
+    upserts.push(farm_visit(&visit)?);
+    upserts.push(best_practices::best_practices(&visit)?);
+    upserts.extend(results::results(&visit)?);
+    if visit.by_advisor {
+        upserts.push(aa_household(&visit)?);
+    }
+    upserts.extend(field_inventory::plots(&visit)?);
+    if visit.by_advisor {
+        upserts.extend(participant_checks::of_visit(&visit.form, &visit.id, &visit.key)?);
+    }
+    Ok(Plan::salesforce(upserts).reporting(visit.form.unmapped()))
+}
+
+impl<'a> Visit<'a> {
+    fn of(form: Form<'a>, survey: &Survey) -> Result<Self, MapError> {
+        let country = Country::of(&form)?;
+        let id = form.id("payload.id")?.into_owned();
+        let at_root = country == Zm && is_root_build(&form)?;
+        let practices = form.group(if at_root { "form" } else { "form.best_practice_questions" })?;
+        let by_advisor = survey.is_named(&[FARM_VISIT_AA]);
+        Ok(Self { practices, country, by_advisor, key: format!("FV-{id}"), id, form })
+    }
+}
+
+fn is_root_build(form: &Form) -> Result<bool, MapError> {
+    let Some(version) = form.version()? else { return Ok(false) };
+    Ok(ROOT_BUILDS.iter().any(|build| f64::from(*build).total_cmp(&version).is_eq()))
+}
+
+fn farm_visit(visit: &Visit) -> Result<Upsert, MapError> {
+    let form = &visit.form;
+    let upsert = Upsert::new("Farm_Visit__c", "FV_Submission_ID__c", &visit.key).set("Name__c", &*visit.key);
+    let upsert = fill_for(visit.country, upsert, FARM_VISIT, form)?;
+    let upsert = fill(upsert, if visit.by_advisor { AA_VISIT } else { FULL_VISIT }, form)?;
+    let (primary, secondary) = farmers(visit)?;
+    let upsert = upsert
+        .relate("Farm_Visited__r", "CommCare_Case_Id__c", primary.clone())
+        .set("Primary_Farmer_PIMA_ID__c", primary);
+    if secondary == "" {
+        return Ok(upsert);
+    }
+    Ok(upsert
+        .relate("Secondary_Farmer__r", "CommCare_Case_Id__c", secondary.clone())
+        .set("Secondary_Farmer_PIMA_ID__c", secondary))
+}
+
+/// The farmer visited and a second one, `""` where there is none.
+fn farmers(visit: &Visit) -> Result<(Value, Value), MapError> {
+    let form = &visit.form;
+    if visit.by_advisor {
+        let mut visited = form.tokens("form.farm_being_visted")?.into_iter().map(Value::from);
+        let mut next = || visited.next().unwrap_or_else(|| "".into());
+        return Ok((next(), next()));
+    }
+    if form.is("form.new_farmer", "1")? {
+        return Ok((form.sent("form.subcase_0.case.@case_id")?, "".into()));
+    }
+    Ok((form.sent("form.farm_being_visted")?, form.sent("form.secondary_farmer")?))
+}
+
+fn what_happened_to_the_trees(form: &Form) -> Result<Value, MapError> {
+    const PATH: &str = "form.number_of_trees_confirmation.ask_what_happened_to_most_of_the_trees";
+    const IN_WORDS: &str = "form.number_of_trees_confirmation.ask_what_happened_to_most_of_the_trees_other";
+    const LABELS: Labels = &[
+        ("1", "Died due to lack of irrigation"),
+        ("2", "Died due to frost"),
+        ("3", "Died due to fire"),
+        ("99", "Other: "),
+    ];
+    let label = form.label(PATH, LABELS)?.unwrap_or_default();
+    if form.is(PATH, "99")? {
+        return Ok(format!("{label}{}", form.text(IN_WORDS)?).into());
+    }
+    Ok(label.into())
+}
+
+fn aa_household(visit: &Visit) -> Result<Upsert, MapError> {
+    let household = Upsert::new("Household__c", "Id", visit.form.id("form.case.@case_id")?).relate(
+        "Latest_Farm_Visit_Record__r",
+        "FV_Submission_ID__c",
+        &*visit.key,
+    );
+    fill(household, AA_HOUSEHOLD, &visit.form)
+}

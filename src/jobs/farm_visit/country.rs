@@ -1,0 +1,68 @@
+//! The countries whose farm visits differ, and tables that hold for some of them only.
+
+use crate::jobs::MapError;
+use crate::jobs::fields::{Row, fill};
+use crate::jobs::form::Form;
+use crate::plan::Upsert;
+
+/// The country that a visit's type names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Country {
+    /// Kenya.
+    Ke,
+    /// Burundi.
+    Bu,
+    /// Puerto Rico.
+    Pr,
+    /// Zambia.
+    Zm,
+    /// Ethiopia.
+    Et,
+    /// Any other or no country.
+    Other,
+}
+
+use Country::{Bu, Et, Ke, Other, Pr, Zm};
+
+/// `form.survey_type` and the country that it stands for.
+const SURVEY_TYPES: &[(&str, Country)] = &[
+    ("Farm Visit Full - KE", Ke),
+    ("Farm Visit Full - BU", Bu),
+    ("Farm Visit Full - PR", Pr),
+    ("Farm Visit Full - ZM", Zm),
+    ("Farm Visit Full - ET", Et),
+];
+
+/// Every visit.
+pub(super) const ALL: &[Country] = &[Ke, Bu, Pr, Zm, Et, Other];
+/// Every visit but Ethiopia's.
+pub(super) const NOT_ET: &[Country] = &[Ke, Bu, Pr, Zm, Other];
+/// Every visit but Burundi's.
+pub(super) const NOT_BU: &[Country] = &[Ke, Pr, Zm, Et, Other];
+
+impl Country {
+    /// The country of a visit, AA visits included.
+    pub(super) fn of(form: &Form) -> Result<Self, MapError> {
+        let survey_type = form.text("form.survey_type")?;
+        let country = SURVEY_TYPES.iter().find(|(known, _)| *known == survey_type);
+        Ok(country.map_or(Other, |(_, country)| *country))
+    }
+}
+
+/// Rows, and the countries that they apply to.
+pub(super) type Section = (&'static [Country], &'static [Row]);
+
+/// `upsert` with the fields of the sections that apply to `country`.
+pub(super) fn fill_for(
+    country: Country,
+    mut upsert: Upsert,
+    sections: &[Section],
+    form: &Form,
+) -> Result<Upsert, MapError> {
+    for (countries, rows) in sections {
+        if countries.contains(&country) {
+            upsert = fill(upsert, rows, form)?;
+        }
+    }
+    Ok(upsert)
+}
