@@ -1,6 +1,9 @@
 //! Transactions: what they read stays so, or they are aborted.
 
-use firestore::errors::FirestoreError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use firestore::errors::{BackoffError, FirestoreError};
 use firestore::{
     FirestoreConsistencySelector, FirestoreDb, FirestoreResult, FirestoreTransaction,
     FirestoreTransactionMode, FirestoreTransactionOps, FirestoreTransactionOptions,
@@ -14,6 +17,7 @@ use gcloud_sdk::google::firestore::v1::{
     batch_get_documents_request,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Barrier;
 use tonic::Code;
 
 use super::{commit, db, fields, get, int, name, own, put, refused};
@@ -37,29 +41,62 @@ fn write_later(transaction: &mut FirestoreTransaction<'_>, id: &str, n: i64) {
     transaction.update_object("items", id, &Counter { n }, None, None, vec![]).unwrap();
 }
 
+/// Increments the counter in a transaction that the client retries. The first attempt waits at the
+/// barrier between its read and its commit; every attempt is counted.
+async fn increment(db: FirestoreDb, start: Arc<Barrier>, attempts: Arc<AtomicUsize>) -> FirestoreResult<()> {
+    let first = Arc::new(AtomicBool::new(true));
+    let options = FirestoreTransactionOptions::new().with_max_retries(50);
+    db.run_transaction_with_options(
+        |db, transaction| {
+            let (start, attempts, first) = (start.clone(), attempts.clone(), first.clone());
+            async move {
+                attempts.fetch_add(1, Ordering::SeqCst);
+                let counter: Option<Counter> =
+                    db.fluent().select().by_id_in("items").obj().one("counter").await?;
+                if first.swap(false, Ordering::SeqCst) {
+                    start.wait().await;
+                }
+                write_later(transaction, "counter", counter.unwrap().n + 1);
+                Ok::<_, BackoffError<FirestoreError>>(())
+            }
+            .boxed()
+        },
+        options,
+    )
+    .await
+}
+
 #[tokio::test]
 async fn racing_increments_lose_none() {
     let db = db().await;
     commit(&db, [put(&db, "items/counter", [("n", int(0))])]).await.unwrap();
-    let options = FirestoreTransactionOptions::new().with_max_retries(50);
-    let increments = (0..4).map(|_| {
-        db.run_transaction_with_options(
-            |db, transaction| {
-                async move {
-                    let counter =
-                        db.fluent().select().by_id_in("items").obj::<Counter>().one("counter").await?;
-                    write_later(transaction, "counter", counter.unwrap().n + 1);
-                    Ok::<_, firestore::errors::BackoffError<FirestoreError>>(())
-                }
-                .boxed()
-            },
-            options.clone(),
-        )
-    });
-    for result in join_all(increments).await {
-        result.unwrap();
+    let (start, attempts) = (Arc::new(Barrier::new(4)), Arc::new(AtomicUsize::new(0)));
+    let tasks = (0..4).map(|_| tokio::spawn(increment(db.clone(), start.clone(), attempts.clone())));
+    for result in join_all(tasks).await {
+        result.unwrap().unwrap();
     }
     assert_eq!(get(&db, "items/counter").await.unwrap().fields, fields([("n", int(4))]));
+    // Of the four that read the same, one could commit.
+    assert!(attempts.load(Ordering::SeqCst) >= 7);
+}
+
+#[tokio::test]
+async fn the_client_repeats_a_transaction_that_was_aborted_and_no_other() {
+    let Some((stand_in, db)) = own("the_client_repeats_a_transaction_that_was_aborted_and_no_other").await
+    else {
+        return;
+    };
+    commit(&db, [put(&db, "items/counter", [("n", int(0))])]).await.unwrap();
+    let (start, attempts) = (Arc::new(Barrier::new(1)), Arc::new(AtomicUsize::new(0)));
+    stand_in.fail_next("Commit", Code::Aborted, 1);
+    increment(db.clone(), start.clone(), attempts.clone()).await.unwrap();
+    assert_eq!(attempts.load(Ordering::SeqCst), 2);
+    stand_in.lose_next_answer("Commit");
+    let (code, message) = refused(increment(db.clone(), start, attempts.clone()).await);
+    assert_eq!(code, "Unavailable");
+    assert!(message.contains("Retry possibility: false"), "{message}");
+    assert_eq!(attempts.load(Ordering::SeqCst), 3);
+    assert_eq!(get(&db, "items/counter").await.unwrap().fields, fields([("n", int(2))]));
 }
 
 #[tokio::test]
