@@ -35,7 +35,6 @@ use tonic::transport::server::TcpIncoming;
 use self::service::{Service, Shared, lock};
 
 /// Where the tests' Firestore is.
-#[derive(Clone)]
 pub(crate) enum Endpoint {
     /// Google's emulator, at the host of `FIRESTORE_EMULATOR_HOST`.
     Emulator(String),
