@@ -25,6 +25,8 @@ const SAMPLES: &[&str] = &[
     include_str!("demo/samples/field_day_attendance_full.json"),
     include_str!("demo/samples/training_observation.json"),
     include_str!("demo/samples/demo_plot_observation.json"),
+    include_str!("demo/samples/farm_visit_full.json"),
+    include_str!("demo/samples/farm_visit_aa.json"),
 ];
 
 /// What the demo takes from the environment: where it listens and what it logs. Nothing else, so

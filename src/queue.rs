@@ -443,7 +443,7 @@ enum Take {
 /// (Firestore documentation, "Usage and limits").
 pub fn doc_id(job_id: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':');
-    let usable = job_id.len() <= 200 && job_id.chars().all(plain) && !job_id.starts_with("__");
+    let usable = (1..=200).contains(&job_id.len()) && job_id.chars().all(plain) && !job_id.starts_with("__");
     if usable { job_id.to_owned() } else { format!("sha256-{}", hex(&Sha256::digest(job_id))) }
 }
 

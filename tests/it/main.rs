@@ -3,5 +3,6 @@
 
 mod firestore_stand_in;
 mod mappings;
+mod queue;
 mod salesforce;
 mod support;

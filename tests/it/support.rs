@@ -1,4 +1,5 @@
 //! Wire-level stand-ins for the services that cannot run here, and the app under test.
 
+pub(crate) mod app;
 pub(crate) mod firestore;
 pub(crate) mod salesforce;

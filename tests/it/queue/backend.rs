@@ -1,0 +1,98 @@
+//! The two back ends, and what the tests put into them.
+
+use std::time::Duration;
+
+use commcare_sf_integration::config::{FirestoreSettings, QueueSettings, RetryPolicy, SqliteSettings};
+use commcare_sf_integration::queue::{Accepted, Arriving, Claim, Outcome, Queue, QueueError};
+use commcare_sf_integration::submission::{ErrorKind, Origin, Record, Trigger};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::firestore;
+
+pub(crate) const POLICY: RetryPolicy =
+    RetryPolicy { lease: Duration::from_mins(10), max_retries: 3, retry_backoff: Duration::from_mins(1) };
+
+/// One queue, to be opened as often as a test wants.
+pub(crate) struct Backend {
+    pub(crate) settings: QueueSettings,
+    _folder: Option<TempDir>,
+}
+
+impl Backend {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queue.db");
+        Self { settings: QueueSettings::Sqlite(SqliteSettings { path }), _folder: Some(folder) }
+    }
+
+    /// A project of its own on the stand-in, or on the emulator that the environment names.
+    pub(crate) fn firestore() -> Self {
+        let project = format!("test-{}", uuid::Uuid::new_v4().simple());
+        let settings = FirestoreSettings {
+            project,
+            database: "(default)".to_owned(),
+            emulator_host: Some(firestore::endpoint().host().to_owned()),
+        };
+        Self { settings: QueueSettings::Firestore(settings), _folder: None }
+    }
+
+    pub(crate) async fn open(&self) -> Queue {
+        Queue::open(&self.settings, POLICY).await.unwrap()
+    }
+
+    /// A handle whose leases have run out the moment they begin.
+    pub(crate) async fn open_without_leases(&self) -> Queue {
+        Queue::open(&self.settings, RetryPolicy { lease: Duration::ZERO, ..POLICY }).await.unwrap()
+    }
+}
+
+pub(crate) fn arriving(data: Value) -> Arriving {
+    let job_id = match &data["id"] {
+        Value::String(id) => id.clone(),
+        other => other.to_string(),
+    };
+    Arriving { origin: Origin::CommCare, job_name: "Farmer Registration".to_owned(), job_id, data }
+}
+
+pub(crate) async fn put(queue: &Queue, data: Value) -> Accepted {
+    queue.accept(arriving(data)).await.unwrap()
+}
+
+/// A form with nothing but its id, accepted.
+pub(crate) async fn put_id(queue: &Queue, id: &str) {
+    put(queue, json!({ "id": id, "form": { "x": "1" } })).await;
+}
+
+pub(crate) async fn claim(queue: &Queue, limit: usize) -> Vec<Claim> {
+    queue.claim(Origin::CommCare, limit, "worker", Trigger::Batch).await.unwrap()
+}
+
+pub(crate) async fn claim_one(queue: &Queue) -> Claim {
+    let mut claims = claim(queue, 1).await;
+    claims.pop().expect("a record to claim")
+}
+
+pub(crate) fn ids(claims: &[Claim]) -> Vec<&str> {
+    claims.iter().map(Claim::doc_id).collect()
+}
+
+/// The one record of an id.
+pub(crate) async fn the(queue: &Queue, id: &str) -> Record {
+    let mut found = queue.find(Origin::CommCare, id).await.unwrap();
+    assert_eq!(found.len(), 1, "{id}: {found:?}");
+    found.pop().unwrap().1
+}
+
+pub(crate) fn completed() -> Outcome {
+    Outcome::Completed { note: None, dry_run: None, unmapped: Vec::new() }
+}
+
+pub(crate) fn failed(kind: ErrorKind) -> Outcome {
+    let (step, error) = ("Household__c".to_owned(), "it did not work".to_owned());
+    Outcome::Failed { kind, step, error, unmapped: Vec::new() }
+}
+
+pub(crate) fn is_unavailable(error: &QueueError) -> bool {
+    matches!(error, QueueError::Unavailable { .. })
+}

@@ -1,0 +1,96 @@
+//! The service under test: the real router on a real queue, put together as `main` does it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use commcare_sf_integration::app::App;
+use commcare_sf_integration::config::Config;
+use commcare_sf_integration::http::{self, Service};
+use commcare_sf_integration::worker::Shutdown;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// A service on a queue of its own.
+pub(crate) struct TestApp {
+    service: Service,
+    pub(crate) app: Arc<App>,
+    pub(crate) shutdown: Shutdown,
+    _folder: TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body of an answer that must be this status.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self.json()
+    }
+}
+
+impl TestApp {
+    /// A service with nothing configured: a SQLite queue, dry-run destinations, open.
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A service with these variables.
+    pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = format!("sqlite://{}", folder.path().join("queue.db").display());
+        let mut environment = HashMap::from([("QUEUE_URL", queue.as_str())]);
+        environment.extend(variables.iter().copied());
+        let config = Config::load(&|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
+        let shutdown = Shutdown::default();
+        let app = App::start(&config, shutdown.clone()).await.unwrap();
+        Self { service: http::service(Arc::clone(&app)), app, shutdown, _folder: folder }
+    }
+
+    /// Calls the service.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.service.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::post(path).header("content-type", "application/json");
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// Posts a form and drains; the record as it is then.
+    pub(crate) async fn process(&self, payload: &Value) -> Value {
+        let accepted = self.post("/process-data-cc", payload.to_string()).await.expect(200);
+        self.post("/process-firestore-to-sf", "").await.expect(200);
+        self.record(accepted["request_id"].as_str().unwrap()).await
+    }
+
+    /// The record of a form.
+    pub(crate) async fn record(&self, id: &str) -> Value {
+        let found = self.get(&format!("/record/commcare_collection/{id}")).await.expect(200);
+        assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+        found[0]["data"].clone()
+    }
+}
