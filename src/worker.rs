@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::{Delivery, DeliveryError, Destinations, Failure};
@@ -33,10 +33,14 @@ pub use shutdown::Shutdown;
 /// its lease.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Records for each slot that a drain until empty claims at a time: with fewer, slots stand idle at
+/// the end of every batch.
+const CLAIMED_PER_SLOT: usize = 8;
+
 /// How much one drain takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
-    /// Records that are claimed at a time; the configured batch size where `None`.
+    /// Records that are claimed at a time; as configured where `None`.
     pub limit: Option<usize>,
     /// Whether to go on, batch after batch, until the queue is empty or the budget is spent.
     pub until_empty: bool,
@@ -129,12 +133,14 @@ impl Worker {
     /// Processes `new` records and those whose lease ran out, oldest first.
     pub async fn drain(&self, origin: Origin, extent: Extent) -> Result<DrainReport, QueueError> {
         let deadline = Instant::now() + self.settings.budget;
-        let limit = extent.limit.unwrap_or(self.settings.batch_size);
+        let least = if extent.until_empty { CLAIMED_PER_SLOT * self.settings.concurrency } else { 1 };
+        let batch_size = self.settings.batch_size.max(least);
+        let limit = extent.limit.unwrap_or(batch_size);
         let mut report = DrainReport::default();
         while !self.shutdown.is_stopping() {
             let claims = self.queue.claim(origin, limit, &self.name, Trigger::Batch).await?;
             let claimed = claims.len();
-            self.run_batch(claims, &mut report).await;
+            self.run_batch(claims, deadline, &mut report).await;
             let more = extent.until_empty && claimed > 0 && Instant::now() < deadline;
             if !more || report.stopped.is_some() {
                 break;
@@ -161,7 +167,7 @@ impl Worker {
         let mut results = Vec::with_capacity(found.len());
         for (doc_id, _) in found {
             let end = if Instant::now() < deadline && !self.shutdown.is_stopping() {
-                self.retry_one(origin, &doc_id).await?
+                self.retry_one(origin, &doc_id, deadline).await?
             } else {
                 End::NotStarted
             };
@@ -170,7 +176,7 @@ impl Worker {
         Ok(Some(results))
     }
 
-    async fn retry_one(&self, origin: Origin, doc_id: &str) -> Result<End, QueueError> {
+    async fn retry_one(&self, origin: Origin, doc_id: &str, deadline: Instant) -> Result<End, QueueError> {
         let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, Trigger::Manual).await?;
         let claim = match retry {
             Some(Retry::Claimed(claim)) => *claim,
@@ -179,7 +185,7 @@ impl Worker {
             None => return Ok(End::Failed("it was removed meanwhile".to_owned())),
         };
         let mut report = DrainReport::default();
-        self.run_batch(vec![claim], &mut report).await;
+        self.run_batch(vec![claim], deadline, &mut report).await;
         let stopped = report.stopped.map(|stopped| stopped.reason);
         Ok(match report.failed.pop() {
             Some((_, error)) => End::Failed(error),
@@ -204,48 +210,63 @@ impl Worker {
         }
     }
 
-    /// Works off claimed records: conflicting ones in their order, others in parallel.
-    async fn run_batch(&self, claims: Vec<Claim>, report: &mut DrainReport) {
+    /// Works off claimed records: conflicting ones in their order, others in parallel, and all of
+    /// them begun in arrival order, and none after the deadline.
+    async fn run_batch(&self, claims: Vec<Claim>, deadline: Instant, report: &mut DrainReport) {
         let renewal = Renewal::start(&self.queue, &claims, self.retry.lease);
-        let runs: Vec<(Claim, Planned)> = claims
+        let planned: Vec<(Claim, Planned)> = claims
             .into_iter()
             .map(|claim| {
-                let record = claim.record();
-                let plan = match jobs::find(claim.origin(), &record.job_name) {
-                    Some(job) => self.plan(job, &record.data),
-                    None => Err(format!("no form type is named {:?}", record.job_name)),
-                };
+                let plan = self.plan_record(&claim);
                 (claim, plan)
             })
             .collect();
         let plans: Vec<Option<&Plan>> =
-            runs.iter().map(|(_, plan)| plan.as_ref().ok().map(|(_, plan)| plan)).collect();
+            planned.iter().map(|(_, plan)| plan.as_ref().ok().map(|(_, plan)| plan)).collect();
         let mut waiting = order::Waiting::new(&plans);
-        let mut runs: Vec<Option<_>> = runs.into_iter().map(Some).collect();
-        let mut tasks = JoinSet::new();
+        let mut planned: Vec<Option<(Claim, Planned)>> = planned.into_iter().map(Some).collect();
+        let mut tasks: JoinSet<(usize, Run)> = JoinSet::new();
         loop {
-            while let Some(next) = waiting.next_ready() {
-                let Some((claim, plan)) = runs[next].take() else { continue };
-                let worker = self.clone();
-                let halted = report.stopped.is_some();
-                let span = info_span!(
-                    "record",
-                    request_id = claim.record().job_id,
-                    doc_id = claim.doc_id(),
-                    job_name = claim.record().job_name
-                );
-                tasks.spawn(async move { (next, worker.run(claim, plan, halted).await) }.instrument(span));
-            }
-            match tasks.join_next().await {
-                None => break,
-                Some(Ok((position, run))) => {
-                    waiting.finished(position);
-                    renewal.forget(&run.doc_id);
-                    report.add(run);
+            tokio::select! {
+                Some(joined) = tasks.join_next(), if !tasks.is_empty() => match joined {
+                    Ok((position, run)) => {
+                        waiting.finished(position);
+                        renewal.forget(&run.doc_id);
+                        report.add(run);
+                    }
+                    // The record stays with its lease; whoever takes it over counts that.
+                    Err(panic) => error!(%panic, "worker.run_broke_down"),
+                },
+                // The semaphore is never closed: it is owned here.
+                Ok(slot) = Arc::clone(&self.slots).acquire_owned(), if waiting.any_ready() => {
+                    let Some(position) = waiting.next_ready() else { continue };
+                    let Some((claim, plan)) = planned[position].take() else { continue };
+                    let halted = report.stopped.is_some()
+                        || self.shutdown.is_stopping()
+                        || Instant::now() >= deadline;
+                    let worker = self.clone();
+                    let span = record_span(&claim);
+                    let run = async move {
+                        let run = worker.run(claim, plan, halted).await;
+                        drop(slot);
+                        (position, run)
+                    };
+                    tasks.spawn(run.instrument(span));
                 }
-                // The record stays with its lease; whoever takes it over counts that.
-                Some(Err(panic)) => error!(%panic, "worker.run_broke_down"),
+                else => break,
             }
+        }
+        // Left only where a run broke down that they waited for.
+        for (claim, plan) in planned.into_iter().flatten() {
+            report.add(self.run(claim, plan, true).await);
+        }
+    }
+
+    fn plan_record(&self, claim: &Claim) -> Planned {
+        let record = claim.record();
+        match jobs::find(claim.origin(), &record.job_name) {
+            Some(job) => self.plan(job, &record.data),
+            None => Err(format!("no form type is named {:?}", record.job_name)),
         }
     }
 
@@ -287,9 +308,7 @@ impl Worker {
         if let Some(note) = &plan.note {
             return (Outcome::Completed { note: Some(note.clone()), dry_run: None, unmapped }, None);
         }
-        // The semaphore is never closed: it is owned here.
-        let _slot = self.slots.acquire().await;
-        if halted || self.shutdown.is_stopping() {
+        if halted {
             return (Outcome::Released, None);
         }
         let delivered = tokio::select! {
@@ -341,6 +360,11 @@ impl DrainReport {
         }
         self.stopped = self.stopped.take().or(run.stopped);
     }
+}
+
+fn record_span(claim: &Claim) -> Span {
+    let record = claim.record();
+    info_span!("record", request_id = record.job_id, doc_id = claim.doc_id(), job_name = record.job_name)
 }
 
 fn failed(kind: ErrorKind, step: &str, error: String, plan: &Plan) -> Outcome {

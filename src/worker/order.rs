@@ -4,7 +4,7 @@
 //! compared by external id alone: an id that two objects share makes two forms wait for each other
 //! that need not, and never the other way round.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub(super) struct Waiting {
     blockers: Vec<usize>,
     /// Later records that wait for each.
     dependents: Vec<Vec<usize>>,
-    ready: std::collections::BTreeSet<usize>,
+    ready: BTreeSet<usize>,
 }
 
 impl Waiting {
@@ -35,6 +35,11 @@ impl Waiting {
     /// The oldest record that waits for nothing; each is given once.
     pub(super) fn next_ready(&mut self) -> Option<usize> {
         self.ready.pop_first()
+    }
+
+    /// Whether there is such a record.
+    pub(super) fn any_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// Says that a record has run.

@@ -3,6 +3,7 @@
 
 mod firestore_stand_in;
 mod mappings;
+mod process;
 mod queue;
 mod salesforce;
 mod support;

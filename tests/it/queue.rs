@@ -1,5 +1,5 @@
 //! The queue's contract, sentence by sentence, on both back ends.
 
-mod backend;
+pub(crate) mod backend;
 mod contract;
 mod original_documents;

@@ -1,0 +1,49 @@
+//! What the disk and SQLite allow: the rows that the service writes, inserted in groups with
+//! nothing around them.
+
+use std::str::FromStr;
+use std::time::Instant;
+
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+
+use crate::{REGISTRATION, service};
+
+/// Rows of one transaction, as many as the service's writer groups.
+const GROUP: usize = 512;
+
+pub(crate) async fn inserts_per_second(rows: usize) -> f64 {
+    let folder = service::folder();
+    let options = SqliteConnectOptions::from_str("sqlite://").unwrap();
+    let options = options.filename(folder.path().join("limit.db")).create_if_missing(true);
+    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(include_str!("../../migrations/queue/0001_submissions.sql"))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let ids: Vec<String> = (0..rows).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    let state = service::state_of_a_new_record();
+    let began = Instant::now();
+    for (group, ids) in ids.chunks(GROUP).enumerate() {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        for (number, id) in ids.iter().enumerate() {
+            let arrived = i64::try_from(group * GROUP + number).unwrap();
+            sqlx::query(
+                "INSERT INTO submissions (collection, doc_id, job_id, status, created_at, updated_at, state, data) \
+                 VALUES ('commcare_collection', ?, ?, 'new', ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(id)
+            .bind(arrived)
+            .bind(arrived)
+            .bind(&state)
+            .bind(REGISTRATION)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        }
+        transaction.commit().await.unwrap();
+    }
+    rows as f64 / began.elapsed().as_secs_f64()
+}

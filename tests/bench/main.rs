@@ -1,0 +1,136 @@
+//! How fast the service is, beside the limit that this machine sets in the same run.
+//!
+//! `cargo bench` prints a table of ratios; absolute numbers are this machine's alone. The service is
+//! the real binary, called over loopback; the embedded queue is on the disk of the target folder.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that can't go on has failed")]
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "prints figures")]
+
+mod client;
+mod limit;
+mod salesforce;
+mod service;
+
+use std::time::{Duration, Instant};
+
+use commcare_sf_integration::jobs::{self, Facts};
+use commcare_sf_integration::submission::Origin;
+use serde_json::Value;
+use service::Service;
+
+const REGISTRATION: &str = include_str!("../../src/demo/samples/farmer_registration.json");
+const ATTENDANCE: &str = include_str!("../../src/demo/samples/attendance_full_current_module.json");
+
+/// Forms that each load posts.
+const POSTED: usize = 20_000;
+/// Forms that are drained, and what one Salesforce call takes.
+const DRAINED: usize = 100;
+const CALL: Duration = Duration::from_millis(100);
+/// `SF_CONCURRENCY`'s default.
+const CONCURRENCY: usize = 8;
+
+#[tokio::main]
+async fn main() {
+    let mut lines = Table::default();
+    let insert_limit = limit::inserts_per_second(POSTED).await;
+    lines.add("bare batched inserts, one fsync for 512", format!("{insert_limit:.0}/s"), "the limit", "");
+    start(&mut lines).await;
+    for connections in [32, 200] {
+        webhooks(&mut lines, connections, insert_limit).await;
+    }
+    drain(&mut lines, "independent", |number| form(number, number)).await;
+    mapping(&mut lines);
+    lines.print();
+}
+
+/// Time from start to the first answer, and memory at rest.
+async fn start(lines: &mut Table) {
+    let mut first = Vec::new();
+    let mut idle = 0.0;
+    for _ in 0..5 {
+        let service = Service::start(&[]).await;
+        first.push(service.first_answer.as_secs_f64() * 1e3);
+        idle = service.memory("VmRSS");
+    }
+    first.sort_by(f64::total_cmp);
+    lines.add("start to the first 200, median of 5", format!("{:.0} ms", first[2]), "", "150 ms");
+    lines.add("resident memory at rest", format!("{idle:.1} MB"), "", "40 MB");
+}
+
+/// Durable webhooks: each connection posts the next form as soon as the last was acknowledged.
+async fn webhooks(lines: &mut Table, connections: usize, insert_limit: f64) {
+    let service = Service::start(&[]).await;
+    let load = client::load(service.address, connections, POSTED, REGISTRATION).await;
+    let rate = POSTED as f64 / load.took.as_secs_f64();
+    let what = format!("durable webhooks, {connections} connections");
+    let share = format!("{:.2} of the insert limit", rate / insert_limit);
+    lines.add(&what, format!("{rate:.0}/s"), &share, "0.5");
+    let p99_aim = if connections == 200 { "p99 25 ms" } else { "" };
+    let latency = format!("p50 {:.1} ms, p99 {:.1} ms", load.percentile(0.5), load.percentile(0.99));
+    lines.add("  their latency", latency, "", p99_aim);
+    lines.add("  peak resident memory", format!("{:.1} MB", service.memory("VmHWM")), "", "");
+}
+
+/// A drain of `DRAINED` forms, each one Salesforce call.
+async fn drain(lines: &mut Table, kind: &str, form: impl Fn(usize) -> String) {
+    let login_url = salesforce::start(CALL).await;
+    let service = Service::start(&[
+        ("SALESFORCE_LOGIN_URL", login_url.as_str()),
+        ("SF_CLIENT_ID", "id"),
+        ("SF_CLIENT_SECRET", "secret"),
+    ])
+    .await;
+    for number in 0..DRAINED {
+        service.post("/process-data-cc", form(number)).await;
+    }
+    let began = Instant::now();
+    let answer = service.post("/process-firestore-to-sf?drain=true", String::new()).await;
+    let took = began.elapsed();
+    assert_eq!(answer["processed_records"].as_array().map(Vec::len), Some(DRAINED), "{answer}");
+    let limit = CALL * u32::try_from(DRAINED.div_ceil(CONCURRENCY)).unwrap();
+    let ratio = format!("{:.2} × {:.1} s", took.as_secs_f64() / limit.as_secs_f64(), limit.as_secs_f64());
+    let what = format!("drain of {DRAINED} {kind} forms, {} ms a call", CALL.as_millis());
+    lines.add(&what, format!("{:.2} s", took.as_secs_f64()), &ratio, "1.3 ×");
+}
+
+/// An attendance that shares its session with those of the same `session`.
+fn form(number: usize, session: usize) -> String {
+    let mut form: Value = serde_json::from_str(ATTENDANCE).unwrap();
+    form["id"] = format!("drained-{number}").into();
+    form["form"]["training_session"] = format!("session-{session}").into();
+    form["form"]["present_participants"] = format!("participant-{number}").into();
+    form.to_string()
+}
+
+/// Microseconds that a mapping takes, parsing left out.
+fn mapping(lines: &mut Table) {
+    const TIMES: u32 = 2_000;
+    let facts = Facts { registration_attendance: true };
+    for (name, sample) in [("registration", REGISTRATION), ("attendance", ATTENDANCE)] {
+        let payload: Value = serde_json::from_str(sample).unwrap();
+        let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();
+        let mapping = job.mapping.unwrap();
+        let began = Instant::now();
+        for _ in 0..TIMES {
+            std::hint::black_box(mapping(std::hint::black_box(&payload), &facts).unwrap());
+        }
+        let each = began.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES);
+        lines.add(&format!("mapping of one {name}"), format!("{each:.0} µs"), "", "");
+    }
+}
+
+/// What was measured, beside the limit and the aim.
+#[derive(Default)]
+struct Table(Vec<[String; 4]>);
+
+impl Table {
+    fn add(&mut self, what: &str, measured: String, ratio: &str, aim: &str) {
+        self.0.push([what.to_owned(), measured, ratio.to_owned(), aim.to_owned()]);
+    }
+
+    fn print(&self) {
+        let head = ["", "measured", "beside the limit", "aim"].map(str::to_owned);
+        for [what, measured, ratio, aim] in std::iter::once(&head).chain(&self.0) {
+            println!("{what:<44} {measured:<26} {ratio:<28} {aim}");
+        }
+    }
+}
