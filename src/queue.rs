@@ -102,7 +102,7 @@ pub struct Arriving {
     /// The payload's `id`, as text.
     pub job_id: String,
     /// The payload.
-    pub data: Value,
+    pub data: Arc<Value>,
 }
 
 /// What [`Queue::accept`] did.

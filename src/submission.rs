@@ -4,6 +4,8 @@
 //! service's Firestore documents plus what the guarantees need; a record serialises to exactly
 //! that document. No I/O here.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -199,9 +201,10 @@ pub struct Unmapped {
 /// as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The payload as received.
+    /// The payload as received. Shared, since it is the bulk of a record and never changed in
+    /// place.
     #[serde(default)]
-    pub data: Value,
+    pub data: Arc<Value>,
     /// Routing name.
     #[serde(default, deserialize_with = "null_as_default")]
     pub job_name: String,

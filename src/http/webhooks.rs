@@ -35,8 +35,12 @@ async fn accept(app: &App, origin: Origin, request: Request) -> Result<Json<Valu
         return Ok(Json(json!({ "status": status, "job_name": payload.job_name })));
     }
     let job_id = payload.id()?;
-    let arriving =
-        Arriving { origin, job_name: payload.job_name.clone(), job_id: job_id.clone(), data: payload.data };
+    let arriving = Arriving {
+        origin,
+        job_name: payload.job_name.clone(),
+        job_id: job_id.clone(),
+        data: Arc::new(payload.data),
+    };
     let accepted = app.queue.accept(arriving).await?;
     info!(
         request_id = job_id,

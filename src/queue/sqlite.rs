@@ -7,10 +7,10 @@
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -183,10 +183,9 @@ fn rows(limit: usize) -> i64 {
 /// The row of a record; its payload only where that changes.
 fn row(origin: Origin, doc_id: &str, record: &Record, with_data: bool) -> Result<Row, QueueError> {
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
-    let unreadable =
-        |error| QueueError::Unreadable { doc_id: doc_id.to_owned(), source: std::sync::Arc::new(error) };
+    let unreadable = |error| QueueError::Unreadable { doc_id: doc_id.to_owned(), source: Arc::new(error) };
     let data = with_data.then(|| record.data.to_string());
-    let state = Record { data: Value::Null, ..record.clone() };
+    let state = Record { data: Arc::default(), ..record.clone() };
     Ok(Row {
         collection: origin.collection(),
         doc_id: doc_id.to_owned(),
@@ -205,6 +204,6 @@ fn stored(origin: Origin, (doc_id, state, data, version): Found) -> Result<Store
         .and_then(|state| Ok(Record { data: serde_json::from_str(&data)?, ..state }));
     match parsed {
         Ok(record) => Ok(Stored { origin, doc_id, record, version: Version(version) }),
-        Err(error) => Err(QueueError::Unreadable { doc_id, source: std::sync::Arc::new(error) }),
+        Err(error) => Err(QueueError::Unreadable { doc_id, source: Arc::new(error) }),
     }
 }

@@ -104,7 +104,7 @@ async fn every_form_acknowledged_before_a_kill_is_in_the_queue_once() {
     let queue = backend.open().await;
     for id in &acknowledged {
         let record = the(&queue, id).await;
-        assert_eq!((record.status, &record.data), (Status::New, &form(id)));
+        assert_eq!((record.status, &*record.data), (Status::New, &form(id)));
     }
     let counts = queue.counts(Origin::CommCare).await.unwrap();
     let queued = usize::try_from(counts.by_status[0].1).unwrap();

@@ -3,16 +3,19 @@
 //! While a commit waits for the disk, further writes gather; the next transaction takes them all.
 //! Nobody is answered before the commit that holds their write is on disk.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
 use tokio::sync::{mpsc, oneshot};
 
 use super::QueueError;
 
 /// Writes that one transaction takes at most.
 const GROUP: usize = 512;
+/// Rows that one statement inserts at most: nine values each, and SQLite takes 32,766.
+const ROWS: usize = 128;
 /// Writes that may wait; further ones wait to be let in.
 const WAITING: usize = 4 * GROUP;
 
@@ -93,55 +96,95 @@ async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Write
 
 /// Does all of `group` in one transaction; says for each write whether it applied.
 async fn commit(connection: &mut SqliteConnection, group: &[Write]) -> Result<Vec<bool>, sqlx::Error> {
+    let mut applied = vec![false; group.len()];
     // IMMEDIATE: takes the write lock at the start, where waiting for another process is safe.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut applied = Vec::with_capacity(group.len());
-    for write in group {
-        applied.push(apply(&mut transaction, write).await?);
+    let inserts: Vec<usize> =
+        (0..group.len()).filter(|position| group[*position].expected.is_none()).collect();
+    let mut rest = inserts.as_slice();
+    while !rest.is_empty() {
+        // Powers of two: few different statements, which the connection keeps prepared.
+        let (rows, later) = rest.split_at(ROWS.min(1 << rest.len().ilog2()));
+        insert(&mut transaction, group, rows, &mut applied).await?;
+        rest = later;
+    }
+    for (write, applied) in group.iter().zip(&mut applied) {
+        if let Some(version) = write.expected {
+            *applied = update(&mut transaction, &write.row, version).await?;
+        }
     }
     transaction.commit().await?;
     Ok(applied)
 }
 
-async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<bool, sqlx::Error> {
-    let row = &write.row;
-    let done = match write.expected {
-        None => {
-            sqlx::query(
-                "INSERT INTO submissions (collection, doc_id, job_id, status, created_at, updated_at, \
-                 lease_expires_at, state, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )
-            .bind(row.collection)
-            .bind(&row.doc_id)
-            .bind(&row.job_id)
-            .bind(row.status)
-            .bind(row.created_at)
-            .bind(row.updated_at)
-            .bind(row.lease_expires_at)
-            .bind(&row.state)
-            .bind(&row.data)
-            .execute(connection)
-            .await?
+/// Inserts some rows of a group with one statement: a statement costs more than a row, since each
+/// goes to SQLite's thread and back.
+async fn insert(
+    connection: &mut SqliteConnection,
+    group: &[Write],
+    positions: &[usize],
+    applied: &mut [bool],
+) -> Result<(), sqlx::Error> {
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO submissions (collection, doc_id, job_id, status, created_at, updated_at, \
+         lease_expires_at, state, data) ",
+    );
+    sql.push_values(positions, |mut values, position| {
+        let row = &group[*position].row;
+        values
+            .push_bind(row.collection)
+            .push_bind(&row.doc_id)
+            .push_bind(&row.job_id)
+            .push_bind(row.status)
+            .push_bind(row.created_at)
+            .push_bind(row.updated_at)
+            .push_bind(row.lease_expires_at)
+            .push_bind(&row.state)
+            .push_bind(&row.data);
+    });
+    sql.push(" ON CONFLICT DO NOTHING");
+    let done = sql.build().execute(&mut *connection).await?;
+    if done.rows_affected() == positions.len() as u64 {
+        for position in positions {
+            applied[*position] = true;
         }
-        Some(version) => {
-            sqlx::query(
-                "UPDATE submissions SET job_id = ?, status = ?, created_at = ?, updated_at = ?, \
-                 lease_expires_at = ?, state = ?, data = coalesce(?, data), version = version + 1 \
-                 WHERE collection = ? AND doc_id = ? AND version = ?",
-            )
-            .bind(&row.job_id)
-            .bind(row.status)
-            .bind(row.created_at)
-            .bind(row.updated_at)
-            .bind(row.lease_expires_at)
-            .bind(&row.state)
-            .bind(&row.data)
-            .bind(row.collection)
-            .bind(&row.doc_id)
-            .bind(version)
-            .execute(connection)
-            .await?
-        }
-    };
+        return Ok(());
+    }
+    // Some exist already. The others have the last row ids, since nothing is ever deleted.
+    let last = done.last_insert_rowid();
+    let first = last - i64::try_from(done.rows_affected()).unwrap_or_default();
+    let inserted: Vec<(String, String)> =
+        sqlx::query_as("SELECT collection, doc_id FROM submissions WHERE rowid > ? AND rowid <= ?")
+            .bind(first)
+            .bind(last)
+            .fetch_all(connection)
+            .await?;
+    let mut inserted: HashSet<(String, String)> = inserted.into_iter().collect();
+    for position in positions {
+        let row = &group[*position].row;
+        // Removed once found: of one document twice in the group, the first was inserted.
+        applied[*position] = inserted.remove(&(row.collection.to_owned(), row.doc_id.clone()));
+    }
+    Ok(())
+}
+
+async fn update(connection: &mut SqliteConnection, row: &Row, version: i64) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE submissions SET job_id = ?, status = ?, created_at = ?, updated_at = ?, \
+         lease_expires_at = ?, state = ?, data = coalesce(?, data), version = version + 1 \
+         WHERE collection = ? AND doc_id = ? AND version = ?",
+    )
+    .bind(&row.job_id)
+    .bind(row.status)
+    .bind(row.created_at)
+    .bind(row.updated_at)
+    .bind(row.lease_expires_at)
+    .bind(&row.state)
+    .bind(&row.data)
+    .bind(row.collection)
+    .bind(&row.doc_id)
+    .bind(version)
+    .execute(connection)
+    .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -52,7 +52,12 @@ pub(crate) fn arriving(data: Value) -> Arriving {
         Value::String(id) => id.clone(),
         other => other.to_string(),
     };
-    Arriving { origin: Origin::CommCare, job_name: "Farmer Registration".to_owned(), job_id, data }
+    Arriving {
+        origin: Origin::CommCare,
+        job_name: "Farmer Registration".to_owned(),
+        job_id,
+        data: data.into(),
+    }
 }
 
 pub(crate) async fn put(queue: &Queue, data: Value) -> Accepted {

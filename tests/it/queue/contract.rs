@@ -61,7 +61,7 @@ async fn an_accepted_submission_is_there_for_every_process(backend: Backend) {
     let accepted = put(&backend.open().await, payload.clone()).await;
     assert_eq!((accepted.doc_id.as_str(), accepted.fate), ("f-1", Fate::Stored));
     let record = the(&backend.open().await, "f-1").await;
-    assert_eq!(record.data, payload);
+    assert_eq!(*record.data, payload);
     assert_eq!((record.status, record.run_retries, record.job_id.as_deref()), (Status::New, 0, Some("f-1")));
     assert!(record.created_at.is_some() && record.created_at == record.timestamp);
 }
@@ -103,7 +103,7 @@ async fn an_edited_form_replaces_the_payload_and_keeps_the_history(backend: Back
     let edited = json!({ "id": "f-1", "edited_on": "2026-02-01T10:00:00Z", "form": { "a": "2" } });
     assert_eq!(put(&queue, edited.clone()).await.fate, Fate::Replaced);
     let after = the(&queue, "f-1").await;
-    assert_eq!(after.data, edited);
+    assert_eq!(*after.data, edited);
     assert_eq!((after.status, after.run_retries, after.revision), (Status::New, 0, 1));
     assert_eq!((after.error, after.error_kind, after.next_retry_at), (None, None, NextRetry::Unset));
     assert_eq!(after.attempts, before.attempts);
@@ -390,15 +390,15 @@ async fn what_no_map_can_hold_comes_back_as_it_was(backend: Backend) {
         let id = format!("f-{n}");
         let payload = json!({ "id": id, "form": form });
         put(&queue, payload.clone()).await;
-        assert_eq!(the(&queue, &id).await.data, payload);
+        assert_eq!(*the(&queue, &id).await.data, payload);
         assert_eq!(put(&queue, payload.clone()).await.fate, Fate::Duplicate);
         let claimed = claim_one(&queue).await;
-        assert_eq!(claimed.record().data, payload);
+        assert_eq!(*claimed.record().data, payload);
         queue.settle(claimed, completed()).await.unwrap();
         // An edit that a map can hold leaves nothing of the text behind.
         let edited = json!({ "id": id, "form": { "a": "1" } });
         assert_eq!(put(&queue, edited.clone()).await.fate, Fate::Replaced);
-        assert_eq!(the(&queue, &id).await.data, edited);
+        assert_eq!(*the(&queue, &id).await.data, edited);
         let claimed = claim_one(&queue).await;
         queue.settle(claimed, completed()).await.unwrap();
     }

@@ -105,7 +105,7 @@ async fn a_form_that_the_original_has_is_a_duplicate_or_replaces_it() {
     let accepted = put(&queue, edited.clone()).await;
     assert_eq!((accepted.doc_id.as_str(), accepted.fate), ("Xa81", Fate::Replaced));
     let claimed = claim_one(&queue).await;
-    assert_eq!((claimed.doc_id(), &claimed.record().data), ("Xa81", &edited));
+    assert_eq!((claimed.doc_id(), &*claimed.record().data), ("Xa81", &edited));
     queue.settle(claimed, completed()).await.unwrap();
 }
 
