@@ -2,6 +2,8 @@
 
 use commcare_sf_integration::config::salesforce::{JwtLogin, Login, NotAPrivateKey, PrivateKey};
 
+use tokio::sync::Notify;
+
 use super::*;
 use crate::support::salesforce::{AUDIENCE, CLIENT_ID, Fault, USERNAME, private_key_pem};
 
@@ -82,14 +84,26 @@ async fn a_refused_login_is_not_repeated_within_half_a_minute_and_then_ever_more
 }
 
 #[tokio::test]
-async fn twenty_calls_whose_renewal_is_refused_ask_once_even_when_they_come_one_by_one() {
+async fn a_call_under_way_does_not_repeat_a_login_that_was_refused_meanwhile() {
     let (stand_in, salesforce) = start().await;
     let salesforce = Arc::new(salesforce);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    let release = Arc::new(Notify::new());
+    let expired = error_body("INVALID_SESSION_ID", "Session expired or invalid");
+    stand_in.fail_request_with("hh-late", Fault::Held(Arc::clone(&release), 401, expired));
+    let late = tokio::spawn({
+        let salesforce = Arc::clone(&salesforce);
+        async move { failure(&salesforce, &Plan::salesforce(vec![household("hh-late", "12")])).await }
+    });
+    while stand_in.requests() < 2 {
+        tokio::task::yield_now().await;
+    }
     stand_in.expire_sessions();
     stand_in.refuse_logins(true);
-    let (_, failures) = twenty_at_once(&salesforce).await;
-    assert_eq!(failures, [Failure::Unavailable; 20]);
+    expect(&salesforce, Failure::Unavailable).await;
+    release.notify_one();
+    let error = late.await.unwrap();
+    assert_eq!((error.failure, error.step.as_str()), (Failure::Unavailable, "login"), "{error}");
     assert_eq!(stand_in.logins(), 2);
 }
 

@@ -1,12 +1,14 @@
 //! The ways in which a call goes wrong on the wire.
 
 use std::io;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 /// What the stand-in does to one call instead of answering properly.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub(crate) enum Fault {
     Answer(u16, String),
     /// The same, with this `Retry-After`.
     Busy(u16, String, String),
+    /// Answers this once the test says so.
+    Held(Arc<Notify>, u16, String),
     /// Does the work, and answers with what this makes of the answer.
     Rewrite(fn(Value) -> Value),
     /// Cuts the connection before anything was done.
@@ -39,6 +43,10 @@ impl Fault {
             Self::Answer(code, body) => (status(code), body).into_response(),
             Self::Busy(code, body, retry_after) => {
                 (status(code), [(header::RETRY_AFTER, retry_after)], body).into_response()
+            }
+            Self::Held(released, code, body) => {
+                released.notified().await;
+                (status(code), body).into_response()
             }
             Self::Hang => std::future::pending().await,
             Self::CutBefore | Self::CutAfter | Self::HalfAnswer | Self::Rewrite(_) => cut(&[], 0),
