@@ -93,7 +93,12 @@ impl Config {
         let production =
             reader.choice("SALESFORCE_ENV", &["sandbox", "production"], "sandbox") == "production";
         let sandbox_attendance = reader.flag("SF_SANDBOX_ATTENDANCE", false);
-        let salesforce = login::load(&mut reader, production, cloud_run);
+        let retry = RetryPolicy {
+            lease: reader.seconds("LEASE_SECONDS", 120),
+            max_retries: reader.number("MAX_RETRIES", 3, 0, 100),
+            retry_backoff: reader.seconds("RETRY_BACKOFF_SECONDS", 60),
+        };
+        let salesforce = login::load(&mut reader, production, cloud_run, retry.lease);
         complete_or_absent(
             &mut reader,
             "CommCare",
@@ -108,11 +113,7 @@ impl Config {
             queue,
             salesforce,
             registration_attendance: production || sandbox_attendance,
-            retry: RetryPolicy {
-                lease: reader.seconds("LEASE_SECONDS", 120),
-                max_retries: reader.number("MAX_RETRIES", 3, 0, 100),
-                retry_backoff: reader.seconds("RETRY_BACKOFF_SECONDS", 60),
-            },
+            retry,
             drain: DrainSettings {
                 batch_size: reader.number("SF_BATCH_SIZE", 10, 1, 500),
                 concurrency: reader.number("SF_CONCURRENCY", 8, 1, 100),
@@ -188,5 +189,4 @@ fn read_for_later_destinations(reader: &mut Reader<'_>) {
     let _: u32 = reader.number("DATABASE_MAX_CONNECTIONS", 5, 1, 1_000);
     reader.flag("RUN_MIGRATIONS", false);
     reader.seconds("INLINE_SECONDS", 20);
-    let _: u8 = reader.number("SF_API_RESERVE_PERCENT", 5, 0, 100);
 }

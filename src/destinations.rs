@@ -31,10 +31,24 @@ pub enum Failure {
 pub struct DeliveryError {
     /// What it means.
     pub failure: Failure,
-    /// The step that failed, e.g. `Participant__c`; `login` before any step.
+    /// The step that failed, e.g. `Participant__c`; `login` or `admission` before any step.
     pub step: String,
     /// What happened, in words an operator can act on.
     pub message: String,
+}
+
+/// Whether a destination takes work: asked before records are claimed for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It takes as much as there is.
+    Open,
+    /// It was in trouble: one record tests the way back, and once that went through, more.
+    Probe,
+    /// It takes none for now; nothing is to be claimed.
+    Closed {
+        /// Why, in words for operators.
+        reason: String,
+    },
 }
 
 /// What became of a plan.
@@ -53,16 +67,27 @@ pub struct Destinations {
 }
 
 impl Destinations {
+    /// Whether `destination` takes work now.
+    pub async fn admission(&self, destination: Destination) -> Admission {
+        match self.live(destination) {
+            Some(salesforce) => salesforce.admission().await,
+            None => Admission::Open,
+        }
+    }
+
     /// Performs `plan`, all of it or nothing.
     pub async fn perform(&self, destination: Destination, plan: &Plan) -> Result<Delivery, DeliveryError> {
-        let live = match destination {
+        match self.live(destination) {
+            Some(salesforce) => salesforce.execute(plan).await.map(|()| Delivery::Sent),
+            None => Ok(Delivery::Recorded(plan.to_json())),
+        }
+    }
+
+    fn live(&self, destination: Destination) -> Option<&Salesforce> {
+        match destination {
             Destination::Salesforce => self.salesforce.as_ref(),
             // No job with a mapping goes there yet.
             Destination::CommCare | Destination::Postgis => None,
-        };
-        match live {
-            Some(salesforce) => salesforce.execute(plan).await.map(|()| Delivery::Sent),
-            None => Ok(Delivery::Recorded(plan.to_json())),
         }
     }
 }

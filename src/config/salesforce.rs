@@ -3,12 +3,16 @@
 //! A login is one variant that carries all it needs, so that half a login can't be built. Secrets
 //! are of types that print nothing.
 
+mod private_key;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
+
+pub use private_key::{NotAPrivateKey, PrivateKey};
 
 /// Everything the Salesforce destination needs (`service.md`, section 6).
 #[derive(Debug, Clone)]
@@ -22,6 +26,18 @@ pub struct SalesforceSettings {
     pub api_version: ApiVersion,
     /// Bound of one HTTP call: `REQUEST_TIMEOUT_SECONDS`.
     pub request_timeout: Duration,
+    /// How long one request may be retried: half of `LEASE_SECONDS`, so that a record's worker is
+    /// heard of before its lease runs out.
+    pub retry_budget: Duration,
+    /// The wait before the first retry within a call; it doubles with each.
+    pub retry_delay: Duration,
+    /// `SF_API_RESERVE_PERCENT`: the share of the daily calls that is left to others.
+    pub api_reserve_percent: u8,
+}
+
+impl SalesforceSettings {
+    /// The [`Self::retry_delay`] of a service: jsforce starts at the same.
+    pub const RETRY_DELAY: Duration = Duration::from_millis(500);
 }
 
 /// The kinds of login.
@@ -34,7 +50,9 @@ pub enum Login {
         /// Its consumer secret.
         client_secret: SecretString,
     },
-    /// SOAP `login()`, which Salesforce is retiring: `SF_{PROD,TEST}_USERNAME`, `…_PASSWORD` and
+    /// OAuth JWT bearer: `SF_CLIENT_ID`, `SF_PRIVATE_KEY` and a user name.
+    Jwt(JwtLogin),
+    /// SOAP `login()`, which Salesforce retires in 2027: `SF_{PROD,TEST}_USERNAME`, `…_PASSWORD` and
     /// `…_SECURITY_TOKEN`.
     Password {
         /// The user's name, an e-mail address.
@@ -44,6 +62,21 @@ pub enum Login {
         /// The token that Salesforce mails to the user; empty from a trusted network.
         security_token: SecretString,
     },
+}
+
+/// A login by a signed assertion.
+#[derive(Debug, Clone)]
+pub struct JwtLogin {
+    /// The app's consumer key.
+    pub client_id: String,
+    /// The user to act as: `SF_USERNAME`, else the `SALESFORCE_ENV`'s user name.
+    pub username: String,
+    /// The key whose certificate the app holds.
+    pub private_key: PrivateKey,
+    /// Who the assertion is for. Salesforce takes `https://login.salesforce.com` or, for sandboxes,
+    /// `https://test.salesforce.com`, also where the token is asked for at a My Domain address
+    /// (Salesforce Help, OAuth 2.0 JWT Bearer Flow; simple-salesforce issue 672).
+    pub audience: &'static str,
 }
 
 /// A REST API version, e.g. `66.0`.
@@ -112,6 +145,9 @@ mod tests {
             login_url: Url::parse("https://login.salesforce.com").unwrap(),
             api_version: ApiVersion::default(),
             request_timeout: Duration::from_secs(30),
+            retry_budget: Duration::from_mins(1),
+            retry_delay: SalesforceSettings::RETRY_DELAY,
+            api_reserve_percent: 5,
         };
         let printed = format!("{settings:?}");
         assert!(!printed.contains("hunter2") && !printed.contains("s3cr3t"), "{printed}");

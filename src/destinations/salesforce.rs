@@ -1,39 +1,41 @@
 //! Salesforce over REST: a plan in, all of it written or none.
 //!
-//! `composite` decides what is sent, `answer` whether it was done, `failure` what a refusal means;
-//! here they meet the wire. Upserts can be repeated without harm, so a call whose answer was lost
-//! may be sent again.
+//! `composite` decides what is sent, `answer` whether it was done, `failure` what a refusal means,
+//! `gate` whether Salesforce is called at all, `retry` whether it is called again; here they meet
+//! the wire. Upserts can be repeated without harm, so a call whose answer was lost is sent again.
 
-use std::time::Duration;
-
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode};
-use secrecy::ExposeSecret;
-use tracing::{Span, debug, field, instrument, warn};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{debug, warn};
 
 use crate::config::salesforce::{Login, SalesforceSettings};
-use crate::destinations::DeliveryError;
+use crate::destinations::{Admission, DeliveryError, Failure};
 use crate::plan::Plan;
 
 mod answer;
+mod breaker;
 mod composite;
 mod failure;
+mod gate;
+mod jwt;
 mod login;
 mod mask;
 mod quota;
+mod retry;
 mod session;
 mod soap;
 mod transport;
+mod trouble;
+mod wire;
 
 pub use quota::ApiUsage;
 
 use composite::Request;
+use gate::{Gate, Pass};
 use mask::Mask;
-use quota::Quota;
-use session::{Session, Sessions};
-
-/// A server that does not even take the connection is not worth the whole of a call's time.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use quota::Room;
+use retry::Retries;
+use trouble::{Blame, Trouble};
+use wire::Wire;
 
 /// The client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -42,16 +44,18 @@ pub struct SetUpError(#[source] reqwest::Error);
 
 /// The Salesforce destination: one per process, shared by all deliveries.
 pub struct Salesforce {
-    settings: SalesforceSettings,
-    client: Client,
-    sessions: Sessions,
-    quota: Quota,
+    wire: Wire,
+    gate: Gate,
 }
 
-/// An answer as it came.
-struct Answer {
-    status: StatusCode,
-    body: Vec<u8>,
+/// How Salesforce is doing, as far as is known without asking it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The org's daily calls, as the last answer told them.
+    pub api_usage: Option<ApiUsage>,
+    /// What work would meet now. Below the quota's reserve it is closed here until
+    /// [`Salesforce::admission`] has asked whether there is room again.
+    pub admission: Admission,
 }
 
 impl Salesforce {
@@ -59,28 +63,49 @@ impl Salesforce {
     pub fn new(settings: SalesforceSettings) -> Result<Self, SetUpError> {
         if matches!(settings.login, Login::Password { .. }) {
             warn!(
-                "Salesforce is retiring the SOAP login() that a user name and password need: \
-                 change to a connected app (SF_CLIENT_ID and SF_CLIENT_SECRET)"
+                "Salesforce retires the SOAP login() that a user name and password need in 2027 \
+                 (Summer '27): change to an external client app (SF_CLIENT_ID with SF_PRIVATE_KEY \
+                 or SF_CLIENT_SECRET)"
             );
         }
-        // Redirects are not followed: one would carry credentials to another host.
-        let client = Client::builder()
-            .timeout(settings.request_timeout)
-            .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout))
-            .redirect(Policy::none())
-            .build()
-            .map_err(SetUpError)?;
-        Ok(Self { settings, client, sessions: Sessions::default(), quota: Quota::default() })
+        let gate = Gate::new(settings.api_reserve_percent);
+        Ok(Self { wire: Wire::new(settings).map_err(SetUpError)?, gate })
+    }
+
+    /// Whether there is a point in claiming records now; to be asked before each batch. Below the
+    /// quota's reserve this asks Salesforce whether there is room again, and nothing else does.
+    pub async fn admission(&self) -> Admission {
+        let now = Instant::now();
+        if let closed @ Admission::Closed { .. } = self.gate.view_breakers(now) {
+            return closed;
+        }
+        match self.gate.quota.room(now) {
+            Room::Open => self.gate.view(now),
+            Room::Closed(reason) => Admission::Closed { reason },
+            Room::Ask => self.ask_for_room().await,
+        }
+    }
+
+    /// What is known without asking anyone.
+    pub fn health(&self) -> Health {
+        Health { api_usage: self.gate.quota.usage(), admission: self.gate.view(Instant::now()) }
     }
 
     /// Writes everything that `plan` holds. A plan within Salesforce's limits is one transaction;
     /// a larger one is several, in order, and its error says how many of them were written.
     pub async fn execute(&self, plan: &Plan) -> Result<(), DeliveryError> {
-        let requests = composite::requests(&plan.upserts, self.settings.api_version);
+        let requests = composite::requests(&plan.upserts, self.wire.settings.api_version);
+        if requests.is_empty() {
+            return Ok(());
+        }
+        if let Some(reason) = self.gate.quota.closed() {
+            return Err(gate::closed(reason));
+        }
+        let pass = self.gate.enter(Instant::now())?;
         let mask = Mask::of_plan(&plan.upserts);
         let total = requests.len();
         for (position, request) in requests.iter().enumerate() {
-            self.deliver(request, &mask).await.map_err(|error| match position {
+            self.deliver(&pass, request, &mask).await.map_err(|error| match position {
                 0 => error,
                 _ => DeliveryError {
                     message: format!(
@@ -95,51 +120,89 @@ impl Salesforce {
         Ok(())
     }
 
-    /// The org's daily calls, as the last answer told them.
-    pub fn api_usage(&self) -> Option<ApiUsage> {
-        self.quota.usage()
-    }
-
-    /// One request, brought to an end. The session's renewal is no retry: Salesforce did not look
-    /// at the request.
-    async fn deliver(&self, request: &Request<'_>, mask: &Mask) -> Result<(), DeliveryError> {
-        let body = request.body();
-        let session = self.sessions.get(&self.client, &self.settings, None).await?;
-        let mut answer = self.post(&session, request, &body).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            let session = self.sessions.get(&self.client, &self.settings, Some(&session)).await?;
-            answer = self.post(&session, request, &body).await?;
-        }
-        if answer.status == StatusCode::OK {
-            answer::inspect(request, &answer.body, mask)
-        } else {
-            Err(answer::refused(answer.status, &answer.body, mask))
-        }
-    }
-
-    #[instrument(
-        name = "salesforce.composite",
-        skip_all,
-        fields(subrequests = request.steps().len(), rows = request.rows(), http.status = field::Empty)
-    )]
-    async fn post(
+    /// One request, brought to an end: the one place that retries.
+    async fn deliver(
         &self,
-        session: &Session,
+        pass: &Pass<'_>,
         request: &Request<'_>,
-        body: &serde_json::Value,
-    ) -> Result<Answer, DeliveryError> {
-        let mut url = session.server.clone();
-        url.set_path(&format!("/services/data/v{}/composite", self.settings.api_version));
-        let token = session.access_token.expose_secret();
-        let call = self.client.post(url).bearer_auth(token).json(body);
-        let read = async {
-            let response = call.send().await?;
-            self.quota.note(response.headers());
-            Ok(Answer { status: response.status(), body: response.bytes().await?.into() })
+        mask: &Mask,
+    ) -> Result<(), DeliveryError> {
+        let body = request.body();
+        let mut retries = Retries::new(Instant::now(), &self.wire.settings);
+        loop {
+            let attempt = async {
+                let answer = self.wire.composite(pass, request, &body).await?;
+                answer::read(request, &answer, mask)
+            };
+            let trouble = match timeout_at(retries.deadline(), attempt).await {
+                Ok(Ok(())) => {
+                    pass.worked();
+                    return Ok(());
+                }
+                Ok(Err(trouble)) => trouble,
+                Err(_) => Trouble::outage(
+                    answer::REQUEST,
+                    "the call of Salesforce failed: no answer in time".to_owned(),
+                ),
+            };
+            if trouble.blame == Blame::Record {
+                pass.worked();
+            }
+            let now = Instant::now();
+            let passes = trouble.error.failure == Failure::Transient && pass.may_retry(now);
+            let wait = retries.next_wait(now, trouble.retry_after, rand::random()).filter(|_| passes);
+            let Some(wait) = wait else {
+                return Err(self.give_up(pass, trouble).await);
+            };
+            debug!(reason = trouble.error.message, wait_ms = wait.as_millis(), "salesforce.retry");
+            sleep(wait).await;
+        }
+    }
+
+    /// What a failed delivery comes to. An outage is not held against the record that probes it,
+    /// unless Salesforce answers otherwise: then it may be this record that it chokes on, and the
+    /// next probe is to be another one.
+    async fn give_up(&self, pass: &Pass<'_>, trouble: Trouble) -> DeliveryError {
+        pass.failed(Instant::now(), &trouble);
+        if trouble.blame == Blame::Outage
+            && pass.is_outage_probe()
+            && self.limits(pass).await.is_err_and(|trouble| trouble.blame == Blame::Outage)
+        {
+            return DeliveryError { failure: Failure::Unavailable, ..trouble.error };
+        }
+        trouble.error
+    }
+
+    /// Asks the `limits` resource whether there is room again, once.
+    async fn ask_for_room(&self) -> Admission {
+        let pass = match self.gate.enter(Instant::now()) {
+            Ok(pass) => pass,
+            Err(error) => return Admission::Closed { reason: error.message },
         };
-        let answer = read.await.map_err(|error| transport::error(answer::REQUEST, "the call", error))?;
-        Span::current().record("http.status", answer.status.as_u16());
-        debug!(bytes = answer.body.len(), "Salesforce answered");
-        Ok(answer)
+        match self.limits(&pass).await {
+            Ok(usage) => {
+                pass.worked();
+                self.gate.quota.learn(usage);
+                match self.gate.view(Instant::now()) {
+                    Admission::Open if usage.is_none() => Admission::Probe,
+                    view => view,
+                }
+            }
+            Err(trouble) => {
+                pass.failed(Instant::now(), &trouble);
+                Admission::Closed { reason: trouble.error.message }
+            }
+        }
+    }
+
+    /// The daily calls by the `limits` resource; `None` where Salesforce answers without them.
+    async fn limits(&self, pass: &Pass<'_>) -> Result<Option<ApiUsage>, Trouble> {
+        let answer = self.wire.limits(pass).await?;
+        if answer.status.is_success() {
+            return Ok(quota::of_limits(&answer.body).or(answer.usage));
+        }
+        let trouble = answer::refused(answer.status, &answer.body, &Mask::of_plan(&[]));
+        // Reading limits takes a permission that writing records does not.
+        if trouble.error.failure == Failure::Permanent { Ok(answer.usage) } else { Err(trouble) }
     }
 }

@@ -1,13 +1,20 @@
 //! The Salesforce destination over the wire, against the stand-in.
 
 mod failures;
+mod gate;
+mod logins;
 mod masking;
+mod retries;
 mod sessions;
 mod stand_in;
 mod writing;
 
-use commcare_sf_integration::destinations::salesforce::Salesforce;
-use commcare_sf_integration::destinations::{DeliveryError, Failure};
+use std::sync::Arc;
+use std::time::Duration;
+
+use commcare_sf_integration::config::salesforce::SalesforceSettings;
+use commcare_sf_integration::destinations::salesforce::{Health, Salesforce};
+use commcare_sf_integration::destinations::{Admission, DeliveryError, Failure};
 use commcare_sf_integration::plan::{Plan, Upsert};
 use serde_json::{Value, json};
 
@@ -19,6 +26,18 @@ async fn start() -> (SalesforceStandIn, Salesforce) {
     let stand_in = SalesforceStandIn::start().await;
     let salesforce = Salesforce::new(stand_in.settings()).unwrap();
     (stand_in, salesforce)
+}
+
+/// A destination that never retries and has met nothing yet, to see what a single call comes to.
+fn fresh(stand_in: &SalesforceStandIn) -> Salesforce {
+    Salesforce::new(SalesforceSettings { retry_budget: Duration::ZERO, ..stand_in.settings() }).unwrap()
+}
+
+/// Lets `seconds` pass in no time.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
 }
 
 /// A training session and `participants` who were present at it.
@@ -57,6 +76,32 @@ async fn expect(salesforce: &Salesforce, expected: Failure) -> String {
     let error = failure(salesforce, &Plan::salesforce(households(1))).await;
     assert_eq!(error.failure, expected, "{error}");
     error.message
+}
+
+/// The reason of a destination that takes no work.
+async fn closed(salesforce: &Salesforce) -> String {
+    match salesforce.admission().await {
+        Admission::Closed { reason } => {
+            assert_eq!(salesforce.health().admission, Admission::Closed { reason: reason.clone() });
+            reason
+        }
+        admission => panic!("{admission:?}"),
+    }
+}
+
+/// Twenty plans at once: how many succeeded, and the failures of the others.
+async fn twenty_at_once(salesforce: &Arc<Salesforce>) -> (usize, Vec<Failure>) {
+    let plans = (0..20).map(|n| {
+        let salesforce = Arc::clone(salesforce);
+        tokio::spawn(async move {
+            salesforce.execute(&Plan::salesforce(vec![household(&format!("hh-{n}"), "12")])).await
+        })
+    });
+    let mut failures = Vec::new();
+    for plan in plans.collect::<Vec<_>>() {
+        failures.extend(plan.await.unwrap().err().map(|error| error.failure));
+    }
+    (20 - failures.len(), failures)
 }
 
 fn error_body(code: &str, message: &str) -> String {

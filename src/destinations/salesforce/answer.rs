@@ -11,7 +11,9 @@ use super::composite::{Request, Step};
 use super::failure;
 use super::mask::Mask;
 use super::transport;
-use crate::destinations::{DeliveryError, Failure};
+use super::trouble::Trouble;
+use super::wire::Answer;
+use crate::destinations::DeliveryError;
 use crate::plan::Upsert;
 
 /// The step that an error names when a request fails as a whole.
@@ -29,28 +31,32 @@ struct Refusal<'p> {
 struct Malformed(&'static str);
 
 /// Whether every row of `request` was written.
-pub(super) fn inspect(request: &Request<'_>, body: &[u8], mask: &Mask) -> Result<(), DeliveryError> {
-    match first_refusal(request, body) {
+pub(super) fn read(request: &Request<'_>, answer: &Answer, mask: &Mask) -> Result<(), Trouble> {
+    if answer.status != StatusCode::OK {
+        let mut trouble = refused(answer.status, &answer.body, mask);
+        trouble.retry_after = answer.retry_after;
+        return Err(trouble);
+    }
+    match first_refusal(request, &answer.body) {
         Ok(None) => Ok(()),
-        Ok(Some(refusal)) => Err(refusal.into_error(mask)),
-        Err(Malformed(how)) => Err(DeliveryError {
-            failure: Failure::Transient,
-            step: REQUEST.to_owned(),
-            message: format!("Salesforce's answer is not a whole one: {how}"),
-        }),
+        Ok(Some(refusal)) => Err(refusal.into_trouble(mask)),
+        Err(Malformed(how)) => {
+            Err(Trouble::outage(REQUEST, format!("Salesforce's answer is not a whole one: {how}")))
+        }
     }
 }
 
 /// The refusal of a whole request.
-pub(super) fn refused(status: StatusCode, body: &[u8], mask: &Mask) -> DeliveryError {
+pub(super) fn refused(status: StatusCode, body: &[u8], mask: &Mask) -> Trouble {
     let (code, message) = code_of_request(body);
     let failure = failure::of_request(status, &code, &message);
     let mut text = format!("Salesforce refused the request: HTTP {}", status.as_u16());
-    for part in [code, mask.apply(&message)].iter().filter(|part| !part.is_empty()) {
+    for part in [&code, &mask.apply(&message)].into_iter().filter(|part| !part.is_empty()) {
         text.push_str(": ");
         text.push_str(part);
     }
-    DeliveryError { failure, step: REQUEST.to_owned(), message: text }
+    let error = DeliveryError { failure, step: REQUEST.to_owned(), message: text };
+    Trouble::answered(error, status, &code)
 }
 
 /// The error code and message of a refused request; empty where the body holds none, as a proxy's
@@ -159,17 +165,18 @@ fn code_and_message(error: &Value) -> (&str, &str) {
 }
 
 impl Refusal<'_> {
-    fn into_error(self, mask: &Mask) -> DeliveryError {
+    fn into_trouble(self, mask: &Mask) -> Trouble {
         let Upsert { object, external_id_field, external_id, .. } = self.upsert;
         let code = if self.code.is_empty() { "no code" } else { &self.code };
         let message = mask.apply(&self.message);
-        DeliveryError {
+        let error = DeliveryError {
             failure: failure::of_record(self.status, &self.code, &self.message),
             step: (*object).to_owned(),
             message: format!(
                 "{object} with {external_id_field} {external_id} was refused: {code} (HTTP {}): {message}",
                 self.status.as_u16()
             ),
-        }
+        };
+        Trouble::of_record(error, &self.code)
     }
 }

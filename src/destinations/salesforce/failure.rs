@@ -30,8 +30,9 @@ const fn rule(code: &'static str, says: &'static str, failure: Failure) -> Rule 
 /// The first row that fits decides.
 ///
 /// "REST" is the REST API guide's Status Codes and Error Responses, "SOAP" the SOAP API guide's
-/// `ExceptionCode` and `StatusCode` lists, "OAuth" Salesforce Help's OAuth 2.0 error codes, "clients"
-/// what widely used clients (jsforce, simple-salesforce, Data Loader) are known to retry.
+/// `ExceptionCode` and `StatusCode` lists, "OAuth" Salesforce Help's OAuth 2.0 Authorization Errors.
+/// "Salto" is the list that Salto's Salesforce adapter retries (`client.ts`, `errorMessagesToRetry`),
+/// "Airbyte" what its Salesforce source retries (`rate_limiting.py`), "jsforce" its `request.ts`.
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     // The referenced record isn't there yet.
@@ -39,18 +40,20 @@ const RULES: &[Rule] = &[
     rule("INVALID_CROSS_REFERENCE_KEY", "", Dependency),               // SOAP
 
     // Locks, load and internal trouble: they pass.
-    rule("UNABLE_TO_LOCK_ROW", "", Transient),                         // SOAP; clients
+    rule("UNABLE_TO_LOCK_ROW", "", Transient),                         // SOAP; Salto; jsforce issue 1018
     rule("", "UNABLE_TO_LOCK_ROW", Transient),                         // the same, quoted by a trigger's error
     rule("DUPLICATE_VALUE", "Duplicate external id specified", Permanent), // SOAP: twice in one collection
     rule("DUPLICATE_VALUE", "", Transient),                            // SOAP: two forms created one record at once
-    rule("API_TEMPORARILY_UNAVAILABLE", "", Transient),                // clients
-    rule("SERVER_UNAVAILABLE", "", Transient),                         // SOAP; REST, 503
+    rule("API_TEMPORARILY_UNAVAILABLE", "", Transient),                // by its name; in no list
+    rule("SERVER_UNAVAILABLE", "", Transient),                         // SOAP; REST, 503; Salto
     rule("QUERY_TIMEOUT", "", Transient),                              // SOAP
     rule("REQUEST_RUNNING_TOO_LONG", "", Transient),                   // SOAP
     rule("UNKNOWN_EXCEPTION", "", Transient),                          // SOAP; REST, 500
-    rule("UNSPECIFIED_ERROR", "", Transient),                          // clients
+    rule("UNSPECIFIED_ERROR", "", Transient),                          // by its name; in no list
+    rule("TXN_SECURITY_METERING_ERROR", "", Transient),                // SOAP; Salto: policies took too long
+    rule("", "retry your request", Transient),                         // Salto: comes with `unknown_error`
     rule("PLATFORM_EVENT_PUBLISHING_UNAVAILABLE", "", Transient),      // SOAP
-    rule("REQUEST_LIMIT_EXCEEDED", "Concurrent", Transient),           // too many calls at once, not in a day
+    rule("REQUEST_LIMIT_EXCEEDED", "Concurrent", Transient),           // REST, 403: long calls at once, not in a day
     rule("STORAGE_LIMIT_EXCEEDED", "", Transient),                     // SOAP: updates work on, so the drain goes on
 
     // The destination's trouble: no record of ours can go through.
@@ -85,6 +88,11 @@ pub(super) fn of_record(status: StatusCode, code: &str, message: &str) -> Failur
     known(code, message).unwrap_or_else(|| by_status(status))
 }
 
+/// Whether a code that stops the drain says that the daily calls are used up.
+pub(super) fn is_quota(code: &str) -> bool {
+    code == "REQUEST_LIMIT_EXCEEDED"
+}
+
 /// What the refusal of a whole request means. Some statuses can't be a record's fault.
 pub(super) fn of_request(status: StatusCode, code: &str, message: &str) -> Failure {
     known(code, message).unwrap_or_else(|| match status {
@@ -96,6 +104,9 @@ pub(super) fn of_request(status: StatusCode, code: &str, message: &str) -> Failu
         | StatusCode::GONE => Unavailable,
         // Salesforce sends an org that has moved, or is being moved, elsewhere.
         _ if status.is_redirection() && status != StatusCode::MULTIPLE_CHOICES => Unavailable,
+        // What stands before Salesforce, not the org: Airbyte and Salto retry 406, Airbyte and
+        // jsforce 420 (REST: Salesforce Edge does not know where the org is just now).
+        _ if code.is_empty() && matches!(status.as_u16(), 406 | 420) => Transient,
         _ => by_status(status),
     })
 }
@@ -120,6 +131,7 @@ fn known(code: &str, message: &str) -> Option<Failure> {
 
 fn by_status(status: StatusCode) -> Failure {
     match status {
+        // Not in Salesforce's list, but jsforce and Airbyte retry 429; 408 is HTTP's own.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Transient,
         _ if status.is_server_error() => Transient,
         _ => Permanent,
@@ -164,6 +176,9 @@ mod tests {
         assert_eq!(of_record(BAD, "BRAND_NEW_CODE", ""), Permanent);
         assert_eq!(of_record(StatusCode::INTERNAL_SERVER_ERROR, "BRAND_NEW_CODE", ""), Transient);
         assert_eq!(of_request(StatusCode::TOO_MANY_REQUESTS, "", ""), Transient);
+        let edge = StatusCode::from_u16(420).unwrap();
+        assert_eq!(of_request(edge, "", ""), Transient);
+        assert_eq!(of_request(edge, "BRAND_NEW_CODE", ""), Permanent);
         assert_eq!(of_request(StatusCode::FORBIDDEN, "BRAND_NEW_CODE", ""), Permanent);
         assert_eq!(of_request(StatusCode::UNAUTHORIZED, "BRAND_NEW_CODE", ""), Unavailable);
         assert_eq!(of_request(StatusCode::NOT_FOUND, "NOT_FOUND", ""), Unavailable);

@@ -9,11 +9,14 @@ use serde_json::Value;
 use url::Url;
 
 use super::failure;
+use super::jwt;
 use super::mask::Mask;
 use super::soap;
 use super::transport;
+use super::trouble::Trouble;
+use crate::clock;
 use crate::config::salesforce::{Login, SalesforceSettings};
-use crate::destinations::{DeliveryError, Failure};
+use crate::destinations::Failure;
 
 /// The step that errors of a login name.
 const STEP: &str = "login";
@@ -26,10 +29,18 @@ pub(super) struct Grant {
 }
 
 /// Logs in once.
-pub(super) async fn log_in(client: &Client, settings: &SalesforceSettings) -> Result<Grant, DeliveryError> {
+pub(super) async fn log_in(client: &Client, settings: &SalesforceSettings) -> Result<Grant, Trouble> {
     match &settings.login {
         Login::ClientCredentials { client_id, client_secret } => {
-            client_credentials(client, &settings.login_url, client_id, client_secret).await
+            let secret = client_secret.expose_secret();
+            let form =
+                [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", secret)];
+            token(client, &settings.login_url, &form, secret).await
+        }
+        Login::Jwt(login) => {
+            let assertion = jwt::assertion(login, clock::now())?;
+            let form = [("grant_type", jwt::GRANT_TYPE), ("assertion", &assertion)];
+            token(client, &settings.login_url, &form, &assertion).await
         }
         Login::Password { username, password, security_token } => {
             let password =
@@ -39,17 +50,15 @@ pub(super) async fn log_in(client: &Client, settings: &SalesforceSettings) -> Re
     }
 }
 
-/// OAuth 2.0 client credentials (Salesforce Help, OAuth 2.0 Client Credentials Flow).
-async fn client_credentials(
+/// OAuth 2.0's token endpoint (Salesforce Help, OAuth 2.0 Client Credentials Flow and OAuth 2.0
+/// JWT Bearer Flow). `secret` is what the answer must not repeat to anyone.
+async fn token(
     client: &Client,
     login_url: &Url,
-    client_id: &str,
-    client_secret: &SecretString,
-) -> Result<Grant, DeliveryError> {
-    let secret = client_secret.expose_secret();
-    let form = [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", secret)];
-    let request = client.post(at(login_url, "/services/oauth2/token")).form(&form);
-    let (status, body) = answer(request).await?;
+    form: &[(&str, &str)],
+    secret: &str,
+) -> Result<Grant, Trouble> {
+    let (status, body) = answer(client.post(at(login_url, "/services/oauth2/token")).form(form)).await?;
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
     if !status.is_success() {
         let word = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -68,7 +77,7 @@ async fn password_login(
     login_url: &Url,
     username: &str,
     password: &SecretString,
-) -> Result<Grant, DeliveryError> {
+) -> Result<Grant, Trouble> {
     let envelope = soap::envelope(username, password.expose_secret());
     let request = client
         .post(at(login_url, soap::PATH))
@@ -89,7 +98,7 @@ async fn password_login(
     }
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, String), DeliveryError> {
+async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, String), Trouble> {
     let read = async {
         let response = request.send().await?;
         Ok((response.status(), response.text().await?))
@@ -97,7 +106,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, String)
     read.await.map_err(|error| transport::error(STEP, "the login", error))
 }
 
-fn grant(token: Option<&str>, server: Option<&str>) -> Result<Grant, DeliveryError> {
+fn grant(token: Option<&str>, server: Option<&str>) -> Result<Grant, Trouble> {
     let server = server.and_then(|server| Url::parse(server).ok()).filter(Url::has_host);
     match (token, server) {
         (Some(token), Some(server)) if !token.is_empty() => {
@@ -114,15 +123,11 @@ fn at(url: &Url, path: &str) -> Url {
     url
 }
 
-fn unreadable() -> DeliveryError {
-    DeliveryError {
-        failure: Failure::Transient,
-        step: STEP.to_owned(),
-        message: "Salesforce's login answered with success but without a session".to_owned(),
-    }
+fn unreadable() -> Trouble {
+    Trouble::outage(STEP, "Salesforce's login answered with success but without a session".to_owned())
 }
 
-fn refused(status: StatusCode, code: &str, description: &str) -> DeliveryError {
+fn refused(status: StatusCode, code: &str, description: &str) -> Trouble {
     let code = transport::code(code);
     let mut message = format!("Salesforce refused the login: HTTP {}", status.as_u16());
     for part in [code, description].iter().filter(|part| !part.is_empty()) {
@@ -132,5 +137,9 @@ fn refused(status: StatusCode, code: &str, description: &str) -> DeliveryError {
     if status.is_redirection() {
         message.push_str(": SALESFORCE_LOGIN_URL must be the address that logs in itself");
     }
-    DeliveryError { failure: failure::of_login(status, code, description), step: STEP.to_owned(), message }
+    // A login that passes by itself was not refused: an outage is all that it can be.
+    match failure::of_login(status, code, description) {
+        Failure::Transient => Trouble::outage(STEP, message),
+        _ => Trouble::refusal(STEP, message),
+    }
 }

@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use reqwest::Client;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tracing::debug;
 use url::Url;
 
+use super::gate::Pass;
 use super::login;
+use super::trouble::{Blame, Trouble};
 use crate::config::salesforce::SalesforceSettings;
-use crate::destinations::DeliveryError;
 
 /// A login's yield, to be used until Salesforce refuses it.
 pub(super) struct Session {
@@ -29,7 +31,7 @@ pub(super) struct Session {
 #[derive(Default)]
 pub(super) struct Sessions {
     /// The last login's outcome; the lock is held while logging in.
-    last: Mutex<Option<Result<Arc<Session>, DeliveryError>>>,
+    last: Mutex<Option<Result<Arc<Session>, Trouble>>>,
     /// Logins that have ended.
     ended: AtomicU64,
 }
@@ -40,8 +42,9 @@ impl Sessions {
         &self,
         client: &Client,
         settings: &SalesforceSettings,
+        pass: &Pass<'_>,
         refused: Option<&Session>,
-    ) -> Result<Arc<Session>, DeliveryError> {
+    ) -> Result<Arc<Session>, Trouble> {
         let ended_before = self.ended.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;
         let number = self.ended.load(Ordering::SeqCst);
@@ -49,7 +52,9 @@ impl Sessions {
             Some(Ok(session)) if refused.is_none_or(|refused| refused.number != session.number) => {
                 return Ok(Arc::clone(session));
             }
-            Some(Err(error)) if number > ended_before => return Err(error.clone()),
+            Some(Err(trouble)) if number > ended_before || !pass.may_log_in(Instant::now()) => {
+                return Err(trouble.clone());
+            }
             _ => {}
         }
         let grant = login::log_in(client, settings).await;
@@ -57,6 +62,12 @@ impl Sessions {
             debug!(server = server.host_str(), "logged in to Salesforce");
             Arc::new(Session { access_token, server, number })
         });
+        // Before anyone else can come here: the next one is not to repeat a refused login.
+        if let Err(trouble) = &outcome
+            && trouble.blame == Blame::Refusal
+        {
+            pass.failed(Instant::now(), trouble);
+        }
         *last = Some(outcome.clone());
         self.ended.store(number + 1, Ordering::SeqCst);
         outcome

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-use crate::destinations::{DeliveryError, Failure};
+use super::trouble::Trouble;
 
 /// A call that got no whole answer. The URL is left out: it adds nothing, and texts of errors stay
 /// free of anything that was sent.
-pub(super) fn error(step: &str, call: &str, error: reqwest::Error) -> DeliveryError {
+pub(super) fn error(step: &str, call: &str, error: reqwest::Error) -> Trouble {
     let error = error.without_url();
     let what = if error.is_timeout() {
         "no answer in time"
@@ -19,11 +19,7 @@ pub(super) fn error(step: &str, call: &str, error: reqwest::Error) -> DeliveryEr
     while let Some(source) = cause.source() {
         cause = source;
     }
-    DeliveryError {
-        failure: Failure::Transient,
-        step: step.to_owned(),
-        message: format!("{call} of Salesforce failed: {what} ({cause})"),
-    }
+    Trouble::outage(step, format!("{call} of Salesforce failed: {what} ({cause})"))
 }
 
 /// An error code as it came over the wire, or nothing where it isn't one: codes are shown as they

@@ -1,8 +1,5 @@
 //! What fails, what it is called, and that nothing of it stays behind.
 
-use std::time::Duration;
-
-use commcare_sf_integration::config::salesforce::SalesforceSettings;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -64,7 +61,7 @@ async fn a_reference_to_a_later_row_is_not_there_yet() {
 
 #[tokio::test]
 async fn a_rows_code_decides() {
-    let (stand_in, salesforce) = start().await;
+    let stand_in = SalesforceStandIn::start().await;
     for (status, code, expected) in [
         (400, "INVALID_CROSS_REFERENCE_KEY", Failure::Dependency),
         (400, "DUPLICATE_VALUE", Failure::Transient),
@@ -77,7 +74,7 @@ async fn a_rows_code_decides() {
         (300, "", Failure::Permanent),
     ] {
         stand_in.refuse_row("hh-0", status, code, "why");
-        let message = expect(&salesforce, expected).await;
+        let message = expect(&fresh(&stand_in), expected).await;
         assert!(
             message.contains(code) && message.contains("Household__c with Household_ID__c hh-0"),
             "{message}"
@@ -99,7 +96,7 @@ async fn several_matches_are_permanent_in_the_middle_of_a_request_too() {
 
 #[tokio::test]
 async fn a_whole_requests_refusal_is_classified() {
-    let (stand_in, salesforce) = start().await;
+    let stand_in = SalesforceStandIn::start().await;
     for (status, body, expected) in [
         (403, error_body("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), Failure::Unavailable),
         (403, error_body("REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded."), Failure::Transient),
@@ -108,13 +105,14 @@ async fn a_whole_requests_refusal_is_classified() {
         (404, error_body("NOT_FOUND", "The requested resource does not exist"), Failure::Unavailable),
         (400, error_body("JSON_PARSER_ERROR", "unexpected"), Failure::Permanent),
         (429, String::new(), Failure::Transient),
+        (420, "<html>We are setting things up</html>".to_owned(), Failure::Transient),
         (500, error_body("UNKNOWN_EXCEPTION", "An unexpected error occurred"), Failure::Transient),
         (502, "<html>Bad gateway</html>".to_owned(), Failure::Transient),
         (503, error_body("SERVER_UNAVAILABLE", "maintenance"), Failure::Transient),
         (302, String::new(), Failure::Unavailable),
     ] {
         stand_in.fail_next(Fault::Answer(status, body));
-        let message = expect(&salesforce, expected).await;
+        let message = expect(&fresh(&stand_in), expected).await;
         assert!(message.contains(&status.to_string()), "{message}");
         assert!(!message.contains('<'), "a proxy's page stays out: {message}");
     }
@@ -123,7 +121,7 @@ async fn a_whole_requests_refusal_is_classified() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_whole_is_never_a_success() {
-    let (stand_in, salesforce) = start().await;
+    let stand_in = SalesforceStandIn::start().await;
     stand_in.create_unknown_references();
     let rewrites: [fn(Value) -> Value; 9] = [
         |_| Value::Null,
@@ -157,11 +155,11 @@ async fn an_answer_that_is_not_whole_is_never_a_success() {
     ];
     for rewrite in rewrites {
         stand_in.fail_next(Fault::Rewrite(rewrite));
-        let error = failure(&salesforce, &attendance(3)).await;
+        let error = failure(&fresh(&stand_in), &attendance(3)).await;
         assert_eq!(error.failure, Failure::Transient, "{error}");
     }
     stand_in.fail_next(Fault::Answer(200, "{\"compositeResponse\": [".to_owned()));
-    assert_eq!(failure(&salesforce, &attendance(3)).await.failure, Failure::Transient);
+    assert_eq!(failure(&fresh(&stand_in), &attendance(3)).await.failure, Failure::Transient);
 }
 
 #[tokio::test]
@@ -180,32 +178,24 @@ async fn a_refused_row_counts_although_the_collection_answers_200() {
 
 #[tokio::test]
 async fn a_roll_back_that_names_no_cause_is_transient() {
-    let (stand_in, salesforce) = start().await;
+    let stand_in = SalesforceStandIn::start().await;
     stand_in.fail_next(Fault::Rewrite(|mut answer| {
         let halted = json!([{ "errorCode": "PROCESSING_HALTED", "message": "rolled back" }]);
         answer["compositeResponse"][0]["body"] = halted;
         answer["compositeResponse"][0]["httpStatusCode"] = json!(400);
         answer
     }));
-    expect(&salesforce, Failure::Transient).await;
-}
-
-#[tokio::test]
-async fn a_broken_connection_is_transient_and_the_repeat_has_no_second_effect() {
-    let (stand_in, salesforce) = start().await;
-    for fault in [Fault::CutBefore, Fault::CutAfter, Fault::HalfAnswer] {
-        stand_in.fail_next(fault);
-        expect(&salesforce, Failure::Transient).await;
-    }
-    assert_eq!(stand_in.records("Household__c").len(), 1, "two of the three had committed");
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
-    assert_eq!(stand_in.records("Household__c").len(), 1);
+    expect(&fresh(&stand_in), Failure::Transient).await;
 }
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up() {
     let stand_in = SalesforceStandIn::start().await;
-    let settings = SalesforceSettings { request_timeout: Duration::from_millis(300), ..stand_in.settings() };
+    let settings = SalesforceSettings {
+        request_timeout: Duration::from_millis(300),
+        retry_budget: Duration::ZERO,
+        ..stand_in.settings()
+    };
     let salesforce = Salesforce::new(settings).unwrap();
     stand_in.fail_next(Fault::Hang);
     let message = expect(&salesforce, Failure::Transient).await;

@@ -1,8 +1,5 @@
 //! Logging in, and staying logged in.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use commcare_sf_integration::config::salesforce::Login;
 
 use super::*;
@@ -14,21 +11,6 @@ fn password_login(password: &str) -> Login {
         password: password.into(),
         security_token: SECURITY_TOKEN.into(),
     }
-}
-
-/// Twenty plans at once: how many succeeded, and the failures of the others.
-async fn twenty_at_once(salesforce: &Arc<Salesforce>) -> (usize, Vec<Failure>) {
-    let plans = (0..20).map(|n| {
-        let salesforce = Arc::clone(salesforce);
-        tokio::spawn(async move {
-            salesforce.execute(&Plan::salesforce(vec![household(&format!("hh-{n}"), "12")])).await
-        })
-    });
-    let mut failures = Vec::new();
-    for plan in plans.collect::<Vec<_>>() {
-        failures.extend(plan.await.unwrap().err().map(|error| error.failure));
-    }
-    (20 - failures.len(), failures)
 }
 
 #[tokio::test]
@@ -79,7 +61,7 @@ async fn a_refused_renewal_is_asked_for_once_by_twenty_calls() {
     let salesforce = Arc::new(salesforce);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
     stand_in.expire_sessions();
-    stand_in.refuse_logins();
+    stand_in.refuse_logins(true);
     stand_in.delay(Duration::from_millis(30));
     let (_, failures) = twenty_at_once(&salesforce).await;
     assert_eq!(failures, [Failure::Unavailable; 20]);
@@ -104,13 +86,4 @@ async fn a_refused_login_is_the_destinations_trouble_and_tells_no_secret() {
         assert!(error.message.contains(code) && !error.message.contains("s3cr3t"), "{error}");
     }
     assert_eq!((stand_in.logins(), stand_in.requests()), (3, 0));
-}
-
-#[tokio::test]
-async fn a_login_that_failed_is_tried_again_by_the_next_plan() {
-    let (stand_in, salesforce) = start().await;
-    stand_in.refuse_logins();
-    expect(&salesforce, Failure::Unavailable).await;
-    expect(&salesforce, Failure::Unavailable).await;
-    assert_eq!(stand_in.logins(), 2);
 }

@@ -126,9 +126,9 @@ async fn a_plan_without_effects_calls_nobody() {
 #[tokio::test]
 async fn the_daily_calls_are_known_after_a_call() {
     let (stand_in, salesforce) = start().await;
-    assert_eq!(salesforce.api_usage(), None);
+    assert_eq!(salesforce.health(), Health { api_usage: None, admission: Admission::Open });
     stand_in.set_usage(14_249, 15_000);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
-    let usage = salesforce.api_usage().unwrap();
+    let usage = salesforce.health().api_usage.unwrap();
     assert_eq!((usage.used, usage.limit), (14_250, 15_000));
 }

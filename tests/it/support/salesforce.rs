@@ -5,27 +5,30 @@
 //! records that remember what was written. Hooks make it fail in the ways that Salesforce fails.
 
 mod composite;
+mod fault;
 mod login;
 mod store;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use commcare_sf_integration::config::salesforce::{ApiVersion, Login, SalesforceSettings};
-use futures::stream;
+use axum::routing::{get, post};
+use commcare_sf_integration::config::salesforce::{
+    ApiVersion, JwtLogin, Login, PrivateKey, SalesforceSettings,
+};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use url::Url;
 
+pub(crate) use fault::Fault;
+pub(crate) use login::private_key_pem;
 use store::Store;
 
 /// Credentials that it accepts; full of what XML and forms must escape.
@@ -34,6 +37,8 @@ pub(crate) const CLIENT_SECRET: &str = "client&secret=+%";
 pub(crate) const USERNAME: &str = "integration&tests@example.org";
 pub(crate) const PASSWORD: &str = "p<a>ss\"w'ord";
 pub(crate) const SECURITY_TOKEN: &str = "t&ken";
+/// Who a signed token has to be for; it plays a sandbox.
+pub(crate) const AUDIENCE: &str = "https://test.salesforce.com";
 
 /// A running stand-in; stops when dropped.
 pub(crate) struct SalesforceStandIn {
@@ -43,22 +48,6 @@ pub(crate) struct SalesforceStandIn {
 }
 
 type Shared = Arc<Mutex<Inner>>;
-
-/// What it does to one Composite call instead of answering properly.
-pub(crate) enum Fault {
-    /// Answers this without looking at the request.
-    Answer(u16, String),
-    /// Does the work, and answers with what this makes of the answer.
-    Rewrite(fn(Value) -> Value),
-    /// Cuts the connection before anything was done.
-    CutBefore,
-    /// Does the work and cuts the connection: the answer is lost.
-    CutAfter,
-    /// Does the work, sends half of the answer and cuts the connection.
-    HalfAnswer,
-    /// Never answers.
-    Hang,
-}
 
 /// What it says of one row instead of writing it.
 #[derive(Clone)]
@@ -79,6 +68,13 @@ struct Inner {
     limit: u64,
     delay: Duration,
     faults: VecDeque<Fault>,
+    /// By a text in the request.
+    chosen: Vec<(String, Fault)>,
+    login_faults: VecDeque<Fault>,
+    /// What every call meets.
+    outage: Option<Fault>,
+    limits_calls: usize,
+    hides_limits: bool,
     /// By external id in lower case.
     refusals: HashMap<String, VecDeque<Refusal>>,
 }
@@ -98,12 +94,18 @@ impl SalesforceStandIn {
             limit: 15_000,
             delay: Duration::ZERO,
             faults: VecDeque::new(),
+            chosen: Vec::new(),
+            login_faults: VecDeque::new(),
+            outage: None,
+            limits_calls: 0,
+            hides_limits: false,
             refusals: HashMap::new(),
         }));
         let router = Router::new()
             .route("/services/oauth2/token", post(login::token))
             .route("/services/Soap/u/{version}", post(login::soap))
             .route("/services/data/{version}/composite", post(composite_call))
+            .route("/services/data/{version}/limits", get(limits_call))
             .fallback(|| async {
                 error(StatusCode::NOT_FOUND, "NOT_FOUND", "The requested resource does not exist")
             })
@@ -120,6 +122,16 @@ impl SalesforceStandIn {
         })
     }
 
+    /// Settings that log in with a signed token.
+    pub(crate) fn jwt_settings(&self) -> SalesforceSettings {
+        self.settings_for(Login::Jwt(JwtLogin {
+            client_id: CLIENT_ID.to_owned(),
+            username: USERNAME.to_owned(),
+            private_key: PrivateKey::read(private_key_pem()).unwrap(),
+            audience: AUDIENCE,
+        }))
+    }
+
     /// Settings that log in as `login` says.
     pub(crate) fn settings_for(&self, login: Login) -> SalesforceSettings {
         SalesforceSettings {
@@ -127,6 +139,9 @@ impl SalesforceStandIn {
             login_url: self.url.clone(),
             api_version: ApiVersion::default(),
             request_timeout: Duration::from_secs(10),
+            retry_budget: Duration::from_secs(10),
+            retry_delay: Duration::from_millis(2),
+            api_reserve_percent: 5,
         }
     }
 
@@ -154,9 +169,19 @@ impl SalesforceStandIn {
         self.inner().sessions.clear();
     }
 
-    /// From now on no login succeeds, as with a deactivated user.
-    pub(crate) fn refuse_logins(&self) {
-        self.inner().refuses_logins = true;
+    /// Whether every login is refused from now on, as with a deactivated user.
+    pub(crate) fn refuse_logins(&self, refuses: bool) {
+        self.inner().refuses_logins = refuses;
+    }
+
+    /// What every call meets from now on; `None` is a Salesforce that is well.
+    pub(crate) fn set_outage(&self, outage: Option<Fault>) {
+        self.inner().outage = outage;
+    }
+
+    /// From now on the `limits` resource is refused, as for a user without the permission.
+    pub(crate) fn hide_limits(&self) {
+        self.inner().hides_limits = true;
     }
 
     /// The daily calls as counted from here on.
@@ -173,6 +198,16 @@ impl SalesforceStandIn {
     /// What the next Composite call meets that no earlier fault is meant for.
     pub(crate) fn fail_next(&self, fault: Fault) {
         self.inner().faults.push_back(fault);
+    }
+
+    /// What the next Composite call that holds `text` meets.
+    pub(crate) fn fail_request_with(&self, text: &str, fault: Fault) {
+        self.inner().chosen.push((text.to_owned(), fault));
+    }
+
+    /// What the next login meets that no earlier fault is meant for.
+    pub(crate) fn fail_next_login(&self, fault: Fault) {
+        self.inner().login_faults.push_back(fault);
     }
 
     /// The next write of this record is refused. Status 300 answers as for several matches.
@@ -196,6 +231,11 @@ impl SalesforceStandIn {
         self.inner().bodies.clone()
     }
 
+    /// Calls of the `limits` resource that reached it with a valid session.
+    pub(crate) fn limits_calls(&self) -> usize {
+        self.inner().limits_calls
+    }
+
     /// Login attempts, refused ones included.
     pub(crate) fn logins(&self) -> usize {
         self.inner().logins
@@ -213,48 +253,79 @@ impl Drop for SalesforceStandIn {
 }
 
 async fn composite_call(State(state): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some(fault) = arrive(&state).await {
+        return fault.instead().await;
+    }
+    if !state.lock().unwrap().knows_session(&headers) {
+        return no_session();
+    }
+    let fault = state.lock().unwrap().admit(&body);
+    match fault {
+        Some(fault) if !fault.does_the_work() => {
+            let response = fault.instead().await;
+            state.lock().unwrap().finish(response)
+        }
+        fault => state.lock().unwrap().work(&body, fault.as_ref()),
+    }
+}
+
+async fn limits_call(State(state): State<Shared>, headers: HeaderMap) -> Response {
+    if let Some(fault) = arrive(&state).await {
+        return fault.instead().await;
+    }
+    let mut inner = state.lock().unwrap();
+    if !inner.knows_session(&headers) {
+        return no_session();
+    }
+    inner.limits_calls += 1;
+    inner.used += 1;
+    if inner.hides_limits {
+        return error(StatusCode::FORBIDDEN, "INSUFFICIENT_ACCESS", "insufficient access rights");
+    }
+    let remaining = i128::from(inner.limit) - i128::from(inner.used);
+    let remaining = i64::try_from(remaining).unwrap();
+    let body = json!({ "DailyApiRequests": { "Max": inner.limit, "Remaining": remaining } });
+    inner.finish(body.to_string().into_response())
+}
+
+/// Lets a call take its time, and says what it meets in an outage.
+async fn arrive(state: &Shared) -> Option<Fault> {
     let delay = state.lock().unwrap().delay;
     tokio::time::sleep(delay).await;
-    let (response, hangs) = state.lock().unwrap().composite_call(&headers, &body);
-    if hangs {
-        std::future::pending::<()>().await;
-    }
-    response
+    state.lock().unwrap().outage.clone()
 }
 
 impl Inner {
-    /// The answer to a Composite call, and whether it is never sent.
-    fn composite_call(&mut self, headers: &HeaderMap, body: &[u8]) -> (Response, bool) {
+    fn knows_session(&self, headers: &HeaderMap) -> bool {
         let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if token
+        token
             .and_then(|token| token.strip_prefix("Bearer "))
-            .is_none_or(|token| !self.sessions.contains(token))
-        {
-            let message = "Session expired or invalid";
-            return (error(StatusCode::UNAUTHORIZED, "INVALID_SESSION_ID", message), false);
+            .is_some_and(|token| self.sessions.contains(token))
+    }
+
+    /// Takes a Composite call, and says what it meets.
+    fn admit(&mut self, body: &[u8]) -> Option<Fault> {
+        self.bodies.push(serde_json::from_slice(body).unwrap_or_default());
+        let text = String::from_utf8_lossy(body);
+        if let Some(at) = self.chosen.iter().position(|(part, _)| text.contains(part)) {
+            return Some(self.chosen.remove(at).1);
+        }
+        if self.used >= self.limit {
+            let body = errors("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
+            return Some(Fault::Answer(403, body));
         }
         self.used += 1;
-        self.bodies.push(serde_json::from_slice(body).unwrap_or_default());
-        let fault = self.faults.pop_front();
-        match fault {
-            Some(Fault::Answer(status, body)) => {
-                return (self.finish((StatusCode::from_u16(status).unwrap(), body).into_response()), false);
-            }
-            Some(Fault::CutBefore) => return (cut(&[], 0), false),
-            Some(Fault::Hang) => return (StatusCode::OK.into_response(), true),
-            _ => {}
-        }
+        self.faults.pop_front()
+    }
+
+    /// Does what a Composite call asks for, and answers as `fault` says.
+    fn work(&mut self, body: &[u8], fault: Option<&Fault>) -> Response {
         let (status, answer) = composite::run(&mut self.store, &mut self.refusals, body);
         let response = match fault {
-            Some(Fault::CutAfter) => cut(&[], 0),
-            Some(Fault::HalfAnswer) => {
-                let text = answer.to_string();
-                cut(&text.as_bytes()[..text.len() / 2], text.len())
-            }
-            Some(Fault::Rewrite(rewrite)) => (status, rewrite(answer).to_string()).into_response(),
-            _ => (status, answer.to_string()).into_response(),
+            Some(fault) => fault.after(status, answer),
+            None => (status, answer.to_string()).into_response(),
         };
-        (self.finish(response), false)
+        self.finish(response)
     }
 
     fn finish(&self, mut response: Response) -> Response {
@@ -264,15 +335,15 @@ impl Inner {
     }
 }
 
-/// An answer of `length` bytes whose connection is cut after `sent`.
-fn cut(sent: &[u8], length: usize) -> Response {
-    let broken = io::Error::other("cut by the test");
-    let body = Body::from_stream(stream::iter([Ok(Bytes::copy_from_slice(sent)), Err(broken)]));
-    let length = length.max(1).to_string();
-    ([(header::CONTENT_LENGTH, length)], body).into_response()
+fn no_session() -> Response {
+    error(StatusCode::UNAUTHORIZED, "INVALID_SESSION_ID", "Session expired or invalid")
 }
 
 /// An error in the shape of Salesforce's REST API.
 fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, json!([{ "message": message, "errorCode": code }]).to_string()).into_response()
+    (status, errors(code, message)).into_response()
+}
+
+fn errors(code: &str, message: &str) -> String {
+    json!([{ "message": message, "errorCode": code }]).to_string()
 }
