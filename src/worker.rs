@@ -9,8 +9,9 @@ mod lease;
 mod order;
 mod shutdown;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -222,39 +223,47 @@ impl Worker {
             runs.iter().map(|(_, plan)| plan.as_ref().ok().map(|(_, plan)| plan)).collect();
         let mut waiting = order::Waiting::new(&plans);
         let mut runs: Vec<Option<_>> = runs.into_iter().map(Some).collect();
+        let stopped = Arc::new(OnceLock::new());
+        let mut started = HashMap::new();
         let mut tasks = JoinSet::new();
         loop {
             while let Some(next) = waiting.next_ready() {
                 let Some((claim, plan)) = runs[next].take() else { continue };
-                let worker = self.clone();
-                let halted = report.stopped.is_some();
+                let doc_id = claim.doc_id().to_owned();
                 let span = info_span!(
                     "record",
                     request_id = claim.record().job_id,
-                    doc_id = claim.doc_id(),
+                    doc_id,
                     job_name = claim.record().job_name
                 );
-                tasks.spawn(async move { (next, worker.run(claim, plan, halted).await) }.instrument(span));
+                let (worker, stopped) = (self.clone(), Arc::clone(&stopped));
+                let run = async move { worker.run(claim, plan, &stopped).await };
+                started.insert(tasks.spawn(run.instrument(span)).id(), (next, doc_id));
             }
-            match tasks.join_next().await {
+            let (task, end) = match tasks.join_next_with_id().await {
                 None => break,
-                Some(Ok((position, run))) => {
-                    waiting.finished(position);
-                    renewal.forget(&run.doc_id);
-                    report.add(run);
-                }
+                Some(Ok(ended)) => ended,
                 // The record stays with its lease; whoever takes it over counts that.
-                Some(Err(panic)) => error!(%panic, "worker.run_broke_down"),
+                Some(Err(panic)) => {
+                    error!(%panic, "worker.run_broke_down");
+                    let reason = "its processing broke down; it is tried again once its lease runs out";
+                    (panic.id(), End::Failed(reason.to_owned()))
+                }
+            };
+            if let Some((position, doc_id)) = started.remove(&task) {
+                waiting.finished(position);
+                renewal.forget(&doc_id);
+                report.add(doc_id, end);
             }
         }
+        report.stopped = stopped.get().cloned();
     }
 
-    /// One record: perform its plan and settle it. `halted` puts it back instead.
-    async fn run(&self, claim: Claim, plan: Planned, halted: bool) -> Run {
-        let doc_id = claim.doc_id().to_owned();
-        let (outcome, stopped) = match plan {
-            Err(error) => (failed(ErrorKind::Permanent, "mapping", error, &Plan::default()), None),
-            Ok((destination, plan)) => self.perform(destination, &plan, halted).await,
+    /// One record: perform its plan and settle it.
+    async fn run(&self, claim: Claim, plan: Planned, stopped: &OnceLock<Stopped>) -> End {
+        let outcome = match plan {
+            Err(error) => failed(ErrorKind::Permanent, "mapping", error, &Plan::default()),
+            Ok((destination, plan)) => self.perform(destination, &plan, stopped).await,
         };
         let end = match &outcome {
             Outcome::Completed { .. } => End::Completed,
@@ -264,7 +273,7 @@ impl Worker {
             }
             Outcome::Released => End::New(String::new()),
         };
-        let end = match self.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await {
+        match self.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await {
             Ok(Settled::Written) => end,
             Ok(Settled::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
             Ok(Settled::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),
@@ -272,35 +281,32 @@ impl Worker {
                 error!(error = &error as &dyn std::error::Error, "worker.outcome_not_written");
                 End::Failed("its outcome could not be written; it will be processed again".to_owned())
             }
-        };
-        Run { doc_id, end, stopped }
+        }
     }
 
-    /// Performs a plan, unless its batch is halted or the service's grace period ends.
-    async fn perform(
-        &self,
-        destination: Destination,
-        plan: &Plan,
-        halted: bool,
-    ) -> (Outcome, Option<Stopped>) {
+    /// Performs a plan, unless its destination has `stopped` its batch or the service stops.
+    async fn perform(&self, destination: Destination, plan: &Plan, stopped: &OnceLock<Stopped>) -> Outcome {
         let unmapped = plan.unmapped.clone();
         if let Some(note) = &plan.note {
-            return (Outcome::Completed { note: Some(note.clone()), dry_run: None, unmapped }, None);
+            return Outcome::Completed { note: Some(note.clone()), dry_run: None, unmapped };
         }
         // The semaphore is never closed: it is owned here.
         let _slot = self.slots.acquire().await;
+        // Asked only now: those that had the slot before may have found the destination down, and
+        // one that refused a login must not be asked again by every record that waits.
+        let halted = stopped.get().is_some_and(|stopped| stopped.destination == destination);
         if halted || self.shutdown.is_stopping() {
-            return (Outcome::Released, None);
+            return Outcome::Released;
         }
         let delivered = tokio::select! {
             delivered = self.destinations.perform(destination, plan) => delivered,
-            () = self.shutdown.grace_is_over() => return (Outcome::Released, None),
+            () = self.shutdown.grace_is_over() => return Outcome::Released,
         };
         match delivered {
-            Ok(Delivery::Sent) => (Outcome::Completed { note: None, dry_run: None, unmapped }, None),
+            Ok(Delivery::Sent) => Outcome::Completed { note: None, dry_run: None, unmapped },
             Ok(Delivery::Recorded(plan)) => {
                 let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
-                (Outcome::Completed { note, dry_run: Some(plan), unmapped }, None)
+                Outcome::Completed { note, dry_run: Some(plan), unmapped }
             }
             Err(DeliveryError { failure, step, message }) => {
                 let kind = match failure {
@@ -308,15 +314,14 @@ impl Worker {
                     Failure::Dependency => ErrorKind::Dependency,
                     Failure::Permanent => ErrorKind::Permanent,
                     Failure::Unavailable => {
-                        warn!(
-                            destination = destination.as_str(),
-                            reason = message,
-                            "worker.destination_down"
-                        );
-                        return (Outcome::Released, Some(Stopped { destination, reason: message }));
+                        let destination_name = destination.as_str();
+                        warn!(destination = destination_name, reason = message, "worker.destination_down");
+                        // The first reason stands.
+                        let _ = stopped.set(Stopped { destination, reason: message });
+                        return Outcome::Released;
                     }
                 };
-                (failed(kind, &step, message, plan), None)
+                failed(kind, &step, message, plan)
             }
         }
     }
@@ -325,21 +330,13 @@ impl Worker {
 /// A plan and where it goes, or the error that its record gets.
 type Planned = Result<(Destination, Plan), String>;
 
-/// How one record's run ended, and whether its destination was down.
-struct Run {
-    doc_id: String,
-    end: End,
-    stopped: Option<Stopped>,
-}
-
 impl DrainReport {
-    fn add(&mut self, run: Run) {
-        match run.end {
-            End::Completed => self.completed.push(run.doc_id),
-            End::Failed(error) => self.failed.push((run.doc_id, error)),
-            End::New(_) | End::Processing | End::NotStarted => self.released.push(run.doc_id),
+    fn add(&mut self, doc_id: String, end: End) {
+        match end {
+            End::Completed => self.completed.push(doc_id),
+            End::Failed(error) => self.failed.push((doc_id, error)),
+            End::New(_) | End::Processing | End::NotStarted => self.released.push(doc_id),
         }
-        self.stopped = self.stopped.take().or(run.stopped);
     }
 }
 
