@@ -52,7 +52,7 @@ struct Credentials {
     client_secret: Option<SecretString>,
     private_key: Option<SecretString>,
     username: Option<String>,
-    username_variable: &'static str,
+    production: bool,
     password: Option<SecretString>,
     security_token: Option<SecretString>,
 }
@@ -69,13 +69,13 @@ impl Credentials {
         let client_secret = reader.secret("SF_CLIENT_SECRET");
         reader.text("SF_USERNAME", "not set");
         let private_key = reader.secret("SF_PRIVATE_KEY");
-        let (username, username_variable, password, security_token) = if production {
-            (prod_username, "SF_PROD_USERNAME", prod_password, prod_token)
+        let (username, password, security_token) = if production {
+            (prod_username, prod_password, prod_token)
         } else {
             let password = test_password.or(prod_password);
-            (test_username, "SF_TEST_USERNAME", password, test_token.or(prod_token))
+            (test_username, password, test_token.or(prod_token))
         };
-        Self { client_id, client_secret, private_key, username, username_variable, password, security_token }
+        Self { client_id, client_secret, private_key, username, production, password, security_token }
     }
 
     /// The login; `Ok(None)` where nothing is configured, an error where it is half configured.
@@ -104,13 +104,18 @@ impl Credentials {
                 Ok(Some(Login::Password { username, password, security_token }))
             }
             (None, None) => Ok(None),
+            (Some(_), None) if self.production => {
+                Err("SF_PROD_PASSWORD: missing, and SF_PROD_USERNAME needs it")
+            }
             (Some(_), None) => {
-                Err("SF_PROD_PASSWORD or SF_TEST_PASSWORD: missing, and the user name needs it")
+                Err("SF_TEST_PASSWORD (or SF_PROD_PASSWORD): missing, and SF_TEST_USERNAME needs it")
             }
-            (None, Some(_)) if self.username_variable == "SF_PROD_USERNAME" => {
-                Err("SF_PROD_USERNAME: missing, and the password needs it")
+            (None, Some(_)) if self.production => {
+                Err("SF_PROD_USERNAME: missing, and SF_PROD_PASSWORD needs it")
             }
-            (None, Some(_)) => Err("SF_TEST_USERNAME: missing, and the password needs it"),
+            (None, Some(_)) => {
+                Err("SF_TEST_USERNAME: missing, and the password of SALESFORCE_ENV=sandbox needs it")
+            }
         }
     }
 }
