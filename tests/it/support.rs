@@ -2,4 +2,5 @@
 
 pub(crate) mod app;
 pub(crate) mod firestore;
+pub(crate) mod forms;
 pub(crate) mod salesforce;
