@@ -76,7 +76,7 @@ impl Drop for KeyServer {
 }
 
 /// Cloud Scheduler's claims, with these changes; null takes a claim away.
-fn claims(changes: Value) -> Value {
+fn claims(changes: &Value) -> Value {
     let now = clock::now().timestamp();
     let mut claims = json!({
         "iss": "https://accounts.google.com",
@@ -100,7 +100,7 @@ fn signed(claims: &Value, kid: &str, key: &EncodingKey) -> String {
     format!("Bearer {}", encode(&header, claims, key).unwrap())
 }
 
-fn token(changes: Value) -> String {
+fn token(changes: &Value) -> String {
     signed(&claims(changes), KID, &KEY)
 }
 
@@ -108,9 +108,9 @@ fn token(changes: Value) -> String {
 async fn the_schedulers_token_opens_its_calls_and_no_others() {
     let keys = KeyServer::start().await;
     let app = keys.app(&[("WEBHOOK_API_KEY", "key-1"), ("OPERATOR_TOKEN", "operator")]).await;
-    let good = token(json!({}));
+    let good = token(&json!({}));
     admits(&app, &SCHEDULER, &[("authorization", &good)]).await;
-    admits(&app, &SCHEDULER, &[("authorization", &token(json!({ "iss": "accounts.google.com" })))]).await;
+    admits(&app, &SCHEDULER, &[("authorization", &token(&json!({ "iss": "accounts.google.com" })))]).await;
     refuses(&app, &OPERATORS, &[("authorization", &good)]).await;
     refuses(&app, &WEBHOOKS, &[("authorization", &good)]).await;
 }
@@ -132,7 +132,7 @@ async fn the_operators_token_opens_them_too_and_a_webhook_credential_does_not() 
 async fn with_the_scheduler_alone_the_other_groups_are_closed() {
     let keys = KeyServer::start().await;
     let app = keys.app(&[]).await;
-    let good = token(json!({}));
+    let good = token(&json!({}));
     admits(&app, &SCHEDULER, &[("authorization", &good)]).await;
     refuses(&app, &SCHEDULER, &[]).await;
     is_closed(&app, &OPERATORS, &[("authorization", &good)]).await;
@@ -154,7 +154,7 @@ async fn a_token_that_says_something_else_is_refused() {
         json!({ "iat": now + 3_600 }),
         json!({ "nbf": now + 3_600 }),
     ] {
-        let token = token(wrong.clone());
+        let token = token(&wrong);
         let answer = app.call("POST", "/process-firestore-to-sf", &[("authorization", &token)]).await;
         assert_eq!(answer.status, 401, "{wrong}");
         super::assert_unauthenticated(&answer);
@@ -173,7 +173,7 @@ async fn another_identity_is_forbidden() {
         json!({ "email": "" }),
         json!({ "email": format!("{EMAIL}.example.org") }),
     ] {
-        let token = token(other.clone());
+        let token = token(&other);
         let answer = app.call("POST", "/process-firestore-to-sf", &[("authorization", &token)]).await;
         let forbidden = json!({ "error": "This identity may not call the scheduler's endpoints" });
         assert_eq!(answer.expect(403), forbidden, "{other}");
@@ -184,10 +184,10 @@ async fn another_identity_is_forbidden() {
 async fn a_token_that_the_keys_did_not_sign_is_refused() {
     let keys = KeyServer::start().await;
     let app = keys.app(&[]).await;
-    let good = token(json!({}));
+    let good = token(&json!({}));
     let unsigned = &good[..=good.rfind('.').unwrap()];
     let tampered = {
-        let other = token(json!({ "email": "somebody@example.org" }));
+        let other = token(&json!({ "email": "somebody@example.org" }));
         let payload = other.split('.').nth(1).unwrap().to_owned();
         let mut parts: Vec<&str> = good.split('.').collect();
         parts[1] = &payload;
@@ -197,17 +197,17 @@ async fn a_token_that_the_keys_did_not_sign_is_refused() {
     let hmac = {
         let header = Header { kid: Some(KID.to_owned()), ..Header::new(Algorithm::HS256) };
         let key = EncodingKey::from_secret(public.as_bytes());
-        format!("Bearer {}", encode(&header, &claims(json!({})), &key).unwrap())
+        format!("Bearer {}", encode(&header, &claims(&json!({})), &key).unwrap())
     };
     let none = {
         use base64::Engine;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
         let header = BASE64.encode(json!({ "alg": "none", "typ": "JWT", "kid": KID }).to_string());
-        format!("Bearer {header}.{}.", BASE64.encode(claims(json!({})).to_string()))
+        format!("Bearer {header}.{}.", BASE64.encode(claims(&json!({})).to_string()))
     };
     let bad = [
-        ("of another key", signed(&claims(json!({})), KID, &new_key())),
-        ("of an unknown key", signed(&claims(json!({})), "key-of-nobody", &KEY)),
+        ("of another key", signed(&claims(&json!({})), KID, &new_key())),
+        ("of an unknown key", signed(&claims(&json!({})), "key-of-nobody", &KEY)),
         ("unsigned", unsigned.to_owned()),
         ("tampered with", tampered),
         ("of a shared secret", hmac),
@@ -236,7 +236,7 @@ async fn a_token_that_cannot_be_checked_now_is_asked_for_again() {
 }
 
 async fn cannot_check(app: &TestApp) {
-    let token = token(json!({}));
+    let token = token(&json!({}));
     let answer = app.call("POST", "/process-firestore-to-sf", &[("authorization", &token)]).await;
     let error = answer.expect(503)["error"].as_str().unwrap().to_owned();
     assert!(error.contains("identity token") && !error.contains("127.0.0.1"), "{error}");

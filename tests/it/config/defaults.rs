@@ -18,7 +18,7 @@ fn an_empty_environment_is_a_dry_run_on_this_machine() {
     assert!(config.access.is_open());
     assert_eq!((config.retry.max_retries, config.max_body_bytes), (3, 32 * 1024 * 1024));
     let (lease, backoff) = (config.retry.lease, config.retry.retry_backoff);
-    assert_eq!((lease, backoff), (Duration::from_secs(120), Duration::from_secs(60)));
+    assert_eq!((lease, backoff), (Duration::from_mins(2), Duration::from_mins(1)));
     let drain = config.drain;
     assert_eq!((drain.batch_size, drain.concurrency, drain.budget), (10, 8, Duration::from_secs(150)));
     assert_eq!((config.log_format, config.log_filter.as_str()), (LogFormat::Pretty, "info"));

@@ -25,7 +25,7 @@ async fn the_answer_lists_what_became_of_each_record() {
     let time_taken = report.as_object_mut().unwrap().remove("time_taken").unwrap();
     let number = time_taken.as_str().unwrap().strip_suffix(" minutes").unwrap().to_owned();
     assert!(number.parse::<f64>().is_ok() && number.split('.').nth(1).unwrap().len() == 2, "{time_taken}");
-    report["processed_records"].as_array_mut().unwrap().sort_by_key(|id| id.to_string());
+    report["processed_records"].as_array_mut().unwrap().sort_by_key(Value::to_string);
     let expected = json!({
         "status": "Processing completed",
         "processed_records": ["good-1", "good-2"],

@@ -1,6 +1,7 @@
 //! The queue's trouble: 503 and never another code, since CommCare gives a form up after those.
 
 use commcare_sf_integration::queue::QueueError;
+use futures::future::join_all;
 use serde_json::json;
 use tonic::Code;
 
@@ -28,8 +29,8 @@ async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() 
 
     let form = registration("f-2").to_string();
     let job = json!({ "id": "j-1", "jobType": "Participant" }).to_string();
-    for (path, body) in [("/process-data-cc", form), ("/process-data-sf", job)] {
-        let answer = app.post(path, body).await;
+    let webhooks = [("/process-data-cc", form), ("/process-data-sf", job)];
+    for answer in join_all(webhooks.map(|(path, body)| app.post(path, body))).await {
         let error = answer.expect(503)["error"].as_str().unwrap().to_owned();
         assert!(error.contains("send it again"), "{error}");
         assert_eq!(answer.headers["retry-after"], "30");
@@ -39,16 +40,17 @@ async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() 
     app.post("/process-data-cc", "{").await.expect(400);
     app.post("/preview/cc", registration("f-2").to_string()).await.expect(200);
 
-    for (method, path) in [
+    // The client asks a few times before it gives up: the calls wait for that together.
+    let calls = [
         ("POST", "/process-firestore-to-sf"),
         ("GET", "/retry/sf/f-1"),
         ("GET", "/record/commcare_collection/f-1"),
         ("GET", "/failed/sf"),
         ("GET", "/status-count/commcare_collection"),
-    ] {
-        let answer = app.call(method, path, &[]).await;
+    ];
+    for answer in join_all(calls.map(|(method, path)| app.call(method, path, &[]))).await {
         let error = answer.expect(503)["error"].as_str().unwrap().to_owned();
-        assert!(!error.contains("tonic") && !error.contains("127.0.0.1"), "{path}: {error}");
+        assert!(!error.contains("tonic") && !error.contains("127.0.0.1"), "{error}");
     }
     let down = json!({ "status": "not ready", "down": ["queue"] });
     assert_eq!(app.get("/ready").await.expect(503), down);
