@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock;
@@ -19,16 +19,26 @@ use crate::config::LogFormat;
 /// Starts logging, to standard error, as the configuration asks. Fails on a filter that cannot be
 /// read.
 pub fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+    Ok(tracing::subscriber::set_global_default(subscriber(format, filter, std::io::stderr)?)?)
+}
+
+/// What turns events into lines of `format`.
+pub fn subscriber(
+    format: LogFormat,
+    filter: &str,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+) -> anyhow::Result<Box<dyn Subscriber + Send + Sync>> {
     let filter = EnvFilter::try_new(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Pretty => builder.with_target(false).try_init(),
-        LogFormat::Json => builder
-            .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
-            .event_format(CloudLogging)
-            .try_init(),
-    }
-    .map_err(|error| anyhow::anyhow!(error))
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match format {
+        LogFormat::Pretty => Box::new(builder.with_target(false).finish()),
+        LogFormat::Json => Box::new(
+            builder
+                .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
+                .event_format(CloudLogging)
+                .finish(),
+        ),
+    })
 }
 
 /// The structured form that Cloud Logging takes from a container's output: `severity`, `message`

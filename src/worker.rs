@@ -1,37 +1,32 @@
 //! Claims records, maps them, performs their plans and settles them. Knows no form and no HTTP.
 //!
-//! Within one batch, forms that touch a record another form writes keep their order; the rest run
-//! in parallel ([`order`]). A claim's lease is renewed for as long as its batch runs. When a
-//! destination is in trouble of its own, or the service stops, what has not been tried goes back
-//! to `new`.
+//! One call is one [`drain`]: batch after batch of claimed records. Forms that touch a record
+//! another form of the drain writes keep their order ([`order`]); the rest run in parallel. A claim's
+//! lease is renewed for as long as its drain has it. When a destination is in trouble of its own, or
+//! the service stops, what has not been tried goes back to `new`.
 
+mod drain;
 mod lease;
 mod order;
 mod shutdown;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{Instrument, Span, error, info, info_span, warn};
+use tracing::info;
 
 use crate::config::{DrainSettings, RetryPolicy};
-use crate::destinations::{Delivery, DeliveryError, Destinations, Failure};
-use crate::jobs::{self, Destination, Facts, Job};
+use crate::destinations::{Admission, Destinations};
+use crate::jobs::{Destination, Facts, Job};
 use crate::plan::Plan;
-use crate::queue::{Claim, Outcome, Queue, QueueError, Retry, Settled};
-use crate::submission::{ErrorKind, Origin, Trigger};
+use crate::queue::{Queue, QueueError, Retry};
+use crate::submission::{Origin, Trigger};
 
-use lease::Renewal;
+use drain::Drain;
 pub use shutdown::Shutdown;
-
-/// How long an outcome is offered to a queue that does not answer, before the record is left to
-/// its lease.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Records for each slot that a drain until empty claims at a time: with fewer, slots stand idle at
 /// the end of every batch.
@@ -53,8 +48,8 @@ pub struct DrainReport {
     pub completed: Vec<String>,
     /// Documents that failed, and why.
     pub failed: Vec<(String, String)>,
-    /// Documents that went back to `new`.
-    pub released: Vec<String>,
+    /// Documents that went back to `new`, and why.
+    pub released: Vec<(String, String)>,
     /// Why the drain stopped before its end.
     pub stopped: Option<Stopped>,
 }
@@ -88,8 +83,8 @@ pub enum End {
     New(String),
     /// Another worker has it.
     Processing,
-    /// The time was up before its turn.
-    NotStarted,
+    /// It was not tried, for this reason.
+    NotStarted(String),
 }
 
 /// The one that works the queue off; cheap to clone.
@@ -132,20 +127,36 @@ impl Worker {
 
     /// Processes `new` records and those whose lease ran out, oldest first.
     pub async fn drain(&self, origin: Origin, extent: Extent) -> Result<DrainReport, QueueError> {
-        let deadline = Instant::now() + self.settings.budget;
         let least = if extent.until_empty { CLAIMED_PER_SLOT * self.settings.concurrency } else { 1 };
-        let batch_size = self.settings.batch_size.max(least);
-        let limit = extent.limit.unwrap_or(batch_size);
-        let mut report = DrainReport::default();
-        while !self.shutdown.is_stopping() {
-            let claims = self.queue.claim(origin, limit, &self.name, Trigger::Batch).await?;
-            let claimed = claims.len();
-            self.run_batch(claims, deadline, &mut report).await;
-            let more = extent.until_empty && claimed > 0 && Instant::now() < deadline;
-            if !more || report.stopped.is_some() {
+        let limit = extent.limit.unwrap_or(self.settings.batch_size.max(least));
+        let mut drain = Drain::new(self.clone(), self.deadline());
+        let mut left = limit;
+        while !drain.is_over() {
+            // A destination that was in trouble is tried with one record; the rest follow if it went.
+            let probing = match self.destinations.admission(Destination::Salesforce).await {
+                Admission::Open => false,
+                Admission::Probe => true,
+                Admission::Closed { reason } => {
+                    drain.stop(Destination::Salesforce, reason);
+                    break;
+                }
+            };
+            let wanted = if probing { 1 } else { left };
+            let claimed = match self.queue.claim(origin, wanted, &self.name, Trigger::Batch).await {
+                Ok(claims) => drain.run_batch(claims).await,
+                // What was done before is reported; with nothing done, the trouble is the answer.
+                Err(error) if drain.is_untouched() => return Err(error),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "worker.claim_failed");
+                    break;
+                }
+            };
+            left = if extent.until_empty { limit } else { left - claimed };
+            if claimed == 0 || left == 0 || !(extent.until_empty || probing) {
                 break;
             }
         }
+        let report = drain.finish().await;
         info!(
             collection = origin.collection(),
             completed = report.completed.len(),
@@ -159,24 +170,27 @@ impl Worker {
     /// Runs the records of one submission id again, whatever their retry count. `None` where there
     /// are none.
     pub async fn retry(&self, origin: Origin, id: &str) -> Result<Option<Vec<Retried>>, QueueError> {
-        let deadline = Instant::now() + self.settings.budget;
+        let deadline = self.deadline();
         let found = self.queue.find(origin, id).await?;
         if found.is_empty() {
             return Ok(None);
         }
         let mut results = Vec::with_capacity(found.len());
         for (doc_id, _) in found {
-            let end = if Instant::now() < deadline && !self.shutdown.is_stopping() {
-                self.retry_one(origin, &doc_id, deadline).await?
-            } else {
-                End::NotStarted
-            };
+            let end = self.retry_one(origin, &doc_id, deadline).await?;
             results.push(Retried { doc_id, end });
         }
         Ok(Some(results))
     }
 
     async fn retry_one(&self, origin: Origin, doc_id: &str, deadline: Instant) -> Result<End, QueueError> {
+        let mut drain = Drain::new(self.clone(), deadline);
+        if drain.is_over() {
+            return Ok(End::NotStarted("the time of one call was used up".to_owned()));
+        }
+        if let Admission::Closed { reason } = self.destinations.admission(Destination::Salesforce).await {
+            return Ok(End::NotStarted(reason));
+        }
         let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, Trigger::Manual).await?;
         let claim = match retry {
             Some(Retry::Claimed(claim)) => *claim,
@@ -184,13 +198,13 @@ impl Worker {
             Some(Retry::Exhausted) => return Ok(End::Failed("its worker disappeared too often".to_owned())),
             None => return Ok(End::Failed("it was removed meanwhile".to_owned())),
         };
-        let mut report = DrainReport::default();
-        self.run_batch(vec![claim], deadline, &mut report).await;
+        drain.run_batch(vec![claim]).await;
+        let mut report = drain.finish().await;
         let stopped = report.stopped.map(|stopped| stopped.reason);
-        Ok(match report.failed.pop() {
-            Some((_, error)) => End::Failed(error),
-            None if report.released.is_empty() => End::Completed,
-            None => End::New(stopped.unwrap_or_else(|| "it was put back untouched".to_owned())),
+        Ok(match (report.failed.pop(), report.released.pop()) {
+            (Some((_, error)), _) => End::Failed(error),
+            (None, Some((_, reason))) => End::New(stopped.unwrap_or(reason)),
+            (None, None) => End::Completed,
         })
     }
 
@@ -210,163 +224,10 @@ impl Worker {
         }
     }
 
-    /// Works off claimed records: conflicting ones in their order, others in parallel, and all of
-    /// them begun in arrival order, and none after the deadline.
-    async fn run_batch(&self, claims: Vec<Claim>, deadline: Instant, report: &mut DrainReport) {
-        let renewal = Renewal::start(&self.queue, &claims, self.retry.lease);
-        let planned: Vec<(Claim, Planned)> = claims
-            .into_iter()
-            .map(|claim| {
-                let plan = self.plan_record(&claim);
-                (claim, plan)
-            })
-            .collect();
-        let plans: Vec<Option<&Plan>> =
-            planned.iter().map(|(_, plan)| plan.as_ref().ok().map(|(_, plan)| plan)).collect();
-        let mut waiting = order::Waiting::new(&plans);
-        let mut planned: Vec<Option<(Claim, Planned)>> = planned.into_iter().map(Some).collect();
-        let mut tasks: JoinSet<(usize, Run)> = JoinSet::new();
-        loop {
-            tokio::select! {
-                Some(joined) = tasks.join_next(), if !tasks.is_empty() => match joined {
-                    Ok((position, run)) => {
-                        waiting.finished(position);
-                        renewal.forget(&run.doc_id);
-                        report.add(run);
-                    }
-                    // The record stays with its lease; whoever takes it over counts that.
-                    Err(panic) => error!(%panic, "worker.run_broke_down"),
-                },
-                // The semaphore is never closed: it is owned here.
-                Ok(slot) = Arc::clone(&self.slots).acquire_owned(), if waiting.any_ready() => {
-                    let Some(position) = waiting.next_ready() else { continue };
-                    let Some((claim, plan)) = planned[position].take() else { continue };
-                    let halted = report.stopped.is_some()
-                        || self.shutdown.is_stopping()
-                        || Instant::now() >= deadline;
-                    let worker = self.clone();
-                    let span = record_span(&claim);
-                    let run = async move {
-                        let run = worker.run(claim, plan, halted).await;
-                        drop(slot);
-                        (position, run)
-                    };
-                    tasks.spawn(run.instrument(span));
-                }
-                else => break,
-            }
-        }
-        // Left only where a run broke down that they waited for.
-        for (claim, plan) in planned.into_iter().flatten() {
-            report.add(self.run(claim, plan, true).await);
-        }
-    }
-
-    fn plan_record(&self, claim: &Claim) -> Planned {
-        let record = claim.record();
-        match jobs::find(claim.origin(), &record.job_name) {
-            Some(job) => self.plan(job, &record.data),
-            None => Err(format!("no form type is named {:?}", record.job_name)),
-        }
-    }
-
-    /// One record: perform its plan and settle it. `halted` puts it back instead.
-    async fn run(&self, claim: Claim, plan: Planned, halted: bool) -> Run {
-        let doc_id = claim.doc_id().to_owned();
-        let (outcome, stopped) = match plan {
-            Err(error) => (failed(ErrorKind::Permanent, "mapping", error, &Plan::default()), None),
-            Ok((destination, plan)) => self.perform(destination, &plan, halted).await,
-        };
-        let end = match &outcome {
-            Outcome::Completed { .. } => End::Completed,
-            Outcome::Failed { error, step, kind, .. } => {
-                warn!(processing_step = step, error_kind = ?kind, error, "worker.record_failed");
-                End::Failed(error.clone())
-            }
-            Outcome::Released => End::New(String::new()),
-        };
-        let end = match self.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await {
-            Ok(Settled::Written) => end,
-            Ok(Settled::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
-            Ok(Settled::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "worker.outcome_not_written");
-                End::Failed("its outcome could not be written; it will be processed again".to_owned())
-            }
-        };
-        Run { doc_id, end, stopped }
-    }
-
-    /// Performs a plan, unless its batch is halted or the service's grace period ends.
-    async fn perform(
-        &self,
-        destination: Destination,
-        plan: &Plan,
-        halted: bool,
-    ) -> (Outcome, Option<Stopped>) {
-        let unmapped = plan.unmapped.clone();
-        if let Some(note) = &plan.note {
-            return (Outcome::Completed { note: Some(note.clone()), dry_run: None, unmapped }, None);
-        }
-        if halted {
-            return (Outcome::Released, None);
-        }
-        let delivered = tokio::select! {
-            delivered = self.destinations.perform(destination, plan) => delivered,
-            () = self.shutdown.grace_is_over() => return (Outcome::Released, None),
-        };
-        match delivered {
-            Ok(Delivery::Sent) => (Outcome::Completed { note: None, dry_run: None, unmapped }, None),
-            Ok(Delivery::Recorded(plan)) => {
-                let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
-                (Outcome::Completed { note, dry_run: Some(plan), unmapped }, None)
-            }
-            Err(DeliveryError { failure, step, message }) => {
-                let kind = match failure {
-                    Failure::Transient => ErrorKind::Transient,
-                    Failure::Dependency => ErrorKind::Dependency,
-                    Failure::Permanent => ErrorKind::Permanent,
-                    Failure::Unavailable => {
-                        warn!(
-                            destination = destination.as_str(),
-                            reason = message,
-                            "worker.destination_down"
-                        );
-                        return (Outcome::Released, Some(Stopped { destination, reason: message }));
-                    }
-                };
-                (failed(kind, &step, message, plan), None)
-            }
-        }
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.budget
     }
 }
 
 /// A plan and where it goes, or the error that its record gets.
-type Planned = Result<(Destination, Plan), String>;
-
-/// How one record's run ended, and whether its destination was down.
-struct Run {
-    doc_id: String,
-    end: End,
-    stopped: Option<Stopped>,
-}
-
-impl DrainReport {
-    fn add(&mut self, run: Run) {
-        match run.end {
-            End::Completed => self.completed.push(run.doc_id),
-            End::Failed(error) => self.failed.push((run.doc_id, error)),
-            End::New(_) | End::Processing | End::NotStarted => self.released.push(run.doc_id),
-        }
-        self.stopped = self.stopped.take().or(run.stopped);
-    }
-}
-
-fn record_span(claim: &Claim) -> Span {
-    let record = claim.record();
-    info_span!("record", request_id = record.job_id, doc_id = claim.doc_id(), job_name = record.job_name)
-}
-
-fn failed(kind: ErrorKind, step: &str, error: String, plan: &Plan) -> Outcome {
-    Outcome::Failed { kind, step: step.to_owned(), error, unmapped: plan.unmapped.clone() }
-}
+pub type Planned = Result<(Destination, Plan), String>;

@@ -47,25 +47,31 @@ impl Access {
 
 pub(super) fn load(reader: &mut Reader<'_>, host: IpAddr) -> Access {
     let basic = reader.secrets("WEBHOOK_BASIC_AUTH");
-    if basic.iter().any(|pair| !pair.contains(':')) {
+    let is_pair =
+        |pair: &String| pair.split_once(':').is_some_and(|(user, pass)| ![user, pass].contains(&""));
+    if !basic.iter().all(is_pair) {
         reader.problem("WEBHOOK_BASIC_AUTH: each entry must be user:password");
     }
     let keys = reader.secrets("WEBHOOK_API_KEY");
     let audience = reader.text("SCHEDULER_OIDC_AUDIENCE", "not set");
-    let emails = reader.text("SCHEDULER_OIDC_EMAIL", "not set");
+    let emails: Vec<String> = reader
+        .text("SCHEDULER_OIDC_EMAIL", "not set")
+        .iter()
+        .flat_map(|emails| emails.split(','))
+        .map(|email| email.trim().to_owned())
+        .filter(|email| !email.is_empty())
+        .collect();
     let keys_url = reader.url("OIDC_JWKS_URL", GOOGLE_KEYS);
     let operator = reader.secrets("OPERATOR_TOKEN");
     let allow_open = reader.flag("ALLOW_UNAUTHENTICATED", false);
-    if audience.is_some() != emails.is_some() {
+    if audience.is_some() == emails.is_empty() {
         let missing = if audience.is_some() { "SCHEDULER_OIDC_EMAIL" } else { "SCHEDULER_OIDC_AUDIENCE" };
         reader.problem(&format!("{missing}: missing; the scheduler's token is checked against both"));
     }
-    let scheduler =
-        audience.zip(emails).zip(keys_url).map(|((audience, emails), keys_url)| SchedulerAccess {
-            audience,
-            emails: emails.split(',').map(|email| email.trim().to_owned()).collect(),
-            keys_url,
-        });
+    let scheduler = audience
+        .zip(keys_url)
+        .filter(|_| !emails.is_empty())
+        .map(|(audience, keys_url)| SchedulerAccess { audience, emails, keys_url });
     let secret = |values: Vec<String>| values.into_iter().map(SecretString::from).collect();
     let access = Access {
         webhook_basic: secret(basic),

@@ -71,7 +71,7 @@ struct Credentials {
     private_key: Option<SecretString>,
     jwt_username: Option<String>,
     username: Option<String>,
-    username_variable: &'static str,
+    production: bool,
     password: Option<SecretString>,
     security_token: Option<SecretString>,
 }
@@ -88,11 +88,11 @@ impl Credentials {
         let client_secret = reader.secret("SF_CLIENT_SECRET");
         let jwt_username = reader.text("SF_USERNAME", "the SALESFORCE_ENV's user name");
         let private_key = reader.secret("SF_PRIVATE_KEY");
-        let (username, username_variable, password, security_token) = if production {
-            (prod_username, "SF_PROD_USERNAME", prod_password, prod_token)
+        let (username, password, security_token) = if production {
+            (prod_username, prod_password, prod_token)
         } else {
             let password = test_password.or(prod_password);
-            (test_username, "SF_TEST_USERNAME", password, test_token.or(prod_token))
+            (test_username, password, test_token.or(prod_token))
         };
         Self {
             client_id,
@@ -100,7 +100,7 @@ impl Credentials {
             private_key,
             jwt_username,
             username,
-            username_variable,
+            production,
             password,
             security_token,
         }
@@ -117,7 +117,7 @@ impl Credentials {
                 let private_key = PrivateKey::read(key.expose_secret())
                     .map_err(|error| format!("SF_PRIVATE_KEY: {error}"))?;
                 let username = self.jwt_username.or(self.username).ok_or_else(|| {
-                    let variable = self.username_variable;
+                    let variable = if self.production { "SF_PROD_USERNAME" } else { "SF_TEST_USERNAME" };
                     format!("SF_USERNAME or {variable}: missing, and SF_PRIVATE_KEY needs it")
                 })?;
                 return Ok(Some(Login::Jwt(JwtLogin { client_id, username, private_key, audience: by_env })));
@@ -138,18 +138,22 @@ impl Credentials {
             }
             (None, None, None) => {}
         }
-        let name = self.username_variable;
-        match (self.username, self.password) {
+        let missing = match (self.username, self.password) {
             (Some(username), Some(password)) => {
                 let security_token = self.security_token.unwrap_or_default();
-                Ok(Some(Login::Password { username, password, security_token }))
+                return Ok(Some(Login::Password { username, password, security_token }));
             }
-            (None, None) => Ok(None),
+            (None, None) => return Ok(None),
+            (Some(_), None) if self.production => "SF_PROD_PASSWORD: missing, and SF_PROD_USERNAME needs it",
             (Some(_), None) => {
-                Err("SF_PROD_PASSWORD or SF_TEST_PASSWORD: missing, and the user name needs it".to_owned())
+                "SF_TEST_PASSWORD (or SF_PROD_PASSWORD): missing, and SF_TEST_USERNAME needs it"
             }
-            (None, Some(_)) => Err(format!("{name}: missing, and the password needs it")),
-        }
+            (None, Some(_)) if self.production => "SF_PROD_USERNAME: missing, and SF_PROD_PASSWORD needs it",
+            (None, Some(_)) => {
+                "SF_TEST_USERNAME: missing, and the password of SALESFORCE_ENV=sandbox needs it"
+            }
+        };
+        Err(missing.to_owned())
     }
 }
 

@@ -106,13 +106,20 @@ impl<'a> Reader<'a> {
         Duration::from_secs(self.number(name, default, 1, 365 * 24 * 3600))
     }
 
-    /// An http(s) address; `None` where it is not set and `default` is none either.
+    /// An http(s) address, without credentials: addresses are shown. `None` where it cannot be one.
     pub(super) fn url(&mut self, name: &'static str, default: &str) -> Option<Url> {
         let value = self.text(name, default).unwrap_or_else(|| default.to_owned());
         match Url::parse(&value) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
+            Ok(url)
+                if matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && url.username().is_empty()
+                    && url.password().is_none() =>
+            {
+                Some(url)
+            }
             _ => {
-                self.problem(&format!("{name}: must be an http or https address"));
+                self.problem(&format!("{name}: must be an http or https address, without user or password"));
                 None
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
 use super::error::HttpError;
-use super::params::Params;
+use super::params::{Params, Segments};
 use super::{origin_of_collection, origin_of_destination};
 use crate::app::App;
 use crate::clock;
@@ -40,7 +40,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Valu
 
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
-    Path((dest, id)): Path<(String, String)>,
+    Segments((dest, id)): Segments<(String, String)>,
 ) -> Result<Json<Value>, HttpError> {
     let origin = origin_of_destination(&dest)?;
     if origin == Origin::Salesforce {
@@ -61,7 +61,7 @@ pub(super) async fn retry(
                 End::Failed(error) => ("failed", Some(error)),
                 End::New(reason) => ("new", Some(reason)),
                 End::Processing => ("processing", None),
-                End::NotStarted => ("not started", Some("the time of one call was used up".to_owned())),
+                End::NotStarted(reason) => ("not started", Some(reason)),
             };
             json!({ "doc_id": record.doc_id, "status": status, "error": error })
         })
@@ -71,7 +71,7 @@ pub(super) async fn retry(
 
 pub(super) async fn record(
     State(app): State<Arc<App>>,
-    Path((collection, id)): Path<(String, String)>,
+    Segments((collection, id)): Segments<(String, String)>,
 ) -> Result<Json<Value>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let found = app.queue.find(origin, &id).await?;
@@ -83,7 +83,7 @@ pub(super) async fn record(
 
 pub(super) async fn failed(
     State(app): State<Arc<App>>,
-    Path(dest): Path<String>,
+    Segments(dest): Segments<String>,
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
     let origin = origin_of_destination(&dest)?;
@@ -134,7 +134,7 @@ fn read_cursor(text: &str) -> Result<PageCursor, HttpError> {
 
 pub(super) async fn status_count(
     State(app): State<Arc<App>>,
-    Path(collection): Path<String>,
+    Segments(collection): Segments<String>,
 ) -> Result<Json<Value>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let counts = app.queue.counts(origin).await?;

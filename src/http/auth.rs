@@ -150,8 +150,12 @@ fn credential<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     given.eq_ignore_ascii_case(scheme).then_some(credential.trim())
 }
 
+/// The `user:password` of a Basic credential. Python's HTTP client, which CommCare uses, sends it
+/// in Latin-1 where others send UTF-8.
 fn decode_basic(credential: &str) -> Option<String> {
-    String::from_utf8(STANDARD.decode(credential).ok()?).ok()
+    let latin = |bytes: Vec<u8>| bytes.into_iter().map(char::from).collect();
+    let bytes = STANDARD.decode(credential).ok()?;
+    Some(String::from_utf8(bytes).unwrap_or_else(|not_utf8| latin(not_utf8.into_bytes())))
 }
 
 /// Secrets of one kind, compared in constant time: by hash, so that not even the length shows,

@@ -1,13 +1,26 @@
-//! Query parameters: each read by name, and a bad one answered by name.
+//! Path and query parameters: each read by name, and a bad one answered in this service's words.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use super::error::HttpError;
+
+/// The variable segments of a call's path. Those that cannot be read name nothing that exists.
+pub(super) struct Segments<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segments<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(segments)| Self(segments)).map_err(|_| HttpError::NoSuchPath)
+    }
+}
 
 /// The parameters of a call.
 pub(super) struct Params(HashMap<String, String>);

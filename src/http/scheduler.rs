@@ -38,7 +38,7 @@ fn answer(report: DrainReport, started: Instant) -> Value {
         "status": "Processing completed",
         "processed_records": report.completed,
         "failed_records": failed,
-        "released_records": report.released,
+        "released_records": report.released.into_iter().map(|(doc_id, _)| doc_id).collect::<Vec<_>>(),
         "time_taken": format!("{:.2} minutes", started.elapsed().as_secs_f64() / 60.0),
     });
     if let Some(stopped) = report.stopped {

@@ -21,8 +21,10 @@ use super::store::{PageCursor, Stored, Version};
 use crate::config::FirestoreSettings;
 use crate::submission::{Origin, Record, Status};
 
-/// Bound of one request. The client sets none by itself.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bound of one request, and how often a read is repeated. A webhook has to answer before CommCare
+/// stops waiting, whatever Firestore does; the client's own settings would take minutes.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_RETRIES: usize = 1;
 /// Documents of the original service that share one submission id, at most: it stored one for
 /// every time that CommCare sent the form.
 const SAME_ID_LIMIT: u32 = 1_000;
@@ -46,6 +48,7 @@ impl Firestore {
     pub(super) async fn connect(settings: &FirestoreSettings) -> Result<Self, QueueError> {
         let options = FirestoreDbOptions::new(settings.project.clone())
             .with_database_id(settings.database.clone())
+            .with_max_retries(READ_RETRIES)
             .with_request_timeout(REQUEST_TIMEOUT);
         let db = match &settings.emulator_host {
             Some(host) => {

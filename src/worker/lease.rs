@@ -1,4 +1,4 @@
-//! Keeps the leases of a batch alive while it runs.
+//! Keeps the leases of a drain's claims alive.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,12 +18,17 @@ pub(super) struct Renewal {
 }
 
 impl Renewal {
-    /// Renews the leases of `claims` three times in each lease's life.
-    pub(super) fn start(queue: &Queue, claims: &[Claim], lease: Duration) -> Self {
-        let leases = claims.iter().map(|claim| (claim.doc_id().to_owned(), claim.lease()));
-        let leases: Leases = Arc::new(Mutex::new(leases.collect()));
+    /// Renews three times in each lease's life.
+    pub(super) fn start(queue: &Queue, lease: Duration) -> Self {
+        let leases = Leases::default();
         let task = tokio::spawn(renew(queue.clone(), Arc::clone(&leases), lease / 3));
         Self { leases, task }
+    }
+
+    /// Keeps the lease of a claim alive from now on.
+    pub(super) fn add(&self, claim: &Claim) {
+        let lease = (claim.doc_id().to_owned(), claim.lease());
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner).extend([lease]);
     }
 
     /// Leaves a record's lease alone from now on: its run is over.

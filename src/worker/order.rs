@@ -4,11 +4,11 @@
 //! compared by external id alone: an id that two objects share makes two forms wait for each other
 //! that need not, and never the other way round.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Upsert};
 
 /// The records of a batch that still have to run, and what each waits for.
 pub(super) struct Waiting {
@@ -53,6 +53,25 @@ impl Waiting {
     }
 }
 
+/// The records that a plan writes, by external id.
+pub(super) fn writes(plan: &Plan) -> Vec<String> {
+    plan.upserts.iter().map(|upsert| upsert.external_id.clone()).collect()
+}
+
+/// Whether a plan writes or refers to one of these records.
+pub(super) fn touches(plan: &Plan, records: &HashSet<String>) -> bool {
+    !records.is_empty()
+        && plan.upserts.iter().any(|upsert| {
+            records.contains(&upsert.external_id) || references(upsert).any(|id| records.contains(id))
+        })
+}
+
+/// The external ids that an upsert's relationships name.
+fn references(upsert: &Upsert) -> impl Iterator<Item = &str> {
+    let targets = upsert.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
+    targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
+}
+
 /// Pairs of (later, earlier) records of which the later must wait, enough of them to keep every
 /// conflicting pair in order: a chain needs only its neighbours.
 fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
@@ -65,15 +84,10 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for (position, plan) in plans.iter().enumerate() {
         let upserts = plan.map(|plan| plan.upserts.as_slice()).unwrap_or_default();
-        for upsert in upserts {
-            for reference in
-                upsert.fields.values().filter_map(Value::as_object).flat_map(|target| target.values())
-            {
-                let Some(id) = reference.as_str().filter(|id| !id.is_empty()) else { continue };
-                let touched = touched.entry(id).or_default();
-                pairs.extend(touched.writer.map(|writer| (position, writer)));
-                touched.readers.push(position);
-            }
+        for id in upserts.iter().flat_map(references) {
+            let touched = touched.entry(id).or_default();
+            pairs.extend(touched.writer.map(|writer| (position, writer)));
+            touched.readers.push(position);
         }
         for upsert in upserts {
             let touched = touched.entry(upsert.external_id.as_str()).or_default();
@@ -90,7 +104,6 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Upsert;
 
     fn writes(id: &str) -> Plan {
         Plan::salesforce(vec![Upsert::new("Household__c", "Household_ID__c", id)])

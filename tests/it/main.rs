@@ -1,8 +1,13 @@
 //! Every integration test, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
+mod auth;
+mod config;
+mod end_to_end;
 mod firestore_stand_in;
+mod http;
 mod mappings;
+mod privacy;
 mod process;
 mod queue;
 mod salesforce;

@@ -2,5 +2,6 @@
 
 pub(crate) mod app;
 pub(crate) mod firestore;
+pub(crate) mod forms;
 pub(crate) mod process;
 pub(crate) mod salesforce;

@@ -1,5 +1,7 @@
 //! Commits and batches: atomicity, preconditions, masks, transforms.
 
+use std::collections::BTreeMap;
+
 use firestore::{
     FirestoreDb, FirestoreTimestamp, FirestoreTransformServerValue, FirestoreWritePrecondition,
     timestamp_utils::from_timestamp,
@@ -204,7 +206,7 @@ async fn the_clients_transforms_follow_its_update() {
         .update()
         .in_col("items")
         .document_id("one")
-        .object(&serde_json::json!({"n": 1}))
+        .object(&BTreeMap::from([("n".to_owned(), 1)]))
         .transforms(|t| {
             t.fields([
                 t.field("n").increment(10),
@@ -243,7 +245,7 @@ async fn the_writes_of_a_batch_stand_or_fall_on_their_own() {
     commit(&db, [put(&db, "items/there", [("n", int(1))])]).await.unwrap();
     let writer = db.create_simple_batch_writer().await.unwrap();
     let mut batch = writer.new_batch();
-    let object = serde_json::json!({"n": 2});
+    let object = BTreeMap::from([("n".to_owned(), 2)]);
     let precondition = |exists| Some(FirestoreWritePrecondition::Exists(exists));
     for (id, exists) in [("new", false), ("there", false), ("none", true), ("there2", false)] {
         batch.update_object("items", id, &object, None, precondition(exists), vec![]).unwrap();

@@ -384,6 +384,7 @@ async fn what_no_map_can_hold_comes_back_as_it_was(backend: Backend) {
         json!({ "matrix": [[1, 2], [3]] }),
         json!({ "deep": deep }),
         json!({ "large": u64::MAX }),
+        serde_json::from_str(r#"{ "larger": 123456789012345678901234567890, "exact": 5.10 }"#).unwrap(),
         json!({ "__name__": "x", "": "y" }),
     ];
     for (n, form) in awkward.into_iter().enumerate() {

@@ -14,6 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use super::salesforce::{CLIENT_ID, CLIENT_SECRET, SalesforceStandIn};
+
 /// A service on a queue of its own.
 pub(crate) struct TestApp {
     service: Service,
@@ -62,6 +64,18 @@ impl TestApp {
         Self { service: http::service(Arc::clone(&app)), app, shutdown, _folder: folder }
     }
 
+    /// A service that sends to the stand-in, as production does: registrations write attendance.
+    pub(crate) async fn sending_to(stand_in: &SalesforceStandIn, variables: &[(&str, &str)]) -> Self {
+        let login_url = stand_in.settings().login_url.to_string();
+        let salesforce = [
+            ("SALESFORCE_LOGIN_URL", login_url.as_str()),
+            ("SF_CLIENT_ID", CLIENT_ID),
+            ("SF_CLIENT_SECRET", CLIENT_SECRET),
+            ("SF_SANDBOX_ATTENDANCE", "true"),
+        ];
+        Self::with(&[&salesforce, variables].concat()).await
+    }
+
     /// Calls the service.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.service.clone().oneshot(request).await.unwrap();
@@ -72,7 +86,14 @@ impl TestApp {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+        self.call("GET", path, &[]).await
+    }
+
+    /// A call without a body.
+    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
@@ -80,10 +101,20 @@ impl TestApp {
         self.send(request.body(body.into()).unwrap()).await
     }
 
+    /// Posts a form that must be taken.
+    pub(crate) async fn accept(&self, payload: &Value) -> Value {
+        self.post("/process-data-cc", payload.to_string()).await.expect(200)
+    }
+
+    /// Works off one batch.
+    pub(crate) async fn drain(&self) -> Value {
+        self.post("/process-firestore-to-sf", "").await.expect(200)
+    }
+
     /// Posts a form and drains; the record as it is then.
     pub(crate) async fn process(&self, payload: &Value) -> Value {
-        let accepted = self.post("/process-data-cc", payload.to_string()).await.expect(200);
-        self.post("/process-firestore-to-sf", "").await.expect(200);
+        let accepted = self.accept(payload).await;
+        self.drain().await;
         self.record(accepted["request_id"].as_str().unwrap()).await
     }
 

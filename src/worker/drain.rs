@@ -1,0 +1,256 @@
+//! One call's work: batches of claimed records, run in order or side by side, and one report.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{Instrument, Span, error, info_span, warn};
+
+use super::lease::Renewal;
+use super::{DrainReport, End, Planned, Stopped, Worker, order};
+use crate::destinations::{Delivery, DeliveryError, Failure};
+use crate::jobs::{self, Destination};
+use crate::plan::Plan;
+use crate::queue::{Claim, Outcome, Settled};
+use crate::submission::ErrorKind;
+
+/// How long an outcome is offered to a queue that does not answer, before the record is left to
+/// its lease.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A drain under way. [`Drain::finish`] ends it.
+pub(super) struct Drain {
+    worker: Worker,
+    deadline: Instant,
+    renewal: Renewal,
+    /// The destination that could not take more, for all runs to see.
+    stopped: Arc<OnceLock<Stopped>>,
+    /// External ids of the records that failed forms of this drain did not write.
+    unwritten: HashSet<String>,
+    /// Forms that depend on a failed one: kept, so that this drain does not claim them again, and
+    /// put back at its end.
+    held: Vec<Claim>,
+    report: DrainReport,
+}
+
+impl Drain {
+    pub(super) fn new(worker: Worker, deadline: Instant) -> Self {
+        let renewal = Renewal::start(&worker.queue, worker.retry.lease);
+        Self {
+            worker,
+            deadline,
+            renewal,
+            stopped: Arc::default(),
+            unwritten: HashSet::new(),
+            held: Vec::new(),
+            report: DrainReport::default(),
+        }
+    }
+
+    /// Whether nothing more is to be begun.
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped.get().is_some() || self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline
+    }
+
+    /// Whether nothing has been claimed for it yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        let report = &self.report;
+        report.completed.is_empty()
+            && report.failed.is_empty()
+            && report.released.is_empty()
+            && self.held.is_empty()
+    }
+
+    /// Ends the drain for a destination that takes no more.
+    pub(super) fn stop(&mut self, destination: Destination, reason: String) {
+        // The first reason stands.
+        let _ = self.stopped.set(Stopped { destination, reason });
+    }
+
+    /// Puts back what was held; what the drain did.
+    pub(super) async fn finish(mut self) -> DrainReport {
+        for claim in std::mem::take(&mut self.held) {
+            let doc_id = claim.doc_id().to_owned();
+            let end = settle(&self.worker, claim, Outcome::Released).await;
+            let end = match end {
+                End::New(_) => End::New("a form before it that writes the same record failed".to_owned()),
+                other => other,
+            };
+            self.report(doc_id, end);
+        }
+        self.report.stopped = self.stopped.get().cloned();
+        self.report
+    }
+
+    /// Works off claimed records: conflicting ones in their order, others in parallel, and all of
+    /// them begun in arrival order. How many there were.
+    pub(super) async fn run_batch(&mut self, claims: Vec<Claim>) -> usize {
+        let claimed = claims.len();
+        for claim in &claims {
+            self.renewal.add(claim);
+        }
+        let planned: Vec<(Claim, Planned)> = claims
+            .into_iter()
+            .map(|claim| {
+                let plan = plan(&self.worker, &claim);
+                (claim, plan)
+            })
+            .collect();
+        let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
+        let mut waiting = order::Waiting::new(&plans);
+        let mut planned: Vec<Option<(Claim, Planned)>> = planned.into_iter().map(Some).collect();
+        let mut tasks = JoinSet::new();
+        let mut running = HashMap::new();
+        loop {
+            tokio::select! {
+                Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                    let (task, end) = ended.unwrap_or_else(|panic| {
+                        error!(%panic, "worker.run_broke_down");
+                        // The record stays with its lease; whoever takes it over counts that.
+                        let reason = "its processing broke down; it is tried again once its lease runs out";
+                        (panic.id(), End::Failed(reason.to_owned()))
+                    });
+                    if let Some((position, doc_id, writes)) = running.remove(&task) {
+                        waiting.finished(position);
+                        if matches!(end, End::Failed(_)) {
+                            self.unwritten.extend::<Vec<String>>(writes);
+                        }
+                        self.report(doc_id, end);
+                    }
+                }
+                // The semaphore is never closed: the worker owns it.
+                Ok(slot) = Arc::clone(&self.worker.slots).acquire_owned(), if waiting.any_ready() => {
+                    let Some(position) = waiting.next_ready() else { continue };
+                    let Some((claim, plan)) = planned[position].take() else { continue };
+                    let writes = plan_of(&plan).map(order::writes).unwrap_or_default();
+                    if plan_of(&plan).is_some_and(|plan| order::touches(plan, &self.unwritten)) {
+                        waiting.finished(position);
+                        self.unwritten.extend(writes);
+                        self.held.push(claim);
+                        continue;
+                    }
+                    let doc_id = claim.doc_id().to_owned();
+                    let task = tasks.spawn(self.run(claim, plan, slot));
+                    running.insert(task.id(), (position, doc_id, writes));
+                }
+                else => break,
+            }
+        }
+        claimed
+    }
+
+    /// One record's run: perform its plan and settle it.
+    fn run(
+        &self,
+        claim: Claim,
+        plan: Planned,
+        slot: OwnedSemaphorePermit,
+    ) -> impl Future<Output = End> + Send + 'static {
+        let worker = self.worker.clone();
+        let stopped = Arc::clone(&self.stopped);
+        let over = self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline;
+        let span = record_span(&claim);
+        let run = async move {
+            let outcome = match plan {
+                Err(error) => failed(ErrorKind::Permanent, "mapping", error, &Plan::default()),
+                Ok((_, plan)) if plan.note.is_some() => {
+                    Outcome::Completed { note: plan.note, dry_run: None, unmapped: plan.unmapped }
+                }
+                Ok(_) if over || stopped.get().is_some() => Outcome::Released,
+                Ok((destination, plan)) => perform(&worker, destination, &plan, &stopped).await,
+            };
+            // Only now may the next begin: it has to see whether this one was stopped.
+            drop(slot);
+            settle(&worker, claim, outcome).await
+        };
+        run.instrument(span)
+    }
+
+    fn report(&mut self, doc_id: String, end: End) {
+        self.renewal.forget(&doc_id);
+        match end {
+            End::Completed => self.report.completed.push(doc_id),
+            End::Failed(error) => self.report.failed.push((doc_id, error)),
+            End::New(reason) | End::NotStarted(reason) => self.report.released.push((doc_id, reason)),
+            End::Processing => {}
+        }
+    }
+}
+
+fn plan(worker: &Worker, claim: &Claim) -> Planned {
+    let record = claim.record();
+    match jobs::find(claim.origin(), &record.job_name) {
+        Some(job) => worker.plan(job, &record.data),
+        None => Err(format!("no form type is named {:?}", record.job_name)),
+    }
+}
+
+fn plan_of(planned: &Planned) -> Option<&Plan> {
+    planned.as_ref().ok().map(|(_, plan)| plan)
+}
+
+fn record_span(claim: &Claim) -> Span {
+    let record = claim.record();
+    info_span!("record", request_id = record.job_id, doc_id = claim.doc_id(), job_name = record.job_name)
+}
+
+/// Performs a plan, unless the service's grace period ends before.
+async fn perform(
+    worker: &Worker,
+    destination: Destination,
+    plan: &Plan,
+    stopped: &OnceLock<Stopped>,
+) -> Outcome {
+    let unmapped = plan.unmapped.clone();
+    let delivered = tokio::select! {
+        delivered = worker.destinations.perform(destination, plan) => delivered,
+        () = worker.shutdown.grace_is_over() => return Outcome::Released,
+    };
+    let DeliveryError { failure, step, message } = match delivered {
+        Ok(Delivery::Sent) => return Outcome::Completed { note: None, dry_run: None, unmapped },
+        Ok(Delivery::Recorded(plan)) => {
+            let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
+            return Outcome::Completed { note, dry_run: Some(plan), unmapped };
+        }
+        Err(error) => error,
+    };
+    let kind = match failure {
+        Failure::Transient => ErrorKind::Transient,
+        Failure::Dependency => ErrorKind::Dependency,
+        Failure::Permanent => ErrorKind::Permanent,
+        Failure::Unavailable => {
+            warn!(destination = destination.as_str(), reason = message, "worker.destination_down");
+            // The first reason stands.
+            let _ = stopped.set(Stopped { destination, reason: message });
+            return Outcome::Released;
+        }
+    };
+    failed(kind, &step, message, plan)
+}
+
+async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
+    let end = match &outcome {
+        Outcome::Completed { .. } => End::Completed,
+        Outcome::Failed { error, step, kind, .. } => {
+            warn!(processing_step = step, error_kind = ?kind, error, "worker.record_failed");
+            End::Failed(error.clone())
+        }
+        Outcome::Released => End::New("it was put back untouched".to_owned()),
+    };
+    match worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await {
+        Ok(Settled::Written) => end,
+        Ok(Settled::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
+        Ok(Settled::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),
+        Err(error) => {
+            error!(error = &error as &dyn std::error::Error, "worker.outcome_not_written");
+            End::Failed("its outcome could not be written; it will be processed again".to_owned())
+        }
+    }
+}
+
+fn failed(kind: ErrorKind, step: &str, error: String, plan: &Plan) -> Outcome {
+    Outcome::Failed { kind, step: step.to_owned(), error, unmapped: plan.unmapped.clone() }
+}

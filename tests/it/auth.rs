@@ -1,0 +1,65 @@
+//! Who may call what (`service.md`, section 7), credential by credential.
+
+mod credentials;
+mod scheduler;
+
+use crate::support::app::{Answer, TestApp};
+
+/// One call of each group, with the status that an admitted caller gets.
+const WEBHOOKS: [(&str, &str, u16); 2] =
+    [("POST", "/process-data-cc", 400), ("POST", "/process-data-sf", 400)];
+const SCHEDULER: [(&str, &str, u16); 4] = [
+    ("POST", "/process-firestore-to-sf", 200),
+    ("POST", "/process-firestore-to-cc", 501),
+    ("POST", "/auto-retry-firestore-to-sf", 501),
+    ("POST", "/auto-retry-firestore-to-cc", 501),
+];
+const OPERATORS: [(&str, &str, u16); 14] = [
+    ("GET", "/retry/sf/nobody", 404),
+    ("POST", "/retry/sf/nobody", 404),
+    ("POST", "/batch_retry/sf", 501),
+    ("POST", "/bulk_update/commcare_collection", 501),
+    ("GET", "/record/commcare_collection/nobody", 404),
+    ("GET", "/failed/sf", 200),
+    ("GET", "/status-count/commcare_collection", 200),
+    ("POST", "/preview/cc", 400),
+    ("POST", "/preview/sf", 501),
+    ("GET", "/metrics", 501),
+    ("GET", "/openapi.json", 501),
+    ("GET", "/docs", 501),
+    ("GET", "/dashboard", 501),
+    ("GET", "/record/no_collection/nobody", 404),
+];
+
+/// Fails unless each of these calls admits this header.
+async fn admits(app: &TestApp, group: &[(&str, &str, u16)], headers: &[(&str, &str)]) {
+    for (method, path, status) in group {
+        let answer = app.call(method, path, headers).await;
+        assert_eq!(answer.status.as_u16(), *status, "{method} {path} with {headers:?}");
+    }
+}
+
+/// Fails unless each of these calls refuses this header with 401 and asks for credentials.
+async fn refuses(app: &TestApp, group: &[(&str, &str, u16)], headers: &[(&str, &str)]) {
+    for (method, path, _) in group {
+        let answer = app.call(method, path, headers).await;
+        assert_eq!(answer.status, 401, "{method} {path} with {headers:?}");
+        assert_unauthenticated(&answer);
+    }
+}
+
+#[track_caller]
+fn assert_unauthenticated(answer: &Answer) {
+    assert_eq!(answer.expect(401), serde_json::json!({ "error": "Authentication required" }));
+    let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with("Basic realm="), "{challenge}");
+}
+
+/// Fails unless each of these calls is closed to everybody.
+async fn is_closed(app: &TestApp, group: &[(&str, &str, u16)], headers: &[(&str, &str)]) {
+    for (method, path, _) in group {
+        let answer = app.call(method, path, headers).await;
+        let closed = serde_json::json!({ "error": "No credential is configured for this call" });
+        assert_eq!(answer.expect(403), closed, "{method} {path} with {headers:?}");
+    }
+}

@@ -1,0 +1,103 @@
+//! What holds where nothing, or only something, is set.
+
+use std::path::Path;
+use std::time::Duration;
+
+use commcare_sf_integration::config::salesforce::Login;
+use commcare_sf_integration::config::{LogFormat, QueueSettings};
+
+use super::{CLOUD_RUN, load, one_problem};
+
+#[test]
+fn an_empty_environment_is_a_dry_run_on_this_machine() {
+    let config = load(&[]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    let QueueSettings::Sqlite(settings) = &config.queue else { panic!("{:?}", config.queue) };
+    assert_eq!(settings.path, Path::new("data/queue.db"));
+    assert!(config.salesforce.is_none() && !config.registration_attendance);
+    assert!(config.access.is_open());
+    assert_eq!((config.retry.max_retries, config.max_body_bytes), (3, 32 * 1024 * 1024));
+    let (lease, backoff) = (config.retry.lease, config.retry.retry_backoff);
+    assert_eq!((lease, backoff), (Duration::from_mins(2), Duration::from_mins(1)));
+    let drain = config.drain;
+    assert_eq!((drain.batch_size, drain.concurrency, drain.budget), (10, 8, Duration::from_secs(150)));
+    assert_eq!((config.log_format, config.log_filter.as_str()), (LogFormat::Pretty, "info"));
+    assert!(config.settings.iter().all(|setting| !setting.given));
+}
+
+#[test]
+fn a_blank_variable_is_not_set() {
+    let config =
+        load(&[("PORT", ""), ("OPERATOR_TOKEN", "  "), ("K_SERVICE", ""), ("QUEUE_URL", " ")]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert!(config.access.is_open());
+}
+
+#[test]
+fn in_cloud_run_it_listens_to_the_network_and_logs_json() {
+    let config = load(&CLOUD_RUN).unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.log_format, LogFormat::Json);
+    let QueueSettings::Firestore(settings) = &config.queue else { panic!("{:?}", config.queue) };
+    assert_eq!((settings.project.as_str(), settings.database.as_str()), ("project", "(default)"));
+    assert!(config.salesforce.is_some());
+}
+
+#[test]
+fn the_queue_is_where_its_address_says() {
+    let sqlite = |url: &str| match load(&[("QUEUE_URL", url), ("GOOGLE_CLOUD_PROJECT", "p")]).unwrap().queue {
+        QueueSettings::Sqlite(settings) => settings.path.display().to_string(),
+        QueueSettings::Firestore(settings) => panic!("{settings:?}"),
+    };
+    assert_eq!(sqlite("sqlite://queue.db"), "queue.db");
+    assert_eq!(sqlite("sqlite:///var/lib/queue.db"), "/var/lib/queue.db");
+    for url in ["firestore", ""] {
+        let variables = [
+            ("QUEUE_URL", url),
+            ("GOOGLE_CLOUD_PROJECT", "p"),
+            ("FIRESTORE_DATABASE", "forms"),
+            ("FIRESTORE_EMULATOR_HOST", "127.0.0.1:8090"),
+        ];
+        let QueueSettings::Firestore(settings) = load(&variables).unwrap().queue else { panic!("{url}") };
+        assert_eq!((settings.project.as_str(), settings.database.as_str()), ("p", "forms"));
+        assert_eq!(settings.emulator_host.as_deref(), Some("127.0.0.1:8090"));
+    }
+    one_problem(&[("QUEUE_URL", "firestore")], "GOOGLE_CLOUD_PROJECT: missing");
+    for url in ["sqlite://", "sqlite:queue.db", "queue.db", "postgres://user:password@host/db", "Firestore"] {
+        one_problem(&[("QUEUE_URL", url)], "QUEUE_URL: must be firestore or sqlite://PATH");
+    }
+}
+
+#[test]
+fn a_host_is_an_address_of_this_machine() {
+    let listen = |host| load(&[("HOST", host)]).unwrap().listen.to_string();
+    assert_eq!(listen("localhost"), "127.0.0.1:8080");
+    assert_eq!(listen("::1"), "[::1]:8080");
+    one_problem(&[("HOST", "example.org")], "HOST: not an IP address");
+}
+
+#[test]
+fn registrations_write_attendance_in_production_or_where_the_sandbox_shall() {
+    let writes = |variables: &[(&str, &str)]| load(variables).unwrap().registration_attendance;
+    assert!(!writes(&[("SALESFORCE_ENV", "sandbox")]));
+    assert!(writes(&[("SALESFORCE_ENV", "production")]));
+    assert!(writes(&[("SF_SANDBOX_ATTENDANCE", "true")]));
+}
+
+#[test]
+fn the_salesforce_environment_picks_user_and_address() {
+    let both = [
+        ("SF_PROD_USERNAME", "prod@example.org"),
+        ("SF_PROD_PASSWORD", "password"),
+        ("SF_PROD_SECURITY_TOKEN", "token"),
+        ("SF_TEST_USERNAME", "test@example.org"),
+    ];
+    for (env, user, address) in [
+        ("sandbox", "test@example.org", "https://test.salesforce.com/"),
+        ("production", "prod@example.org", "https://login.salesforce.com/"),
+    ] {
+        let settings = load(&[&both[..], &[("SALESFORCE_ENV", env)]].concat()).unwrap().salesforce.unwrap();
+        let Login::Password { username, .. } = &settings.login else { panic!("{:?}", settings.login) };
+        assert_eq!((username.as_str(), settings.login_url.as_str()), (user, address));
+    }
+}

@@ -1,0 +1,13 @@
+//! The HTTP API over the real router: every call that this version answers (`service.md`,
+//! section 2), with its exact texts.
+
+mod bad_bodies;
+mod browsers;
+mod drains;
+mod operators;
+mod outages;
+mod previews;
+mod retries;
+mod routes;
+mod sizes;
+mod webhooks;

@@ -1,0 +1,104 @@
+//! What is no payload at all: refused in words, never a panic, never a 500.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+
+use crate::support::app::{Answer, TestApp};
+use crate::support::forms::registration;
+
+/// The calls that read a payload, and the job name that each knows.
+const TAKE_PAYLOADS: [&str; 3] = ["/process-data-cc", "/process-data-sf", "/preview/cc"];
+
+async fn post_as(app: &TestApp, path: &str, content_type: Option<&str>, body: impl Into<Body>) -> Answer {
+    let mut request = Request::post(path);
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    app.send(request.body(body.into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn what_is_no_json_object_with_members_is_refused() {
+    let app = TestApp::start().await;
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    let deep_form = r#"{"id":"f-1","form":{"@name":"Farmer Registration","a":"#.to_owned()
+        + &r#"{"a":"#.repeat(10_000)
+        + "1"
+        + &"}".repeat(10_002);
+    let good = registration("f-1").to_string();
+    let bodies: Vec<Vec<u8>> = vec![
+        Vec::new(),
+        b" \n".to_vec(),
+        b"{}".to_vec(),
+        b"[]".to_vec(),
+        b"[{\"id\":\"f-1\"}]".to_vec(),
+        b"\"\"".to_vec(),
+        b"\"text\"".to_vec(),
+        b"null".to_vec(),
+        b"7".to_vec(),
+        b"{".to_vec(),
+        b"{\"id\":}".to_vec(),
+        b"id=f-1&form=x".to_vec(),
+        b"{\"id\":\"f-1\xff\",\"form\":{\"@name\":\"Farmer Registration\"}}".to_vec(),
+        b"{\"id\":\"\\ud800\",\"form\":{\"@name\":\"Farmer Registration\"}}".to_vec(),
+        format!("{good} x").into_bytes(),
+        format!("{good}{good}").into_bytes(),
+        good.as_bytes()[..good.len() - 1].to_vec(),
+        deep.into_bytes(),
+        deep_form.into_bytes(),
+    ];
+    for path in TAKE_PAYLOADS {
+        for body in &bodies {
+            let answer = post_as(&app, path, Some("application/json"), body.clone()).await.expect(400);
+            let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+            assert_eq!(answer, json!({ "error": "Invalid payload" }), "{path}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn xml_is_told_by_its_content_type_or_its_first_character() {
+    let app = TestApp::start().await;
+    let form = "<data xmlns=\"http://openrosa.org\"/>";
+    let calls = [
+        (Some("text/xml"), form.to_owned()),
+        (Some("application/xml; charset=utf-8"), form.to_owned()),
+        (Some("Application/XML"), form.to_owned()),
+        (Some("application/json"), form.to_owned()),
+        (None, format!(" \r\n\t{form}")),
+        (None, format!("\u{feff}{form}")),
+        (None, format!("\u{feff}\n{form}")),
+        (Some("text/xml"), registration("f-1").to_string()),
+    ];
+    for path in TAKE_PAYLOADS {
+        for (content_type, body) in &calls {
+            let answer = post_as(&app, path, *content_type, body.clone()).await.expect(415);
+            let error = answer["error"].as_str().unwrap();
+            assert!(error.contains("set the format of the forwarding to JSON"), "{error}");
+            assert!(!error.contains("openrosa"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn json_is_taken_whatever_it_is_called() {
+    let app = TestApp::start().await;
+    for (id, content_type) in
+        [("f-1", None), ("f-2", Some("text/plain")), ("f-3", Some("application/x-www-form-urlencoded"))]
+    {
+        let body = registration(id).to_string();
+        let answer = post_as(&app, "/process-data-cc", content_type, body).await.expect(200);
+        assert_eq!(answer["request_id"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_stores_nothing() {
+    let app = TestApp::start().await;
+    let half: Vec<Result<&str, std::io::Error>> =
+        vec![Ok(r#"{"id":"f-1","form":"#), Err(std::io::Error::other("hung up"))];
+    let body = Body::from_stream(futures::stream::iter(half));
+    assert_eq!(post_as(&app, "/process-data-cc", None, body).await.expect(400)["error"], "Invalid payload");
+    app.get("/record/commcare_collection/f-1").await.expect(404);
+}

@@ -1,0 +1,87 @@
+//! The queue's trouble: 503 and never another code, since CommCare gives a form up after those.
+
+use commcare_sf_integration::queue::QueueError;
+use futures::future::join_all;
+use serde_json::json;
+use tonic::Code;
+
+use crate::support::app::TestApp;
+use crate::support::firestore::FirestoreStandIn;
+use crate::support::forms::registration;
+
+/// A service whose queue is this stand-in.
+async fn on(stand_in: &FirestoreStandIn) -> TestApp {
+    TestApp::with(&[
+        ("QUEUE_URL", "firestore"),
+        ("GOOGLE_CLOUD_PROJECT", "outages"),
+        ("FIRESTORE_EMULATOR_HOST", stand_in.host()),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() {
+    let stand_in = FirestoreStandIn::start();
+    let app = on(&stand_in).await;
+    app.accept(&registration("f-1")).await;
+    app.get("/ready").await.expect(200);
+    stand_in.stop().await;
+
+    let form = registration("f-2").to_string();
+    let job = json!({ "id": "j-1", "jobType": "Participant" }).to_string();
+    let webhooks = [("/process-data-cc", form), ("/process-data-sf", job)];
+    for answer in join_all(webhooks.map(|(path, body)| app.post(path, body))).await {
+        let error = answer.expect(503)["error"].as_str().unwrap().to_owned();
+        assert!(error.contains("send it again"), "{error}");
+        assert_eq!(answer.headers["retry-after"], "30");
+    }
+    // What needs no queue goes on.
+    app.post("/process-data-cc", r#"{"form":{"@name":"Nobody's form"}}"#).await.expect(200);
+    app.post("/process-data-cc", "{").await.expect(400);
+    app.post("/preview/cc", registration("f-2").to_string()).await.expect(200);
+
+    // The client asks a few times before it gives up: the calls wait for that together.
+    let calls = [
+        ("POST", "/process-firestore-to-sf"),
+        ("GET", "/retry/sf/f-1"),
+        ("GET", "/record/commcare_collection/f-1"),
+        ("GET", "/failed/sf"),
+        ("GET", "/status-count/commcare_collection"),
+    ];
+    for answer in join_all(calls.map(|(method, path)| app.call(method, path, &[]))).await {
+        let error = answer.expect(503)["error"].as_str().unwrap().to_owned();
+        assert!(!error.contains("tonic") && !error.contains("127.0.0.1"), "{error}");
+    }
+    let down = json!({ "status": "not ready", "down": ["queue"] });
+    assert_eq!(app.get("/ready").await.expect(503), down);
+    assert_eq!(app.get("/health").await.expect(200), json!({ "status": "ok" }));
+    assert!(matches!(app.app.queue.ping().await, Err(QueueError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn whatever_firestore_answers_a_webhook_it_is_our_trouble() {
+    let stand_in = FirestoreStandIn::start();
+    let app = on(&stand_in).await;
+    let codes = [Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument, Code::NotFound];
+    for (n, code) in codes.into_iter().enumerate() {
+        stand_in.fail_next("CreateDocument", code, 1);
+        let form = registration(&format!("f-{n}")).to_string();
+        let answer = app.post("/process-data-cc", form.clone()).await;
+        assert_eq!(answer.status, 503, "{code:?}");
+        assert!(answer.headers.contains_key("retry-after"));
+        app.post("/process-data-cc", form).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_form_whose_answer_was_lost_is_stored_once() {
+    let stand_in = FirestoreStandIn::start();
+    let app = on(&stand_in).await;
+    stand_in.lose_next_answer("CreateDocument");
+    let form = registration("f-1").to_string();
+    // The client may ask again by itself, or CommCare does.
+    let first = app.post("/process-data-cc", form.clone()).await;
+    assert!([200, 503].contains(&first.status.as_u16()), "{first:?}");
+    assert_eq!(app.post("/process-data-cc", form).await.expect(200)["duplicate"], true);
+    assert_eq!(app.drain().await["processed_records"], json!(["f-1"]));
+}

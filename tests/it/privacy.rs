@@ -1,0 +1,240 @@
+//! Names, phone numbers and places are in records, and nowhere else: no log line, no error and no
+//! answer but those that show a record (`service.md`, section 7).
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use commcare_sf_integration::config::LogFormat;
+use commcare_sf_integration::telemetry;
+use serde_json::{Value, json};
+use tracing::subscriber::DefaultGuard;
+
+use crate::support::app::{Answer, TestApp};
+use crate::support::forms::{attendance, registration};
+use crate::support::salesforce::{Fault, SalesforceStandIn};
+
+const FIRST_NAME: &str = "Zawditu";
+const LAST_NAME: &str = "O'Wolde<Q>";
+const PHONE: &str = "+251 955-123-987";
+const NATIONAL_ID: &str = "ETH/55667788";
+const GPS: &str = "7.7712345 39.9912345 1921.5 4.2";
+/// What must show nowhere: the values, and parts that say as much.
+const MARKS: [&str; 8] =
+    [FIRST_NAME, "Wolde", PHONE, "955-123-987", "955123987", "55667788", "7.7712345", "39.9912345"];
+
+#[track_caller]
+fn assert_unmarked(text: &str, place: &str) {
+    for mark in MARKS {
+        assert!(!text.contains(mark), "{mark} in {place}: {text}");
+    }
+}
+
+fn marked(id: &str) -> Value {
+    let mut form = registration(id);
+    for (answer, value) in [
+        ("First_Name", FIRST_NAME),
+        ("Middle_Name", FIRST_NAME),
+        ("Last_Name", LAST_NAME),
+        ("Phone_Number", PHONE),
+        ("National_ID_Number", NATIONAL_ID),
+    ] {
+        form["form"][answer] = value.into();
+    }
+    form
+}
+
+fn marked_attendance(id: &str) -> Value {
+    let mut form = attendance(id, 1);
+    form["form"]["gps_coordinates"] = GPS.into();
+    form
+}
+
+/// The log lines of this thread, as long as the guard lives.
+struct Log {
+    lines: Lines,
+    _guard: DefaultGuard,
+}
+
+impl Log {
+    /// Everything that our code logs, and what an operator looking for trouble makes the rest log.
+    fn capture(format: LogFormat) -> Self {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let filter = "debug,commcare_sf_integration=trace";
+        let subscriber = telemetry::subscriber(format, filter, move || writer.clone()).unwrap();
+        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Posts what must be answered without a mark, whatever the status.
+async fn post(app: &TestApp, path: &str, body: impl Into<Body>) -> Answer {
+    let answer = app.post(path, body).await;
+    assert_unmarked(&answer.text, path);
+    answer
+}
+
+async fn drain(app: &TestApp) {
+    post(app, "/process-firestore-to-sf?drain=true", "").await.expect(200);
+}
+
+/// Everything that can become of a form.
+async fn every_way(app: &TestApp, stand_in: &SalesforceStandIn) {
+    for form in [marked("good"), marked("good"), marked_attendance("early")] {
+        post(app, "/process-data-cc", form.to_string()).await.expect(200);
+    }
+    drain(app).await;
+    refused_by_the_webhook(app).await;
+    failed_by_the_mapping(app).await;
+    failed_by_salesforce(app, stand_in).await;
+    for path in ["/retry/sf/good", "/retry/sf/early", "/retry/sf/refused-0", "/retry/sf/unmappable-0"] {
+        let answer = app.get(path).await;
+        assert_unmarked(&answer.text, path);
+        answer.expect(200);
+    }
+    for path in ["/status-count/commcare_collection", "/ready", "/health", "/failed/sf?summary=true"] {
+        assert_unmarked(&app.get(path).await.text, path);
+    }
+    stand_in.expire_sessions();
+    stand_in.refuse_logins(true);
+    post(app, "/process-data-cc", marked("no-login").to_string()).await.expect(200);
+    drain(app).await;
+}
+
+async fn refused_by_the_webhook(app: &TestApp) {
+    let mut edited = marked("good");
+    edited["edited_on"] = "2026-03-02T00:00:00Z".into();
+    post(app, "/process-data-cc", edited.to_string()).await.expect(200);
+    post(app, "/process-data-cc", marked("good").to_string()).await.expect(200);
+    let mut nameless = marked("x");
+    nameless["form"].as_object_mut().unwrap().remove("@name");
+    let mut without_id = marked("x");
+    without_id["id"] = json!({ "name": FIRST_NAME });
+    let mut too_large = marked("x");
+    too_large["form"]["note"] = FIRST_NAME.repeat(200_000).into();
+    let whole = marked("x").to_string();
+    for (status, body) in [
+        (422, nameless.to_string()),
+        (422, without_id.to_string()),
+        (413, too_large.to_string()),
+        (400, whole[..whole.len() - 2].to_owned()),
+        (400, format!("\"{FIRST_NAME} {PHONE}\"")),
+        (415, format!("<data><name>{FIRST_NAME}</name></data>")),
+    ] {
+        post(app, "/process-data-cc", body).await.expect(status);
+    }
+}
+
+/// Answers that no mapping takes, each with a mark where it goes wrong.
+async fn failed_by_the_mapping(app: &TestApp) {
+    for (position, (answer, value)) in [
+        ("subcase_0", json!(FIRST_NAME)),
+        ("subcase_0", json!({ "case": { "@case_id": { FIRST_NAME: PHONE } } })),
+        ("Household_Id", json!([FIRST_NAME])),
+        ("training_session", json!({ "name": LAST_NAME })),
+        ("First_Name", json!({ "given": FIRST_NAME })),
+        ("Phone_Number", json!([PHONE])),
+        ("existing_household", json!([FIRST_NAME, PHONE])),
+        ("survey_detail", json!([LAST_NAME])),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut form = marked(&format!("unmappable-{position}"));
+        form["form"][answer] = value;
+        post(app, "/process-data-cc", form.to_string()).await.expect(200);
+        let preview = app.post("/preview/cc", form.to_string()).await;
+        if preview.status == 422 {
+            assert_unmarked(&preview.text, "an error of a preview");
+        }
+    }
+    let mut form = marked_attendance("unmappable-gps");
+    form["form"]["gps_coordinates"] = json!({ "at": GPS });
+    post(app, "/process-data-cc", form.to_string()).await.expect(200);
+    drain(app).await;
+    assert_eq!(app.record("unmappable-0").await["status"], "failed");
+}
+
+async fn failed_by_salesforce(app: &TestApp, stand_in: &SalesforceStandIn) {
+    let messages = [
+        format!("First Name: {FIRST_NAME} is not allowed"),
+        format!("duplicate value found: {PHONE} of {FIRST_NAME} {LAST_NAME}"),
+        format!("invalid number 251955123987 in {NATIONAL_ID}"),
+        "value too large: O&#39;Wolde&lt;Q&gt;".to_owned(),
+    ];
+    for (position, message) in messages.iter().enumerate() {
+        let id = format!("refused-{position}");
+        stand_in.refuse_row(&format!("farmer-{id}"), 400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", message);
+        post(app, "/process-data-cc", marked(&id).to_string()).await.expect(200);
+    }
+    drain(app).await;
+    assert_eq!(app.record("refused-0").await["status"], "failed");
+    let whole = json!([{ "errorCode": "JSON_PARSER_ERROR", "message": format!("at {FIRST_NAME} {PHONE}") }]);
+    for fault in [
+        Fault::Answer(400, whole.to_string()),
+        Fault::Answer(502, format!("<html>{FIRST_NAME}</html>")),
+        Fault::Answer(200, format!("{FIRST_NAME} {PHONE}")),
+        Fault::CutBefore,
+        Fault::HalfAnswer,
+    ] {
+        stand_in.fail_next(fault);
+        post(app, "/process-data-cc", marked("faulty").to_string()).await.expect(200);
+        drain(app).await;
+        assert_unmarked(&app.get("/retry/sf/faulty").await.text, "a retry");
+    }
+}
+
+async fn shows_nothing(format: LogFormat) -> String {
+    let stand_in = SalesforceStandIn::start().await;
+    let log = Log::capture(format);
+    let app = TestApp::sending_to(&stand_in, &[]).await;
+    every_way(&app, &stand_in).await;
+    let failed = app.get("/failed/sf?limit=1000").await.expect(200);
+    for job in failed["failed_jobs"].as_array().unwrap() {
+        // The payload itself is what an operator looks for here; the rest is for everybody.
+        let mut rest = job.clone();
+        rest.as_object_mut().unwrap().remove("data");
+        assert_unmarked(&rest.to_string(), "a failed record");
+    }
+    let text = log.text();
+    for line in text.lines() {
+        assert_unmarked(line, "a log line");
+    }
+    text
+}
+
+#[tokio::test]
+async fn log_lines_for_people_and_answers_hold_no_payload_value() {
+    let text = shows_nothing(LogFormat::Pretty).await;
+    for event in ["webhook.accepted", "worker.record_failed", "worker.destination_down", "worker.drained"] {
+        assert!(text.contains(event), "{event} is not in the log: the test saw nothing");
+    }
+}
+
+#[tokio::test]
+async fn log_lines_for_cloud_logging_and_answers_hold_no_payload_value() {
+    let text = shows_nothing(LogFormat::Json).await;
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let failed = lines.iter().find(|line| line["message"] == "worker.record_failed").unwrap();
+    assert_eq!(failed["severity"], "WARNING");
+    for field in ["time", "request_id", "doc_id", "job_name", "processing_step", "error"] {
+        assert!(failed[field].is_string(), "{field}: {failed}");
+    }
+}
