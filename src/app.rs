@@ -17,7 +17,7 @@ pub struct App {
     /// What works it off.
     pub worker: Worker,
     /// Who may call what.
-    pub gatekeeper: Gatekeeper,
+    pub gatekeeper: Arc<Gatekeeper>,
     /// `MAX_BODY_BYTES`.
     pub max_body_bytes: usize,
 }
@@ -41,7 +41,7 @@ impl App {
     pub async fn start(config: &Config, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
         let salesforce =
             config.salesforce.clone().map(Salesforce::new).transpose().map_err(StartError::Salesforce)?;
-        let gatekeeper = Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?;
+        let gatekeeper = Arc::new(Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?);
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
         let worker = Worker::new(
             queue.clone(),

@@ -83,6 +83,13 @@ impl Destinations {
         }
     }
 
+    /// The destinations that are in trouble, as far as is known without asking them.
+    pub fn down(&self) -> Vec<Destination> {
+        let in_trouble = |salesforce: &Salesforce| salesforce.health().admission != Admission::Open;
+        let down = self.salesforce.as_ref().is_some_and(in_trouble);
+        down.then_some(Destination::Salesforce).into_iter().collect()
+    }
+
     fn live(&self, destination: Destination) -> Option<&Salesforce> {
         match destination {
             Destination::Salesforce => self.salesforce.as_ref(),

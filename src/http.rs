@@ -30,16 +30,17 @@ pub fn service(app: Arc<App>) -> Service {
 }
 
 fn router(app: Arc<App>) -> Router {
+    let gatekeeper = &app.gatekeeper;
     let webhooks = Router::new()
         .route("/process-data-cc", post(webhooks::accept_commcare))
         .route("/process-data-sf", post(webhooks::accept_salesforce))
-        .route_layer(from_fn_with_state(app.clone(), auth::webhook));
+        .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::webhook));
     let scheduler = Router::new()
         .route("/process-firestore-to-sf", post(scheduler::drain_to_salesforce))
         .route("/process-firestore-to-cc", post(later))
-        .route("/auto-retry-firestore-to-sf", post(later))
+        .route("/auto-retry-firestore-to-sf", post(scheduler::retry_to_salesforce))
         .route("/auto-retry-firestore-to-cc", post(later))
-        .route_layer(from_fn_with_state(app.clone(), auth::scheduler));
+        .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::scheduler));
     let operator = Router::new()
         .route("/retry/{dest}/{id}", get(admin::retry).post(admin::retry))
         .route("/batch_retry/{dest}", post(later))
@@ -53,7 +54,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(later))
         .route("/docs", get(later))
         .route("/dashboard", get(later))
-        .route_layer(from_fn_with_state(app.clone(), auth::operator));
+        .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::operator));
     Router::new()
         .route("/health", get(admin::health))
         .route("/ready", get(admin::ready))

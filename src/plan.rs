@@ -32,6 +32,17 @@ impl Plan {
         json!(self)
     }
 
+    /// The records that it writes and that are not the form's own, as `object/external id`: those
+    /// whose external id is not made of the submission's.
+    pub fn shared_records(&self, job_id: &str) -> Vec<String> {
+        let shared = self.upserts.iter().filter(|upsert| !upsert.external_id.contains(job_id));
+        let mut records: Vec<String> =
+            shared.map(|upsert| format!("{}/{}", upsert.object, upsert.external_id)).collect();
+        records.sort_unstable();
+        records.dedup();
+        records
+    }
+
     /// A success that sends nothing, and why.
     pub fn nothing(note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..Self::default() }

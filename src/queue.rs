@@ -20,6 +20,8 @@
 //! under the condition that nothing changed since it was read (compare-and-set). The rules live
 //! once, as pure functions from record to record, in [`transition`].
 
+mod claim;
+mod error;
 mod firestore;
 mod limits;
 mod sqlite;
@@ -39,58 +41,18 @@ use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
 use crate::submission::{Origin, Record, Status, Trigger};
 
+pub use claim::{Claim, Lease, Retry, Settled};
+pub use error::QueueError;
 pub use store::{Page, PageCursor};
 pub use transition::Outcome;
 
+use claim::Take;
 use store::{Store, Stored};
 use transition::{Arrival, Taken};
 
 /// How often one compare-and-set is tried against concurrent changes of the same record before
 /// the operation gives up: far more often than a record has writers.
 const SWAP_TRIES: usize = 20;
-
-/// Why the queue could not do what was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum QueueError {
-    /// The back end did not answer, or refused.
-    #[error("the queue is unavailable while {doing}")]
-    Unavailable {
-        /// What was being done.
-        doing: &'static str,
-        /// The back end's own error. Shared, since one failed commit fails several callers.
-        #[source]
-        source: Arc<dyn std::error::Error + Send + Sync>,
-    },
-    /// The submission is larger than a queue document may be.
-    #[error("the submission takes {size} bytes in the queue, more than the {limit} that a document may have")]
-    TooLarge {
-        /// Bytes that the document would take.
-        size: usize,
-        /// Bytes that it may take.
-        limit: usize,
-    },
-    /// A stored document can't be read as a record.
-    #[error("document {doc_id} is not a queue record")]
-    Unreadable {
-        /// The document.
-        doc_id: String,
-        /// What is wrong with it.
-        #[source]
-        source: Arc<dyn std::error::Error + Send + Sync>,
-    },
-    /// A record kept changing under every attempt to change it.
-    #[error("document {doc_id} is being changed by others all the time")]
-    Contended {
-        /// The document.
-        doc_id: String,
-    },
-}
-
-impl QueueError {
-    fn unavailable(doing: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Unavailable { doing, source: Arc::new(source) }
-    }
-}
 
 /// A submission at the door: identified, not yet queued.
 #[derive(Debug, Clone)]
@@ -125,69 +87,6 @@ pub enum Fate {
     Replaced,
     /// An edition older than the stored one: nothing changed.
     Stale,
-}
-
-/// A record in the hands of one worker, until it is settled or its lease runs out.
-#[derive(Debug)]
-#[must_use = "a claim that is not settled blocks its record until the lease runs out"]
-pub struct Claim {
-    stored: Stored,
-}
-
-impl Claim {
-    /// The document.
-    pub fn doc_id(&self) -> &str {
-        &self.stored.doc_id
-    }
-
-    /// The collection's origin.
-    pub fn origin(&self) -> Origin {
-        self.stored.origin
-    }
-
-    /// The record as claimed.
-    pub fn record(&self) -> &Record {
-        &self.stored.record
-    }
-
-    /// What renews this claim's lease while the claim itself is being worked on.
-    pub fn lease(&self) -> Lease {
-        Lease {
-            origin: self.stored.origin,
-            doc_id: self.stored.doc_id.clone(),
-            owner: self.stored.record.lease_owner.clone().unwrap_or_default(),
-        }
-    }
-}
-
-/// Names one claim's lease.
-#[derive(Debug, Clone)]
-pub struct Lease {
-    origin: Origin,
-    doc_id: String,
-    owner: String,
-}
-
-/// What a claim's end did to its record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// The outcome was written.
-    Written,
-    /// An edited form arrived meanwhile: the record is `new` again.
-    Replaced,
-    /// Someone else has the record, or it is gone: nothing was written.
-    Lost,
-}
-
-/// What [`Queue::claim_for_retry`] found.
-#[derive(Debug)]
-pub enum Retry {
-    /// It is this worker's now.
-    Claimed(Box<Claim>),
-    /// Another worker has it.
-    Processing,
-    /// It killed its workers and has just failed for good.
-    Exhausted,
 }
 
 /// Records by status, and the age of the oldest waiting one.
@@ -260,10 +159,36 @@ impl Queue {
         worker: &str,
         trigger: Trigger,
     ) -> Result<Vec<Claim>, QueueError> {
+        self.claim_from(limit, worker, trigger, |wanted| self.claimable(origin, wanted)).await
+    }
+
+    /// Claims up to `limit` failed records that auto-retry may take now.
+    pub async fn claim_due(
+        &self,
+        origin: Origin,
+        limit: usize,
+        worker: &str,
+        trigger: Trigger,
+    ) -> Result<Vec<Claim>, QueueError> {
+        let max_retries = self.policy.max_retries;
+        let due = |wanted| self.store.due(origin, clock::now(), max_retries, wanted);
+        self.claim_from(limit, worker, trigger, due).await
+    }
+
+    /// Claims candidates until there are enough, or no more.
+    async fn claim_from<F>(
+        &self,
+        limit: usize,
+        worker: &str,
+        trigger: Trigger,
+        candidates: impl Fn(usize) -> F,
+    ) -> Result<Vec<Claim>, QueueError>
+    where
+        F: Future<Output = Result<Vec<Stored>, QueueError>>,
+    {
         let mut claims: Vec<Claim> = Vec::new();
         loop {
-            let wanted = limit - claims.len();
-            let candidates = self.claimable(origin, wanted).await?;
+            let candidates = candidates(limit - claims.len()).await?;
             let tries = candidates.into_iter().map(|stored| self.take(stored, worker, trigger));
             let mut lost_to_others = false;
             let mut failed_for_good = false;
@@ -295,6 +220,22 @@ impl Queue {
         candidates.sort_by_key(|stored| stored.record.created_at);
         candidates.truncate(limit);
         Ok(candidates)
+    }
+
+    /// A form that arrived after `record` and has written one of `records` (`object/external id`)
+    /// already: its document, and the one that it wrote.
+    pub async fn later_writer(
+        &self,
+        origin: Origin,
+        record: &Record,
+        records: &[String],
+    ) -> Result<Option<(String, String)>, QueueError> {
+        let Some(since) = record.created_at.filter(|_| !records.is_empty()) else { return Ok(None) };
+        let found = self.store.later_writer(origin, since, records).await?;
+        Ok(found.and_then(|later| {
+            let wrote = later.record.written.iter().find(|wrote| records.contains(wrote))?;
+            Some((later.doc_id, wrote.clone()))
+        }))
     }
 
     /// Claims one record for a retry, whatever its status, unless someone else is processing it.
@@ -427,13 +368,6 @@ impl Queue {
     ) -> Result<Page, QueueError> {
         self.store.failed(origin, after, limit).await
     }
-}
-
-/// What trying to take one record came to.
-enum Take {
-    Claimed(Box<Claim>),
-    Exhausted,
-    Busy,
 }
 
 /// The document id of a submission id: the id itself where it can be one, else its hash, so that

@@ -271,6 +271,10 @@ pub struct Record {
     /// Answers whose code no label table knows.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
+    /// The Salesforce records that it wrote and that are not its own, as `object/external id`: what
+    /// an older form must not overwrite any more.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]

@@ -22,7 +22,7 @@ use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::{Admission, Destinations};
 use crate::jobs::{Destination, Facts, Job};
 use crate::plan::Plan;
-use crate::queue::{Queue, QueueError, Retry};
+use crate::queue::{Claim, Queue, QueueError, Retry};
 use crate::submission::{Origin, Trigger};
 
 use drain::Drain;
@@ -127,9 +127,32 @@ impl Worker {
 
     /// Processes `new` records and those whose lease ran out, oldest first.
     pub async fn drain(&self, origin: Origin, extent: Extent) -> Result<DrainReport, QueueError> {
+        self.work_off(origin, extent, Trigger::Batch).await
+    }
+
+    /// Processes failed records whose retry is due.
+    pub async fn auto_retry(&self, origin: Origin, extent: Extent) -> Result<DrainReport, QueueError> {
+        self.work_off(origin, extent, Trigger::AutoRetry).await
+    }
+
+    async fn claim(&self, origin: Origin, limit: usize, trigger: Trigger) -> Result<Vec<Claim>, QueueError> {
+        match trigger {
+            Trigger::AutoRetry => self.queue.claim_due(origin, limit, &self.name, trigger).await,
+            Trigger::Batch | Trigger::Manual | Trigger::Inline => {
+                self.queue.claim(origin, limit, &self.name, trigger).await
+            }
+        }
+    }
+
+    async fn work_off(
+        &self,
+        origin: Origin,
+        extent: Extent,
+        trigger: Trigger,
+    ) -> Result<DrainReport, QueueError> {
         let least = if extent.until_empty { CLAIMED_PER_SLOT * self.settings.concurrency } else { 1 };
         let limit = extent.limit.unwrap_or(self.settings.batch_size.max(least));
-        let mut drain = Drain::new(self.clone(), self.deadline());
+        let mut drain = Drain::new(self.clone(), self.deadline(), false);
         let mut left = limit;
         while !drain.is_over() {
             // A destination that was in trouble is tried with one record; the rest follow if it went.
@@ -142,7 +165,7 @@ impl Worker {
                 }
             };
             let wanted = if probing { 1 } else { left };
-            let claimed = match self.queue.claim(origin, wanted, &self.name, Trigger::Batch).await {
+            let claimed = match self.claim(origin, wanted, trigger).await {
                 Ok(claims) => drain.run_batch(claims).await,
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
@@ -159,6 +182,7 @@ impl Worker {
         let report = drain.finish().await;
         info!(
             collection = origin.collection(),
+            ?trigger,
             completed = report.completed.len(),
             failed = report.failed.len(),
             released = report.released.len(),
@@ -167,9 +191,14 @@ impl Worker {
         Ok(report)
     }
 
-    /// Runs the records of one submission id again, whatever their retry count. `None` where there
-    /// are none.
-    pub async fn retry(&self, origin: Origin, id: &str) -> Result<Option<Vec<Retried>>, QueueError> {
+    /// Runs the records of one submission id again, whatever their retry count; with `force` even
+    /// where a later form has written the same records. `None` where there are none.
+    pub async fn retry(
+        &self,
+        origin: Origin,
+        id: &str,
+        force: bool,
+    ) -> Result<Option<Vec<Retried>>, QueueError> {
         let deadline = self.deadline();
         let found = self.queue.find(origin, id).await?;
         if found.is_empty() {
@@ -177,14 +206,14 @@ impl Worker {
         }
         let mut results = Vec::with_capacity(found.len());
         for (doc_id, _) in found {
-            let end = self.retry_one(origin, &doc_id, deadline).await?;
+            let drain = Drain::new(self.clone(), deadline, force);
+            let end = self.retry_one(origin, &doc_id, drain).await?;
             results.push(Retried { doc_id, end });
         }
         Ok(Some(results))
     }
 
-    async fn retry_one(&self, origin: Origin, doc_id: &str, deadline: Instant) -> Result<End, QueueError> {
-        let mut drain = Drain::new(self.clone(), deadline);
+    async fn retry_one(&self, origin: Origin, doc_id: &str, mut drain: Drain) -> Result<End, QueueError> {
         if drain.is_over() {
             return Ok(End::NotStarted("the time of one call was used up".to_owned()));
         }
@@ -222,6 +251,11 @@ impl Worker {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),
         }
+    }
+
+    /// The destinations that are in trouble.
+    pub fn destinations_down(&self) -> Vec<Destination> {
+        self.destinations.down()
     }
 
     fn deadline(&self) -> Instant {

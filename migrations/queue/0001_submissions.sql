@@ -4,11 +4,11 @@
 CREATE TABLE submissions (
     collection       TEXT    NOT NULL,
     doc_id           TEXT    NOT NULL,
-    job_id           TEXT,
     status           TEXT    NOT NULL CHECK (status IN ('new', 'processing', 'completed', 'failed')),
     created_at       INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL,
     lease_expires_at INTEGER,
+    due_at           INTEGER, -- when auto-retry may take a failed one: 0 at once, null never
     state            TEXT    NOT NULL,
     data             TEXT    NOT NULL,
     version          INTEGER NOT NULL DEFAULT 1
@@ -16,5 +16,15 @@ CREATE TABLE submissions (
 
 CREATE UNIQUE INDEX submissions_document ON submissions (collection, doc_id);
 CREATE INDEX submissions_arrival ON submissions (collection, status, created_at, doc_id);
-CREATE INDEX submissions_job ON submissions (collection, job_id);
+CREATE INDEX submissions_due ON submissions (collection, due_at) WHERE status = 'failed' AND due_at IS NOT NULL;
 CREATE INDEX submissions_failed ON submissions (collection, updated_at, doc_id) WHERE status = 'failed';
+
+-- The Salesforce records that each submission wrote and that are not its own.
+CREATE TABLE written (
+    collection TEXT NOT NULL,
+    record     TEXT NOT NULL,
+    doc_id     TEXT NOT NULL,
+    PRIMARY KEY (collection, record, doc_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX written_document ON written (collection, doc_id);

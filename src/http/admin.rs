@@ -15,6 +15,7 @@ use super::params::{Params, Segments};
 use super::{origin_of_collection, origin_of_destination};
 use crate::app::App;
 use crate::clock;
+use crate::jobs::Destination;
 use crate::queue::PageCursor;
 use crate::submission::{Origin, Record};
 use crate::worker::End;
@@ -29,26 +30,36 @@ pub(super) async fn health() -> Json<Value> {
 }
 
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
-    match app.queue.ping().await {
-        Ok(()) => (StatusCode::OK, Json(json!({ "status": "ready" }))),
+    let mut down: Vec<&str> = app.worker.destinations_down().into_iter().map(Destination::as_str).collect();
+    // Submissions are taken as long as the queue answers, whatever else is down.
+    let (status, word) = match app.queue.ping().await {
+        Ok(()) => (StatusCode::OK, "ready"),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "http.queue_down");
-            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "down": ["queue"] })))
+            down.push("queue");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready")
         }
+    };
+    let mut answer = json!({ "status": word });
+    if !down.is_empty() {
+        answer["down"] = down.into();
     }
+    (status, Json(answer))
 }
 
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
     Segments((dest, id)): Segments<(String, String)>,
+    params: Params,
 ) -> Result<Json<Value>, HttpError> {
     let origin = origin_of_destination(&dest)?;
+    let force = params.flag("force")?;
     if origin == Origin::Salesforce {
         return Err(HttpError::Later);
     }
     let retried_id = id.clone();
     // A task of its own: the records are settled even where the caller hangs up.
-    let retry = tokio::spawn(async move { app.worker.retry(origin, &retried_id).await });
+    let retry = tokio::spawn(async move { app.worker.retry(origin, &retried_id, force).await });
     let retried = retry.await.map_err(|_| HttpError::Unavailable)??;
     let Some(retried) = retried else {
         return Err(HttpError::NoRecords { collection: origin.collection(), id });

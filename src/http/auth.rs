@@ -20,7 +20,6 @@ use subtle::{Choice, ConstantTimeEq};
 use tracing::warn;
 
 use super::error::HttpError;
-use crate::app::App;
 use crate::config::Access;
 use oidc::SchedulerIdentity;
 
@@ -97,11 +96,11 @@ const CLOSED: HttpError = HttpError::Forbidden("No credential is configured for 
 
 /// Admits those who may post data.
 pub(super) async fn webhook(
-    State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    if let Err(refusal) = app.gatekeeper.admit_webhook(request.headers()) {
+    if let Err(refusal) = gatekeeper.admit_webhook(request.headers()) {
         // CommCare gives a form up after this: someone must act.
         warn!(path = request.uri().path(), "http.webhook_refused");
         return Err(refusal);
@@ -111,21 +110,21 @@ pub(super) async fn webhook(
 
 /// Admits the scheduler and operators.
 pub(super) async fn scheduler(
-    State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    app.gatekeeper.admit_scheduler(request.headers()).await?;
+    gatekeeper.admit_scheduler(request.headers()).await?;
     Ok(next.run(request).await)
 }
 
 /// Admits operators.
 pub(super) async fn operator(
-    State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    app.gatekeeper.admit_operator(request.headers())?;
+    gatekeeper.admit_operator(request.headers())?;
     Ok(next.run(request).await)
 }
 

@@ -1,4 +1,4 @@
-//! What Cloud Scheduler calls: drains.
+//! What Cloud Scheduler calls: drains, and retries of what is due.
 
 use std::sync::Arc;
 
@@ -20,12 +20,28 @@ pub(super) async fn drain_to_salesforce(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
-    let extent = Extent { limit: params.number("limit", 1, LIMIT)?, until_empty: params.flag("drain")? };
-    let started = Instant::now();
+    let (extent, started) = (extent(&params)?, Instant::now());
     // A task of its own: the records are settled even where the caller hangs up.
     let drain = tokio::spawn(async move { app.worker.drain(Origin::CommCare, extent).await });
     let report = drain.await.map_err(|_| HttpError::Unavailable)??;
     Ok(Json(answer(report, started)))
+}
+
+pub(super) async fn retry_to_salesforce(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, HttpError> {
+    let (extent, started) = (extent(&params)?, Instant::now());
+    let retry = tokio::spawn(async move { app.worker.auto_retry(Origin::CommCare, extent).await });
+    let report = retry.await.map_err(|_| HttpError::Unavailable)??;
+    let processed = report.completed.len();
+    let mut answer = answer(report, started);
+    answer["processed_records_count"] = processed.into();
+    Ok(Json(answer))
+}
+
+fn extent(params: &Params) -> Result<Extent, HttpError> {
+    Ok(Extent { limit: params.number("limit", 1, LIMIT)?, until_empty: params.flag("drain")? })
 }
 
 fn answer(report: DrainReport, started: Instant) -> Value {

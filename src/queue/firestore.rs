@@ -19,7 +19,7 @@ use firestore::{
 use super::QueueError;
 use super::store::{PageCursor, Stored, Version};
 use crate::config::FirestoreSettings;
-use crate::submission::{Origin, Record, Status};
+use crate::submission::{NextRetry, Origin, Record, Status};
 
 /// Bound of one request, and how often a read is repeated. A webhook has to answer before CommCare
 /// stops waiting, whatever Firestore does; the client's own settings would take minutes.
@@ -28,8 +28,10 @@ const READ_RETRIES: usize = 1;
 /// Documents of the original service that share one submission id, at most: it stored one for
 /// every time that CommCare sent the form.
 const SAME_ID_LIMIT: u32 = 1_000;
-/// `processing` documents that are read at a time, looking for run-out leases.
-const LEASE_PAGE: u32 = 100;
+/// Documents that are read at a time, looking for run-out leases or the original's failures.
+const SCAN_PAGE: u32 = 100;
+/// Firestore: values that one `array-contains-any` may have ("Query limitations").
+const DISJUNCTIONS: usize = 30;
 
 /// The Firestore queue.
 #[derive(Clone)]
@@ -183,8 +185,8 @@ impl Firestore {
         let mut abandoned = Vec::new();
         let mut after: Option<(DateTime<Utc>, String)> = None;
         loop {
-            let page = self.oldest(origin, Status::Processing, after, LEASE_PAGE).await?;
-            let last = page.len() < LEASE_PAGE as usize;
+            let page = self.oldest(origin, Status::Processing, after, SCAN_PAGE).await?;
+            let last = page.len() < SCAN_PAGE as usize;
             let next = page.last().and_then(|last| Some((last.record.created_at?, last.doc_id.clone())));
             abandoned.extend(page.into_iter().filter(|stored| stored.record.is_free(now)));
             if last || next.is_none() || abandoned.len() >= limit {
@@ -193,6 +195,91 @@ impl Firestore {
             }
             after = next;
         }
+    }
+
+    /// Ours by their time; those of the original service, which have none, by being the oldest.
+    pub(super) async fn due(
+        &self,
+        origin: Origin,
+        now: DateTime<Utc>,
+        max_retries: u32,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let timed = async {
+            let found = self
+                .db
+                .fluent()
+                .select()
+                .from(origin.collection())
+                .filter(|q| {
+                    q.for_all([
+                        q.field("status").eq(Status::Failed.as_str()),
+                        q.field("next_retry_at")
+                            .less_than_or_equal(FirestoreValue::from(codec::timestamp(now))),
+                    ])
+                })
+                .order(|o| o.fields([o.field("next_retry_at").asc()]))
+                .limit(u32::try_from(limit).unwrap_or(u32::MAX))
+                .query()
+                .await;
+            read(origin, found)
+        };
+        let (mut due, original) = futures::try_join!(timed, self.due_original(origin, max_retries, limit))?;
+        due.extend(original);
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    /// Failed documents of the original service. They came before the first of ours, which has a
+    /// `payload_hash`: the search ends there, and costs nothing once they are all settled.
+    async fn due_original(
+        &self,
+        origin: Origin,
+        max_retries: u32,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let mut due = Vec::new();
+        let mut after: Option<(DateTime<Utc>, String)> = None;
+        loop {
+            let page = self.oldest(origin, Status::Failed, after, SCAN_PAGE).await?;
+            let full = page.len() == SCAN_PAGE as usize;
+            let originals = page.iter().take_while(|stored| stored.record.payload_hash.is_none()).count();
+            after = page.last().and_then(|last| Some((last.record.created_at?, last.doc_id.clone())));
+            let last = !full || originals < page.len() || after.is_none();
+            due.extend(page.into_iter().take(originals).filter(|stored| {
+                stored.record.next_retry_at == NextRetry::Unset && stored.record.run_retries < max_retries
+            }));
+            if last || due.len() >= limit {
+                return Ok(due);
+            }
+        }
+    }
+
+    pub(super) async fn later_writer(
+        &self,
+        origin: Origin,
+        since: DateTime<Utc>,
+        records: &[String],
+    ) -> Result<Option<Stored>, QueueError> {
+        let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
+            let found = self
+                .db
+                .fluent()
+                .select()
+                .from(origin.collection())
+                .filter(|q| {
+                    q.for_all([
+                        q.field("written").array_contains_any(records),
+                        q.field("created_at").greater_than(FirestoreValue::from(codec::timestamp(since))),
+                    ])
+                })
+                .limit(1)
+                .query()
+                .await;
+            read(origin, found)
+        });
+        let found = futures::future::try_join_all(look_ups).await?;
+        Ok(found.into_iter().flatten().next())
     }
 
     async fn oldest(

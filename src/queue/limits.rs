@@ -28,13 +28,17 @@ pub(super) fn check(data: &Value) -> Result<(), QueueError> {
     if size > limit { Err(QueueError::TooLarge { size, limit }) } else { Ok(()) }
 }
 
-/// Makes a record fit: shortens the plan of a dry run, saying so, then drops the oldest attempts.
+/// Makes a record fit: drops the oldest attempts, then keys of written records, and shortens the
+/// plan of a dry run, saying so.
 pub(super) fn fit(record: &mut Record) {
     // Room for the fields of the next claim.
     let limit = DOCUMENT_LIMIT - RESERVE / 4;
     let payload = payload_size(&record.data);
     while payload + history_size(record) > limit && record.attempts.len() > 1 {
         record.attempts.remove(0);
+    }
+    while payload + history_size(record) > limit && !record.written.is_empty() {
+        record.written.truncate(record.written.len() / 2);
     }
     let room = limit.saturating_sub(payload + history_size(record));
     if let Some(plan) = record.plan.take() {
@@ -94,9 +98,10 @@ fn history_size(record: &Record) -> usize {
         .iter()
         .map(|attempt| 100 + attempt.worker.len() + text(&attempt.step) + text(&attempt.error))
         .sum();
+    let written: usize = record.written.iter().map(|key| key.len() + 1).sum();
     let unmapped: usize =
         record.unmapped.iter().map(|answer| 32 + answer.path.len() + answer.code.len()).sum();
-    DOCUMENT_OVERHEAD + attempts + unmapped + text(&record.error) + text(&record.note)
+    DOCUMENT_OVERHEAD + attempts + unmapped + written + text(&record.error) + text(&record.note)
 }
 
 /// Bytes of JSON text, without building it.

@@ -19,7 +19,7 @@ use sqlx::sqlite::{
 use super::QueueError;
 use super::store::{PageCursor, Stored, Version};
 use crate::config::SqliteSettings;
-use crate::submission::{Origin, Record, Status};
+use crate::submission::{NextRetry, Origin, Record, Status};
 use writer::{Row, Writer};
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/queue");
@@ -83,7 +83,8 @@ impl Sqlite {
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
         let new_payload = record.data != stored.record.data;
-        let row = row(stored.origin, &stored.doc_id, record, new_payload)?;
+        let mut row = row(stored.origin, &stored.doc_id, record, new_payload)?;
+        row.written = (record.written != stored.record.written).then(|| record.written.clone());
         let swapped = self.writer.swap(row, stored.version.0).await?;
         Ok(swapped.then_some(Version(stored.version.0 + 1)))
     }
@@ -100,11 +101,14 @@ impl Sqlite {
     }
 
     pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+        // Every document id here is made of its submission's id: no other index is needed.
         let sql = format!(
-            "SELECT {COLUMNS} FROM submissions WHERE collection = ?1 AND (doc_id = ?2 OR job_id = ?2) \
-             ORDER BY created_at, doc_id"
+            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at"
         );
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(origin.collection()).bind(id.to_owned());
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(origin.collection())
+            .bind(super::doc_id(id))
+            .bind(id.to_owned());
         self.read(origin, query.fetch_all(&self.readers).await)
     }
 
@@ -132,6 +136,41 @@ impl Sqlite {
             .bind(now.timestamp_micros())
             .bind(rows(limit));
         self.read(origin, query.fetch_all(&self.readers).await)
+    }
+
+    pub(super) async fn due(
+        &self,
+        origin: Origin,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'failed' \
+             AND due_at <= ? ORDER BY due_at LIMIT ?"
+        );
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(origin.collection())
+            .bind(now.timestamp_micros())
+            .bind(rows(limit));
+        self.read(origin, query.fetch_all(&self.readers).await)
+    }
+
+    pub(super) async fn later_writer(
+        &self,
+        origin: Origin,
+        since: DateTime<Utc>,
+        records: &[String],
+    ) -> Result<Option<Stored>, QueueError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM submissions JOIN written USING (collection, doc_id) \
+             WHERE collection = ? AND record IN (SELECT value FROM json_each(?)) AND created_at > ? LIMIT 1"
+        );
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(origin.collection())
+            .bind(serde_json::json!(records).to_string())
+            .bind(since.timestamp_micros());
+        let found = self.read(origin, query.fetch_all(&self.readers).await)?;
+        Ok(found.into_iter().next())
     }
 
     pub(super) async fn failed(
@@ -189,13 +228,18 @@ fn row(origin: Origin, doc_id: &str, record: &Record, with_data: bool) -> Result
     Ok(Row {
         collection: origin.collection(),
         doc_id: doc_id.to_owned(),
-        job_id: record.job_id.clone(),
         status: record.status.as_str(),
         created_at: micros(record.created_at).unwrap_or_default(),
         updated_at: micros(record.updated_at).unwrap_or_default(),
         lease_expires_at: micros(record.lease_expires_at),
+        due_at: match record.next_retry_at {
+            NextRetry::Unset => Some(0),
+            NextRetry::Never => None,
+            NextRetry::At(time) => Some(time.timestamp_micros()),
+        },
         state: serde_json::to_string(&state).map_err(unreadable)?,
         data,
+        written: None,
     })
 }
 

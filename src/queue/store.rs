@@ -130,6 +130,35 @@ impl Store {
         }
     }
 
+    /// `failed` documents that auto-retry may take at `now`, the longest due first; and those of the
+    /// original service, which say nothing about it.
+    pub(super) async fn due(
+        &self,
+        origin: Origin,
+        now: DateTime<Utc>,
+        max_retries: u32,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let found = match self {
+            Self::Sqlite(store) => store.due(origin, now, limit).await?,
+            Self::Firestore(store) => store.due(origin, now, max_retries, limit).await?,
+        };
+        Ok(found.into_iter().filter(|stored| stored.record.run_retries < max_retries).collect())
+    }
+
+    /// A document that arrived after `since` and has written one of `records`; with that record.
+    pub(super) async fn later_writer(
+        &self,
+        origin: Origin,
+        since: DateTime<Utc>,
+        records: &[String],
+    ) -> Result<Option<Stored>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.later_writer(origin, since, records).await,
+            Self::Firestore(store) => store.later_writer(origin, since, records).await,
+        }
+    }
+
     /// One page of `failed` documents, the last changed first.
     pub(super) async fn failed(
         &self,

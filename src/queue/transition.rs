@@ -35,6 +35,8 @@ pub enum Outcome {
         dry_run: Option<Value>,
         /// Answers whose code no label table knows.
         unmapped: Vec<Unmapped>,
+        /// The records that were written and are not the form's own.
+        written: Vec<String>,
     },
     /// The record failed.
     Failed {
@@ -133,6 +135,7 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
         dry_run: false,
         plan: None,
         unmapped: Vec::new(),
+        written: Vec::new(),
     }
 }
 
@@ -245,13 +248,14 @@ pub(super) fn settle(
         return Some((record, Settled::Replaced));
     }
     match outcome {
-        Outcome::Completed { note, dry_run, unmapped } => {
+        Outcome::Completed { note, dry_run, unmapped, written } => {
             record.forget_outcome();
             record.status = Status::Completed;
             record.note.clone_from(note);
             record.dry_run = dry_run.is_some();
             record.plan.clone_from(dry_run);
             record.unmapped = unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
+            record.written.clone_from(written);
             record.close_attempt(AttemptOutcome::Completed, now, None);
         }
         Outcome::Failed { kind, step, error, unmapped } => {
@@ -317,11 +321,15 @@ fn edition_time(payload: &Value, field: &str) -> Option<DateTime<Utc>> {
 /// Hash of a payload's content. `indexed_on` is not part of it: CommCare stamps it at every send.
 fn content_hash(data: &Value) -> String {
     let mut hasher = Sha256::new();
+    let mut text = Vec::new();
     for (name, value) in data.as_object().into_iter().flatten().filter(|(name, _)| *name != "indexed_on") {
         // The length keeps apart what would read the same run together.
         hasher.update(name.len().to_be_bytes());
         hasher.update(name);
-        hasher.update(value.to_string());
+        text.clear();
+        // Writing JSON to memory cannot fail.
+        let _ = serde_json::to_writer(&mut text, value);
+        hasher.update(&text);
     }
     hex(&hasher.finalize())
 }

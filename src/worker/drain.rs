@@ -25,6 +25,8 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Drain {
     worker: Worker,
     deadline: Instant,
+    /// Whether to overwrite what later forms have written.
+    force: bool,
     renewal: Renewal,
     /// The destination that could not take more, for all runs to see.
     stopped: Arc<OnceLock<Stopped>>,
@@ -37,11 +39,12 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn new(worker: Worker, deadline: Instant) -> Self {
+    pub(super) fn new(worker: Worker, deadline: Instant, force: bool) -> Self {
         let renewal = Renewal::start(&worker.queue, worker.retry.lease);
         Self {
             worker,
             deadline,
+            force,
             renewal,
             stopped: Arc::default(),
             unwritten: HashSet::new(),
@@ -151,16 +154,21 @@ impl Drain {
     ) -> impl Future<Output = End> + Send + 'static {
         let worker = self.worker.clone();
         let stopped = Arc::clone(&self.stopped);
+        let force = self.force;
         let over = self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline;
         let span = record_span(&claim);
         let run = async move {
             let outcome = match plan {
                 Err(error) => failed(ErrorKind::Permanent, "mapping", error, &Plan::default()),
                 Ok((_, plan)) if plan.note.is_some() => {
-                    Outcome::Completed { note: plan.note, dry_run: None, unmapped: plan.unmapped }
+                    let (note, unmapped) = (plan.note, plan.unmapped);
+                    Outcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
                 }
                 Ok(_) if over || stopped.get().is_some() => Outcome::Released,
-                Ok((destination, plan)) => perform(&worker, destination, &plan, &stopped).await,
+                Ok((destination, plan)) => match superseded(&worker, &claim, &plan, force).await {
+                    Some(outcome) => outcome,
+                    None => perform(&worker, &claim, destination, &plan, &stopped).await,
+                },
             };
             // Only now may the next begin: it has to see whether this one was stopped.
             drop(slot);
@@ -197,9 +205,43 @@ fn record_span(claim: &Claim) -> Span {
     info_span!("record", request_id = record.job_id, doc_id = claim.doc_id(), job_name = record.job_name)
 }
 
+/// Why a repeated run must not take place: a form that arrived later has already written what it
+/// would write (`service.md`, guarantee 10). Nothing newer is overwritten, unless by force.
+async fn superseded(worker: &Worker, claim: &Claim, plan: &Plan, force: bool) -> Option<Outcome> {
+    let record = claim.record();
+    if force || record.attempts.len() < 2 && record.run_retries == 0 {
+        return None;
+    }
+    let shared = shared_records(claim, plan);
+    match worker.queue.later_writer(claim.origin(), record, &shared).await {
+        Ok(None) => None,
+        Ok(Some((later, wrote))) => {
+            let step = wrote.split('/').next().unwrap_or_default();
+            let error = format!(
+                "form {later} arrived later and has written {wrote}: nothing newer is overwritten (a retry with \
+                 force=true does)"
+            );
+            Some(failed(ErrorKind::Permanent, step, error, plan))
+        }
+        Err(error) => {
+            error!(error = &error as &dyn std::error::Error, "worker.later_forms_unknown");
+            Some(Outcome::Released)
+        }
+    }
+}
+
+fn shared_records(claim: &Claim, plan: &Plan) -> Vec<String> {
+    let record = claim.record();
+    // The original service's documents may lack it beside their payload.
+    let in_payload = || record.data.get("id").and_then(serde_json::Value::as_str);
+    let job_id = record.job_id.as_deref().or_else(in_payload).unwrap_or(claim.doc_id());
+    plan.shared_records(job_id)
+}
+
 /// Performs a plan, unless the service's grace period ends before.
 async fn perform(
     worker: &Worker,
+    claim: &Claim,
     destination: Destination,
     plan: &Plan,
     stopped: &OnceLock<Stopped>,
@@ -210,10 +252,13 @@ async fn perform(
         () = worker.shutdown.grace_is_over() => return Outcome::Released,
     };
     let DeliveryError { failure, step, message } = match delivered {
-        Ok(Delivery::Sent) => return Outcome::Completed { note: None, dry_run: None, unmapped },
+        Ok(Delivery::Sent) => {
+            let written = shared_records(claim, plan);
+            return Outcome::Completed { note: None, dry_run: None, unmapped, written };
+        }
         Ok(Delivery::Recorded(plan)) => {
             let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
-            return Outcome::Completed { note, dry_run: Some(plan), unmapped };
+            return Outcome::Completed { note, dry_run: Some(plan), unmapped, written: Vec::new() };
         }
         Err(error) => error,
     };

@@ -1,18 +1,19 @@
-//! What the disk and SQLite allow: the rows that the service writes, inserted in groups with
-//! nothing around them.
+//! What the disk and SQLite allow: the rows that the service writes, inserted in the largest groups
+//! with nothing around them.
 
 use std::str::FromStr;
 use std::time::Instant;
 
-use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, QueryBuilder, Sqlite};
 
 use crate::{REGISTRATION, service};
 
-/// Rows of one transaction, as many as the service's writer groups.
+/// Rows of one transaction, as many as the service's writer takes at most.
 const GROUP: usize = 512;
 
-pub(crate) async fn inserts_per_second(rows: usize) -> f64 {
+/// Rows a second, with so many rows in one statement.
+pub(crate) async fn inserts_per_second(rows: usize, rows_of_a_statement: usize) -> f64 {
     let folder = service::folder();
     let options = SqliteConnectOptions::from_str("sqlite://").unwrap();
     let options = options.filename(folder.path().join("limit.db")).create_if_missing(true);
@@ -27,21 +28,16 @@ pub(crate) async fn inserts_per_second(rows: usize) -> f64 {
     let began = Instant::now();
     for (group, ids) in ids.chunks(GROUP).enumerate() {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        for (number, id) in ids.iter().enumerate() {
-            let arrived = i64::try_from(group * GROUP + number).unwrap();
-            sqlx::query(
-                "INSERT INTO submissions (collection, doc_id, job_id, status, created_at, updated_at, state, data) \
-                 VALUES ('commcare_collection', ?, ?, 'new', ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )
-            .bind(id)
-            .bind(id)
-            .bind(arrived)
-            .bind(arrived)
-            .bind(&state)
-            .bind(REGISTRATION)
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
+        for (chunk, ids) in ids.chunks(rows_of_a_statement).enumerate() {
+            let mut sql = QueryBuilder::<Sqlite>::new(
+                "INSERT INTO submissions (collection, doc_id, status, created_at, updated_at, state, data) ",
+            );
+            sql.push_values(ids.iter().enumerate(), |mut values, (number, id)| {
+                let arrived = i64::try_from(group * GROUP + chunk * rows_of_a_statement + number).unwrap();
+                values.push_bind("commcare_collection").push_bind(id).push_bind("new");
+                values.push_bind(arrived).push_bind(arrived).push_bind(&state).push_bind(REGISTRATION);
+            });
+            sql.push(" ON CONFLICT DO NOTHING").build().execute(&mut *transaction).await.unwrap();
         }
         transaction.commit().await.unwrap();
     }

@@ -31,13 +31,19 @@ const CONCURRENCY: usize = 8;
 #[tokio::main]
 async fn main() {
     let mut lines = Table::default();
-    let insert_limit = limit::inserts_per_second(POSTED).await;
-    lines.add("bare batched inserts, one fsync for 512", format!("{insert_limit:.0}/s"), "the limit", "");
+    let mut limits = [0.0; 2];
+    for (limit, rows) in limits.iter_mut().zip([1, 128]) {
+        *limit = limit::inserts_per_second(POSTED, rows).await;
+        let what = format!("bare inserts, 512 a commit, {rows} a statement");
+        lines.add(&what, format!("{limit:.0}/s"), "the limit", "");
+    }
     start(&mut lines).await;
     for connections in [32, 200] {
-        webhooks(&mut lines, connections, insert_limit).await;
+        webhooks(&mut lines, connections, limits).await;
     }
-    drain(&mut lines, "independent", |number| form(number, number)).await;
+    let rounds = DRAINED.div_ceil(CONCURRENCY);
+    drain(&mut lines, "independent", rounds, |number| form(number, number)).await;
+    drain(&mut lines, "chained", DRAINED, |number| form(number, 0)).await;
     mapping(&mut lines);
     lines.print();
 }
@@ -57,12 +63,12 @@ async fn start(lines: &mut Table) {
 }
 
 /// Durable webhooks: each connection posts the next form as soon as the last was acknowledged.
-async fn webhooks(lines: &mut Table, connections: usize, insert_limit: f64) {
+async fn webhooks(lines: &mut Table, connections: usize, limits: [f64; 2]) {
     let service = Service::start(&[]).await;
     let load = client::load(service.address, connections, POSTED, REGISTRATION).await;
     let rate = POSTED as f64 / load.took.as_secs_f64();
     let what = format!("durable webhooks, {connections} connections");
-    let share = format!("{:.2} of the insert limit", rate / insert_limit);
+    let share = format!("{:.2} and {:.2} of the limits", rate / limits[0], rate / limits[1]);
     lines.add(&what, format!("{rate:.0}/s"), &share, "0.5");
     let p99_aim = if connections == 200 { "p99 25 ms" } else { "" };
     let latency = format!("p50 {:.1} ms, p99 {:.1} ms", load.percentile(0.5), load.percentile(0.99));
@@ -71,7 +77,9 @@ async fn webhooks(lines: &mut Table, connections: usize, insert_limit: f64) {
 }
 
 /// A drain of `DRAINED` forms, each one Salesforce call.
-async fn drain(lines: &mut Table, kind: &str, form: impl Fn(usize) -> String) {
+///
+/// At best it takes `rounds` calls one after the other.
+async fn drain(lines: &mut Table, kind: &str, rounds: usize, form: impl Fn(usize) -> String) {
     let login_url = salesforce::start(CALL).await;
     let service = Service::start(&[
         ("SALESFORCE_LOGIN_URL", login_url.as_str()),
@@ -86,7 +94,7 @@ async fn drain(lines: &mut Table, kind: &str, form: impl Fn(usize) -> String) {
     let answer = service.post("/process-firestore-to-sf?drain=true", String::new()).await;
     let took = began.elapsed();
     assert_eq!(answer["processed_records"].as_array().map(Vec::len), Some(DRAINED), "{answer}");
-    let limit = CALL * u32::try_from(DRAINED.div_ceil(CONCURRENCY)).unwrap();
+    let limit = CALL * u32::try_from(rounds).unwrap();
     let ratio = format!("{:.2} × {:.1} s", took.as_secs_f64() / limit.as_secs_f64(), limit.as_secs_f64());
     let what = format!("drain of {DRAINED} {kind} forms, {} ms a call", CALL.as_millis());
     lines.add(&what, format!("{:.2} s", took.as_secs_f64()), &ratio, "1.3 ×");

@@ -11,7 +11,7 @@ const WEBHOOKS: [(&str, &str, u16); 2] =
 const SCHEDULER: [(&str, &str, u16); 4] = [
     ("POST", "/process-firestore-to-sf", 200),
     ("POST", "/process-firestore-to-cc", 501),
-    ("POST", "/auto-retry-firestore-to-sf", 501),
+    ("POST", "/auto-retry-firestore-to-sf", 200),
     ("POST", "/auto-retry-firestore-to-cc", 501),
 ];
 const OPERATORS: [(&str, &str, u16); 14] = [

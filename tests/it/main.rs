@@ -12,3 +12,4 @@ mod process;
 mod queue;
 mod salesforce;
 mod support;
+mod under_fire;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use commcare_sf_integration::config::QueueSettings;
 use commcare_sf_integration::submission::{AttemptOutcome, Origin, Status};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::queue::backend::{Backend, the};
-use crate::support::process::Process;
+use crate::support::process::{Process, queue_variables};
 use crate::support::salesforce::{CLIENT_ID, CLIENT_SECRET, Fault, SalesforceStandIn};
 
 /// A light attendance: one Salesforce record of its own.
@@ -25,21 +24,6 @@ fn form(id: &str) -> Value {
             "trainer": "a1H000000000001AAA",
         },
     })
-}
-
-/// The variables of a service on this queue.
-fn queue_variables(backend: &Backend) -> Vec<(String, String)> {
-    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    match &backend.settings {
-        QueueSettings::Sqlite(settings) => {
-            vec![variable("QUEUE_URL", &format!("sqlite://{}", settings.path.display()))]
-        }
-        QueueSettings::Firestore(settings) => vec![
-            variable("QUEUE_URL", "firestore"),
-            variable("GOOGLE_CLOUD_PROJECT", &settings.project),
-            variable("FIRESTORE_EMULATOR_HOST", settings.emulator_host.as_deref().unwrap()),
-        ],
-    }
 }
 
 async fn start(backend: &Backend, salesforce: &SalesforceStandIn, more: &[(&str, &str)]) -> Process {

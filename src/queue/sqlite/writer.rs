@@ -24,14 +24,16 @@ const WAITING: usize = 4 * GROUP;
 pub(super) struct Row {
     pub(super) collection: &'static str,
     pub(super) doc_id: String,
-    pub(super) job_id: Option<String>,
     pub(super) status: &'static str,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
     pub(super) lease_expires_at: Option<i64>,
+    pub(super) due_at: Option<i64>,
     pub(super) state: String,
     /// The payload; `None` leaves it as it is.
     pub(super) data: Option<String>,
+    /// The records that it wrote; `None` leaves them as they are.
+    pub(super) written: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -126,19 +128,19 @@ async fn insert(
     applied: &mut [bool],
 ) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO submissions (collection, doc_id, job_id, status, created_at, updated_at, \
-         lease_expires_at, state, data) ",
+        "INSERT INTO submissions (collection, doc_id, status, created_at, updated_at, \
+         lease_expires_at, due_at, state, data) ",
     );
     sql.push_values(positions, |mut values, position| {
         let row = &group[*position].row;
         values
             .push_bind(row.collection)
             .push_bind(&row.doc_id)
-            .push_bind(&row.job_id)
             .push_bind(row.status)
             .push_bind(row.created_at)
             .push_bind(row.updated_at)
             .push_bind(row.lease_expires_at)
+            .push_bind(row.due_at)
             .push_bind(&row.state)
             .push_bind(&row.data);
     });
@@ -170,21 +172,38 @@ async fn insert(
 
 async fn update(connection: &mut SqliteConnection, row: &Row, version: i64) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
-        "UPDATE submissions SET job_id = ?, status = ?, created_at = ?, updated_at = ?, \
-         lease_expires_at = ?, state = ?, data = coalesce(?, data), version = version + 1 \
+        "UPDATE submissions SET status = ?, created_at = ?, updated_at = ?, \
+         lease_expires_at = ?, due_at = ?, state = ?, data = coalesce(?, data), version = version + 1 \
          WHERE collection = ? AND doc_id = ? AND version = ?",
     )
-    .bind(&row.job_id)
     .bind(row.status)
     .bind(row.created_at)
     .bind(row.updated_at)
     .bind(row.lease_expires_at)
+    .bind(row.due_at)
     .bind(&row.state)
     .bind(&row.data)
     .bind(row.collection)
     .bind(&row.doc_id)
     .bind(version)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let applied = done.rows_affected() == 1;
+    if let Some(written) = row.written.as_ref().filter(|_| applied) {
+        sqlx::query("DELETE FROM written WHERE collection = ? AND doc_id = ?")
+            .bind(row.collection)
+            .bind(&row.doc_id)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "INSERT INTO written (collection, record, doc_id) SELECT ?, value, ? FROM json_each(?) \
+             WHERE true ON CONFLICT DO NOTHING",
+        )
+        .bind(row.collection)
+        .bind(&row.doc_id)
+        .bind(serde_json::json!(written).to_string())
+        .execute(connection)
+        .await?;
+    }
+    Ok(applied)
 }

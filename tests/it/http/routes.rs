@@ -6,9 +6,8 @@ use crate::support::app::TestApp;
 use crate::support::forms::registration;
 
 /// Calls that a later version answers: methods and paths.
-const LATER: [(&str, &str); 11] = [
+const LATER: [(&str, &str); 10] = [
     ("POST", "/process-firestore-to-cc"),
-    ("POST", "/auto-retry-firestore-to-sf"),
     ("POST", "/auto-retry-firestore-to-cc"),
     ("POST", "/batch_retry/sf"),
     ("POST", "/batch_retry/cc"),

@@ -38,12 +38,16 @@ impl Backend {
     }
 
     pub(crate) async fn open(&self) -> Queue {
-        Queue::open(&self.settings, POLICY).await.unwrap()
+        self.open_with(POLICY).await
+    }
+
+    pub(crate) async fn open_with(&self, policy: RetryPolicy) -> Queue {
+        Queue::open(&self.settings, policy).await.unwrap()
     }
 
     /// A handle whose leases have run out the moment they begin.
     pub(crate) async fn open_without_leases(&self) -> Queue {
-        Queue::open(&self.settings, RetryPolicy { lease: Duration::ZERO, ..POLICY }).await.unwrap()
+        self.open_with(RetryPolicy { lease: Duration::ZERO, ..POLICY }).await
     }
 }
 
@@ -90,7 +94,7 @@ pub(crate) async fn the(queue: &Queue, id: &str) -> Record {
 }
 
 pub(crate) fn completed() -> Outcome {
-    Outcome::Completed { note: None, dry_run: None, unmapped: Vec::new() }
+    Outcome::Completed { note: None, dry_run: None, unmapped: Vec::new(), written: Vec::new() }
 }
 
 pub(crate) fn failed(kind: ErrorKind) -> Outcome {

@@ -1,8 +1,10 @@
 //! Each sentence of the contract in `src/queue.rs`, run on SQLite and on Firestore.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use commcare_sf_integration::clock;
+use commcare_sf_integration::config::RetryPolicy;
 use commcare_sf_integration::queue::{Fate, Outcome, QueueError, Retry, Settled};
 use commcare_sf_integration::submission::{
     AttemptOutcome, ErrorKind, NextRetry, Origin, Status, Trigger, Unmapped,
@@ -10,7 +12,7 @@ use commcare_sf_integration::submission::{
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, arriving, claim, claim_one, completed, failed, ids, put, put_id, the};
+use super::backend::{Backend, POLICY, arriving, claim, claim_one, completed, failed, ids, put, put_id, the};
 
 macro_rules! on_both_back_ends {
     ($($sentence:ident),* $(,)?) => {
@@ -48,6 +50,8 @@ on_both_back_ends!(
     a_completed_record_runs_again_by_hand,
     a_record_in_work_is_not_retried,
     the_last_twenty_attempts_are_kept,
+    a_due_retry_is_claimed_and_no_other,
+    a_later_form_that_wrote_the_same_record_is_found,
     any_id_finds_its_record,
     counts_are_by_status,
     failed_records_come_in_pages_last_changed_first,
@@ -288,7 +292,12 @@ async fn a_completed_record_runs_again_by_hand(backend: Backend) {
     let Some(Retry::Claimed(claim)) = retry else { panic!("{retry:?}") };
     let note = Some("nothing to do".to_owned());
     let unmapped = vec![Unmapped { path: "form.a".to_owned(), code: "7".to_owned() }];
-    let outcome = Outcome::Completed { note: note.clone(), dry_run: None, unmapped: unmapped.clone() };
+    let outcome = Outcome::Completed {
+        note: note.clone(),
+        dry_run: None,
+        unmapped: unmapped.clone(),
+        written: Vec::new(),
+    };
     queue.settle(*claim, outcome).await.unwrap();
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.run_retries, record.note), (Status::Completed, 1, note));
@@ -321,6 +330,68 @@ async fn the_last_twenty_attempts_are_kept(backend: Backend) {
     let owners: BTreeSet<&str> = attempts.iter().map(|attempt| attempt.worker.as_str()).collect();
     assert_eq!(owners.len(), 20, "no lease owner is used twice");
     queue.settle(last, completed()).await.unwrap();
+}
+
+async fn a_due_retry_is_claimed_and_no_other(backend: Backend) {
+    let queue = backend.open().await;
+    let impatient = backend.open_with(RetryPolicy { retry_backoff: Duration::ZERO, ..POLICY }).await;
+    for (id, kind) in
+        [("later", ErrorKind::Transient), ("never", ErrorKind::Permanent), ("due", ErrorKind::Dependency)]
+    {
+        put_id(&queue, id).await;
+        let claimed = claim_one(&queue).await;
+        let settling = if id == "due" { &impatient } else { &queue };
+        settling.settle(claimed, failed(kind)).await.unwrap();
+    }
+    put_id(&queue, "new").await;
+    let claims = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap();
+    assert_eq!(ids(&claims), ["due"]);
+    assert_eq!(claims[0].record().run_retries, 1);
+    assert_eq!(claims[0].record().attempts[1].trigger, Trigger::AutoRetry);
+    // As often as MAX_RETRIES says, and no more.
+    let mut claims = claims;
+    for retries in [2, 3] {
+        impatient.settle(claims.pop().unwrap(), failed(ErrorKind::Transient)).await.unwrap();
+        claims = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap();
+        assert_eq!(claims[0].record().run_retries, retries);
+    }
+    impatient.settle(claims.pop().unwrap(), failed(ErrorKind::Transient)).await.unwrap();
+    assert!(queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().is_empty());
+}
+
+async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
+    let queue = backend.open().await;
+    for id in ["early", "late"] {
+        put_id(&queue, id).await;
+    }
+    let mut claims = claim(&queue, 2).await;
+    let wrote = |records: &[&str]| Outcome::Completed {
+        note: None,
+        dry_run: None,
+        unmapped: Vec::new(),
+        written: records.iter().map(|record| (*record).to_owned()).collect(),
+    };
+    queue.settle(claims.pop().unwrap(), wrote(&["Household__c/H1", "Participant__c/P1"])).await.unwrap();
+    let records = |ids: &[&str]| ids.iter().map(|id| format!("Household__c/{id}")).collect::<Vec<_>>();
+    let early = the(&queue, "early").await;
+    let late = the(&queue, "late").await;
+    let origin = Origin::CommCare;
+    let found = queue.later_writer(origin, &early, &records(&["H0", "H1"])).await.unwrap();
+    assert_eq!(found, Some(("late".to_owned(), "Household__c/H1".to_owned())));
+    let many: Vec<String> = (0..100).rev().map(|n| format!("Household__c/H{n}")).collect();
+    assert!(queue.later_writer(origin, &early, &many).await.unwrap().is_some(), "any number of records");
+    assert_eq!(queue.later_writer(origin, &early, &records(&["H2"])).await.unwrap(), None);
+    assert_eq!(queue.later_writer(origin, &early, &[]).await.unwrap(), None);
+    assert_eq!(queue.later_writer(origin, &late, &records(&["H1"])).await.unwrap(), None, "not itself");
+    // What a run writes takes the place of what the last one wrote.
+    let Some(Retry::Claimed(again)) =
+        queue.claim_for_retry(origin, "late", "worker", Trigger::Manual).await.unwrap()
+    else {
+        panic!("free");
+    };
+    queue.settle(*again, wrote(&["Household__c/H2"])).await.unwrap();
+    assert_eq!(queue.later_writer(origin, &early, &records(&["H1"])).await.unwrap(), None);
+    assert!(queue.later_writer(origin, &early, &records(&["H2"])).await.unwrap().is_some());
 }
 
 async fn any_id_finds_its_record(backend: Backend) {
@@ -435,7 +506,8 @@ async fn a_plan_that_does_not_fit_is_cut(backend: Backend) {
     let claimed = claim_one(&queue).await;
     let upsert = json!({ "object": "Household__c", "fields": { "a": "y".repeat(10_000) } });
     let plan = json!({ "upserts": vec![upsert; 100] });
-    let outcome = Outcome::Completed { note: None, dry_run: Some(plan), unmapped: Vec::new() };
+    let outcome =
+        Outcome::Completed { note: None, dry_run: Some(plan), unmapped: Vec::new(), written: Vec::new() };
     assert_eq!(queue.settle(claimed, outcome).await.unwrap(), Settled::Written);
     let record = the(&queue, "f-1").await;
     let plan = record.plan.unwrap();

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, TimeDelta, Utc};
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::{FirestoreSettings, QueueSettings};
-use commcare_sf_integration::queue::{Fate, Queue, Retry, Settled};
+use commcare_sf_integration::queue::{Fate, Queue, Settled};
 use commcare_sf_integration::submission::{ErrorKind, NextRetry, Origin, Status, Trigger};
 use firestore::{FirestoreDb, FirestoreTimestamp, FirestoreValue};
 use gcloud_sdk::google::firestore::v1::Value;
@@ -84,10 +84,14 @@ async fn a_failed_one_is_due_and_retried_by_its_submission_id() {
         (Status::Failed, 1, NextRetry::Unset)
     );
     assert!(record.next_retry_at.is_due(clock::now()));
-    let (doc_id, _) = queue.find(Origin::CommCare, "theirs").await.unwrap().remove(0);
-    let retry = queue.claim_for_retry(Origin::CommCare, &doc_id, "worker", Trigger::AutoRetry).await.unwrap();
-    let Some(Retry::Claimed(claim)) = retry else { panic!("{retry:?}") };
-    queue.settle(*claim, failed(ErrorKind::Dependency)).await.unwrap();
+    // Ours, behind it in the queue, does not hide it.
+    put_id(&queue, "ours").await;
+    let claimed = claim_one(&queue).await;
+    queue.settle(claimed, failed(ErrorKind::Permanent)).await.unwrap();
+    let mut due = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap();
+    assert_eq!(ids(&due), ["Xa81"]);
+    queue.settle(due.remove(0), failed(ErrorKind::Dependency)).await.unwrap();
+    assert!(queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().is_empty());
     let record = the(&queue, "theirs").await;
     assert_eq!((record.run_retries, record.error_kind), (2, Some(ErrorKind::Dependency)));
     assert!(matches!(record.next_retry_at, NextRetry::At(_)));

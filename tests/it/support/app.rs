@@ -118,6 +118,16 @@ impl TestApp {
         self.record(accepted["request_id"].as_str().unwrap()).await
     }
 
+    /// Works off what is due for a retry.
+    pub(crate) async fn auto_retry(&self) -> Value {
+        self.post("/auto-retry-firestore-to-sf?drain=true", "").await.expect(200)
+    }
+
+    /// Records by status.
+    pub(crate) async fn counts(&self) -> Value {
+        self.get("/status-count/commcare_collection").await.expect(200)["status_counts"].clone()
+    }
+
     /// The record of a form.
     pub(crate) async fn record(&self, id: &str) -> Value {
         let found = self.get(&format!("/record/commcare_collection/{id}")).await.expect(200);

@@ -2,10 +2,28 @@
 
 use std::process::Stdio;
 
+use commcare_sf_integration::config::QueueSettings;
 use reqwest::{Client, Response};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::queue::backend::Backend;
+
+/// The variables of a service on this queue.
+pub(crate) fn queue_variables(backend: &Backend) -> Vec<(String, String)> {
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    match &backend.settings {
+        QueueSettings::Sqlite(settings) => {
+            vec![variable("QUEUE_URL", &format!("sqlite://{}", settings.path.display()))]
+        }
+        QueueSettings::Firestore(settings) => vec![
+            variable("QUEUE_URL", "firestore"),
+            variable("GOOGLE_CLOUD_PROJECT", &settings.project),
+            variable("FIRESTORE_EMULATOR_HOST", settings.emulator_host.as_deref().unwrap()),
+        ],
+    }
+}
 
 /// A running service; killed when dropped.
 pub(crate) struct Process {

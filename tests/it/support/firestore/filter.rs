@@ -22,6 +22,7 @@ pub(super) enum Op {
     Equal,
     In,
     ArrayContains,
+    ArrayContainsAny,
     NotEqual,
     Less,
     LessOrEqual,
@@ -30,8 +31,13 @@ pub(super) enum Op {
 }
 
 impl Op {
+    /// Whether it compares with each of several values.
+    fn takes_many(self) -> bool {
+        matches!(self, Self::In | Self::ArrayContainsAny)
+    }
+
     pub(super) fn is_inequality(self) -> bool {
-        !matches!(self, Self::Equal | Self::In | Self::ArrayContains)
+        !matches!(self, Self::Equal | Self::In | Self::ArrayContains | Self::ArrayContainsAny)
     }
 }
 
@@ -67,7 +73,7 @@ impl Filter {
                 filters.iter().fold(1, |product, filter| product.saturating_mul(filter.disjunctions()))
             }
             Self::Any(filters) => filters.iter().map(Self::disjunctions).sum(),
-            Self::One(condition) if condition.op == Op::In => elements(&condition.value).len(),
+            Self::One(condition) if condition.op.takes_many() => elements(&condition.value).len(),
             Self::One(_) => 1,
         }
     }
@@ -94,6 +100,10 @@ impl Condition {
             Op::Equal => order.is_eq(),
             Op::In => elements(&self.value).iter().any(|one| compare(found, one).is_eq()),
             Op::ArrayContains => elements(found).iter().any(|one| compare(one, &self.value).is_eq()),
+            Op::ArrayContainsAny => {
+                let wanted = elements(&self.value);
+                elements(found).iter().any(|one| wanted.iter().any(|value| compare(one, value).is_eq()))
+            }
             Op::NotEqual => order.is_ne() && !matches!(found.value_type, Some(ValueType::NullValue(_))),
             Op::Less => same_type(found, &self.value) && order.is_lt(),
             Op::LessOrEqual => same_type(found, &self.value) && order.is_le(),
@@ -156,21 +166,20 @@ fn parse_condition(filter: FieldFilter) -> Result<Condition, Status> {
         Operator::GreaterThanOrEqual => Op::GreaterOrEqual,
         Operator::In => Op::In,
         Operator::ArrayContains => Op::ArrayContains,
-        Operator::ArrayContainsAny | Operator::NotIn => {
-            return Err(Status::unimplemented("the stand-in has no ARRAY_CONTAINS_ANY and no NOT_IN"));
-        }
+        Operator::ArrayContainsAny => Op::ArrayContainsAny,
+        Operator::NotIn => return Err(Status::unimplemented("the stand-in has no NOT_IN")),
         Operator::Unspecified => return Err(Status::invalid_argument("a field filter has no operator")),
     };
     let path = filtered_path(filter.field)?;
     let value = filter.value.filter(|value| value.value_type.is_some());
     let value = value.ok_or_else(|| Status::invalid_argument("a field filter has no value"))?;
     let alternatives = elements(&value).len();
-    if op == Op::In && !(1..=MAX_DISJUNCTIONS).contains(&alternatives) {
+    if op.takes_many() && !(1..=MAX_DISJUNCTIONS).contains(&alternatives) {
         return Err(Status::invalid_argument(format!(
-            "'IN' takes an array of 1 to {MAX_DISJUNCTIONS} values."
+            "'IN' and 'ARRAY_CONTAINS_ANY' take an array of 1 to {MAX_DISJUNCTIONS} values."
         )));
     }
-    for one in if op == Op::In { elements(&value) } else { std::slice::from_ref(&value) } {
+    for one in if op.takes_many() { elements(&value) } else { std::slice::from_ref(&value) } {
         if path == [NAME] {
             check_reference(one)?;
         }

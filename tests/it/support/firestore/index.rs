@@ -104,7 +104,7 @@ impl Needs {
     fn of(query: &Query, conditions: &[&Condition]) -> Self {
         let equality = |condition: &Condition| match condition.op {
             Op::Equal | Op::In => Some((condition.path.clone(), ASCENDING)),
-            Op::ArrayContains => Some((condition.path.clone(), CONTAINS)),
+            Op::ArrayContains | Op::ArrayContainsAny => Some((condition.path.clone(), CONTAINS)),
             _ => None,
         };
         let named = conditions.iter().filter(|condition| condition.path != [NAME]);

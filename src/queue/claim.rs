@@ -1,0 +1,74 @@
+//! Records in the hands of workers.
+
+use super::store::Stored;
+use crate::submission::{Origin, Record};
+
+/// A record in the hands of one worker, until it is settled or its lease runs out.
+#[derive(Debug)]
+#[must_use = "a claim that is not settled blocks its record until the lease runs out"]
+pub struct Claim {
+    pub(super) stored: Stored,
+}
+
+impl Claim {
+    /// The document.
+    pub fn doc_id(&self) -> &str {
+        &self.stored.doc_id
+    }
+
+    /// The collection's origin.
+    pub fn origin(&self) -> Origin {
+        self.stored.origin
+    }
+
+    /// The record as claimed.
+    pub fn record(&self) -> &Record {
+        &self.stored.record
+    }
+
+    /// What renews this claim's lease while the claim itself is being worked on.
+    pub fn lease(&self) -> Lease {
+        Lease {
+            origin: self.stored.origin,
+            doc_id: self.stored.doc_id.clone(),
+            owner: self.stored.record.lease_owner.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Names one claim's lease.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    pub(super) origin: Origin,
+    pub(super) doc_id: String,
+    pub(super) owner: String,
+}
+
+/// What a claim's end did to its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The outcome was written.
+    Written,
+    /// An edited form arrived meanwhile: the record is `new` again.
+    Replaced,
+    /// Someone else has the record, or it is gone: nothing was written.
+    Lost,
+}
+
+/// What [`Queue::claim_for_retry`] found.
+#[derive(Debug)]
+pub enum Retry {
+    /// It is this worker's now.
+    Claimed(Box<Claim>),
+    /// Another worker has it.
+    Processing,
+    /// It killed its workers and has just failed for good.
+    Exhausted,
+}
+
+/// What trying to take one record came to.
+pub(super) enum Take {
+    Claimed(Box<Claim>),
+    Exhausted,
+    Busy,
+}

@@ -1,0 +1,49 @@
+//! How the queue fails.
+
+use std::sync::Arc;
+
+/// Why the queue could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueueError {
+    /// The back end did not answer, or refused.
+    #[error("the queue is unavailable while {doing}")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// The back end's own error. Shared, since one failed commit fails several callers.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The submission is larger than a queue document may be.
+    #[error("the submission takes {size} bytes in the queue, more than the {limit} that a document may have")]
+    TooLarge {
+        /// Bytes that the document would take.
+        size: usize,
+        /// Bytes that it may take.
+        limit: usize,
+    },
+    /// A stored document can't be read as a record.
+    #[error("document {doc_id} is not a queue record")]
+    Unreadable {
+        /// The document.
+        doc_id: String,
+        /// What is wrong with it.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A record kept changing under every attempt to change it.
+    #[error("document {doc_id} is being changed by others all the time")]
+    Contended {
+        /// The document.
+        doc_id: String,
+    },
+}
+
+impl QueueError {
+    pub(super) fn unavailable(
+        doing: &'static str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Unavailable { doing, source: Arc::new(source) }
+    }
+}

@@ -1,0 +1,256 @@
+//! Salesforce fails in every way it has, and the forms still arrive: once, in order, by themselves.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::queue::backend::Backend;
+use crate::support::app::TestApp;
+use crate::support::forms::{attendance, registration};
+use crate::support::process::queue_variables;
+use crate::support::salesforce::{Fault, SalesforceStandIn};
+
+/// A service whose failures are due again after a second.
+async fn start(backend: &Backend) -> (SalesforceStandIn, TestApp) {
+    let stand_in = SalesforceStandIn::start().await;
+    let queue = queue_variables(backend);
+    let mut variables: Vec<(&str, &str)> =
+        queue.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    variables.push(("RETRY_BACKOFF_SECONDS", "1"));
+    let app = TestApp::sending_to(&stand_in, &variables).await;
+    (stand_in, app)
+}
+
+async fn start_embedded() -> (SalesforceStandIn, TestApp) {
+    let stand_in = SalesforceStandIn::start().await;
+    let app = TestApp::sending_to(&stand_in, &[("RETRY_BACKOFF_SECONDS", "1")]).await;
+    (stand_in, app)
+}
+
+/// What the scheduler does, again and again, until every form is completed.
+async fn until_completed(app: &TestApp, forms: u64) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut pause = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        pause.tick().await;
+        app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
+        app.auto_retry().await;
+        let counts = app.counts().await;
+        if counts == json!({ "new": 0, "processing": 0, "completed": forms, "failed": 0 }) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{counts}");
+    }
+}
+
+async fn thirty_forms_come_through_everything(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
+    let drain = async || app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
+    app.process(&registration("f-0")).await;
+    for n in 1..30 {
+        app.accept(&registration(&format!("f-{n}"))).await;
+    }
+    // An outage: those under way fail for the time being, the others are put back untouched.
+    stand_in.set_outage(Some(Fault::CutBefore));
+    let report = drain().await;
+    assert_eq!(report["stopped"]["destination"], "salesforce", "{report}");
+    assert_eq!(report["processed_records"], json!([]));
+    // Eight at a time, and two more until the third failure says that it is an outage.
+    assert!(report["failed_records"].as_array().unwrap().len() <= 10, "{report}");
+    let ready = app.get("/ready").await.expect(200);
+    assert_eq!(ready, json!({ "status": "ready", "down": ["salesforce"] }));
+    stand_in.set_outage(None);
+    // The daily calls are used up.
+    stand_in.set_usage(15_000, 15_000);
+    until_stopped(&app).await;
+    stand_in.set_usage(100, 15_000);
+    // The session runs out, and a row is locked.
+    stand_in.expire_sessions();
+    stand_in.refuse_row("household-f-7", 400, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access");
+    until_completed(&app, 30).await;
+    assert_eq!(stand_in.logins(), 2, "one at first, one for the expiry");
+    for object in ["Household__c", "Participant__c", "Training_Session__c", "Attendance__c"] {
+        assert_eq!(stand_in.records(object).len(), 30, "{object}");
+    }
+    assert_eq!(app.get("/ready").await.expect(200), json!({ "status": "ready" }));
+}
+
+/// Drains until Salesforce is asked again, and says that its calls are used up.
+async fn until_stopped(app: &TestApp) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut pause = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        pause.tick().await;
+        let report = app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
+        let reason = report["stopped"]["reason"].as_str().unwrap_or_default();
+        assert_eq!(report["processed_records"], json!([]), "{report}");
+        if reason.contains("daily") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{report}");
+    }
+}
+
+async fn attendance_before_its_registration_completes_by_itself(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
+    // The session and the participant of this attendance are those of the registration `r`.
+    let mut early = attendance("a", 1);
+    early["form"]["training_session"] = "session-r".into();
+    early["form"]["present_participants"] = "farmer-r".into();
+    let record = app.process(&early).await;
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("dependency")));
+    assert_eq!(record["last_step"], "Attendance__c");
+    assert!(record["next_retry_at"].is_string(), "{record}");
+    app.process(&registration("r")).await;
+    until_completed(&app, 2).await;
+    let record = app.record("a").await;
+    assert!(record["run_retries"].as_u64().unwrap() >= 1, "{record}");
+    assert_eq!(record["attempts"][1]["trigger"], "auto-retry");
+    assert_eq!(stand_in.records("Attendance__c").len(), 1);
+}
+
+async fn a_retry_overwrites_nothing_newer_unless_by_force(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
+    let edit = |id: &str, trees: &str| {
+        let mut form = registration("h");
+        form["id"] = id.into();
+        form["form"]["Number_of_Trees"] = trees.into();
+        form
+    };
+    // Monday's form fails, Tuesday's edit of the same household goes through.
+    stand_in.refuse_row("household-h", 400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not today");
+    assert_eq!(app.process(&edit("monday", "100")).await["status"], "failed");
+    assert_eq!(app.process(&edit("tuesday", "200")).await["status"], "completed");
+    let trees = || stand_in.records("Household__c")[0]["Farm_Size__c"].clone();
+    assert_eq!(trees(), "200");
+
+    let answer = app.get("/retry/sf/monday").await.expect(200);
+    assert_eq!(answer["results"][0]["status"], "failed");
+    let error = answer["results"][0]["error"].as_str().unwrap();
+    assert!(error.starts_with("form tuesday arrived later and has written "), "{error}");
+    assert_eq!(app.record("monday").await["error_kind"], "permanent");
+    assert_eq!(trees(), "200");
+    // What it wrote is told by record, and its own would not be among it.
+    let written = app.record("tuesday").await["written"].clone();
+    assert!(written.as_array().unwrap().contains(&json!("Household__c/household-h")), "{written}");
+    // The later one may be repeated at any time.
+    assert_eq!(app.get("/retry/sf/tuesday").await.expect(200)["results"][0]["status"], "completed");
+
+    let answer = app.get("/retry/sf/monday?force=true").await.expect(200);
+    assert_eq!(answer["results"][0]["status"], "completed");
+    assert_eq!(trees(), "100");
+    app.get("/retry/sf/monday?force=perhaps").await.expect(422);
+}
+
+macro_rules! on_both_queues {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Backend::sqlite()).await;
+            })*
+        }
+        mod firestore {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Backend::firestore()).await;
+            })*
+        }
+    };
+}
+
+on_both_queues!(
+    thirty_forms_come_through_everything,
+    attendance_before_its_registration_completes_by_itself,
+    a_retry_overwrites_nothing_newer_unless_by_force,
+);
+
+#[tokio::test]
+async fn a_failed_form_holds_back_those_that_depend_on_it_and_no_other() {
+    let (stand_in, app) = start_embedded().await;
+    app.accept(&registration("r")).await;
+    let mut dependent = attendance("a", 1);
+    dependent["form"]["training_session"] = "session-r".into();
+    dependent["form"]["present_participants"] = "farmer-r".into();
+    app.accept(&dependent).await;
+    // Depends on the form that is held back.
+    let mut next = attendance("b", 1);
+    next["form"]["training_session"] = "session-r".into();
+    next["form"]["present_participants"] = "farmer-a-0".into();
+    app.accept(&next).await;
+    app.accept(&registration("other")).await;
+    stand_in.refuse_row("household-r", 400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not today");
+    let report = app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
+    assert_eq!(report["processed_records"], json!(["other"]), "{report}");
+    assert_eq!(report["failed_records"][0]["doc_id"], "r");
+    assert_eq!(report["released_records"], json!(["a", "b"]));
+    for id in ["a", "b"] {
+        let record = app.record(id).await;
+        assert_eq!((&record["status"], &record["run_retries"]), (&json!("new"), &json!(0)), "{record}");
+    }
+    // The next drain tries the first of them: by then it is its own trouble.
+    let report = app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
+    assert_eq!(report["failed_records"][0]["doc_id"], "a", "{report}");
+    assert_eq!(report["released_records"], json!(["b"]));
+}
+
+#[tokio::test]
+async fn after_an_outage_one_record_tests_the_way_and_the_others_follow() {
+    let (stand_in, app) = start_embedded().await;
+    for n in 0..5 {
+        app.accept(&registration(&format!("f-{n}"))).await;
+    }
+    stand_in.set_outage(Some(Fault::CutBefore));
+    app.drain().await;
+    let met: u64 = app.counts().await["failed"].as_u64().unwrap();
+    // Still down: at most the one record that tests it is put back.
+    let report = app.drain().await;
+    assert!(report["released_records"].as_array().unwrap().len() <= 1, "{report}");
+    assert_eq!(app.counts().await["failed"], met, "no further record is counted");
+    stand_in.set_outage(None);
+    until_completed(&app, 5).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_has_one_effect() {
+    let (stand_in, app) = start_embedded().await;
+    stand_in.fail_next(Fault::CutAfter);
+    let record = app.process(&registration("r")).await;
+    assert_eq!((&record["status"], &record["run_retries"]), (&json!("completed"), &json!(0)));
+    assert_eq!(stand_in.requests(), 2, "sent again, since nobody knew");
+    assert_eq!(stand_in.records("Household__c").len(), 1);
+    assert_eq!(stand_in.records("Attendance__c").len(), 1);
+}
+
+#[tokio::test]
+async fn auto_retry_says_what_it_did_and_ends_after_max_retries() {
+    let (stand_in, app) = start_embedded().await;
+    let none = app.auto_retry().await;
+    assert_eq!(
+        (&none["processed_records_count"], &none["status"]),
+        (&json!(0), &json!("Processing completed"))
+    );
+    for _ in 0..4 {
+        stand_in.refuse_row("household-r", 400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id");
+    }
+    app.process(&registration("r")).await;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut pause = tokio::time::interval(Duration::from_millis(200));
+    let mut waits: Vec<Value> = Vec::new();
+    while app.record("r").await["next_retry_at"].is_string() {
+        assert!(Instant::now() < deadline);
+        pause.tick().await;
+        // The later ones come after half a minute and more: those are asked for by hand.
+        if app.record("r").await["run_retries"] == 0 {
+            waits.push(app.auto_retry().await["failed_records"].clone());
+        } else {
+            app.get("/retry/sf/r").await.expect(200);
+        }
+    }
+    let record = app.record("r").await;
+    assert_eq!((&record["run_retries"], &record["next_retry_at"]), (&json!(3), &Value::Null), "{record}");
+    assert_eq!(record["attempts"].as_array().unwrap().len(), 4);
+    assert!(waits.iter().any(|failed| failed[0]["doc_id"] == "r"), "{waits:?}");
+    assert_eq!(app.auto_retry().await["failed_records"], json!([]), "never again by itself");
+}
