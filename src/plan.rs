@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::submission::Unmapped;
 
-/// The effects of one submission, in the order in which they happen.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+/// What one submission would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// Salesforce records to write, in order.
-    pub upserts: Vec<Upsert>,
+    /// Its effects, in the order in which they happen.
+    #[serde(flatten)]
+    pub effects: Effects,
     /// Why nothing is sent, for a plan without effects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -21,10 +22,24 @@ pub struct Plan {
     pub unmapped: Vec<Unmapped>,
 }
 
+/// The effects of a plan, by what performs them. Named as the HTTP API shows them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effects {
+    /// Salesforce records to write, in order.
+    Upserts(Vec<Upsert>),
+}
+
 impl Plan {
     /// A plan of Salesforce upserts. An empty one is made by [`Plan::nothing`].
     pub fn salesforce(upserts: Vec<Upsert>) -> Self {
-        Self { upserts, ..Self::default() }
+        Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new() }
+    }
+
+    /// The Salesforce records that it writes.
+    pub fn upserts(&self) -> &[Upsert] {
+        let Effects::Upserts(upserts) = &self.effects;
+        upserts
     }
 
     /// The plan as the HTTP API shows it (`service.md`, section 2, preview).
@@ -35,7 +50,7 @@ impl Plan {
     /// The records that it writes and that are not the form's own, as `object/external id`: those
     /// whose external id is not made of the submission's.
     pub fn shared_records(&self, job_id: &str) -> Vec<String> {
-        let shared = self.upserts.iter().filter(|upsert| !upsert.external_id.contains(job_id));
+        let shared = self.upserts().iter().filter(|upsert| !upsert.external_id.contains(job_id));
         let mut records: Vec<String> =
             shared.map(|upsert| format!("{}/{}", upsert.object, upsert.external_id)).collect();
         records.sort_unstable();
@@ -45,7 +60,7 @@ impl Plan {
 
     /// A success that sends nothing, and why.
     pub fn nothing(note: impl Into<String>) -> Self {
-        Self { note: Some(note.into()), ..Self::default() }
+        Self { note: Some(note.into()), ..Self::salesforce(Vec::new()) }
     }
 
     /// The same plan, with the answers whose code no label table knows.

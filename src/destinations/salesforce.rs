@@ -94,7 +94,7 @@ impl Salesforce {
     /// Writes everything that `plan` holds. A plan within Salesforce's limits is one transaction;
     /// a larger one is several, in order, and its error says how many of them were written.
     pub async fn execute(&self, plan: &Plan) -> Result<(), DeliveryError> {
-        let requests = composite::requests(&plan.upserts, self.wire.settings.api_version);
+        let requests = composite::requests(plan.upserts(), self.wire.settings.api_version);
         if requests.is_empty() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl Salesforce {
             return Err(gate::closed(reason));
         }
         let pass = self.gate.enter(Instant::now())?;
-        let mask = Mask::of_plan(&plan.upserts);
+        let mask = Mask::of_plan(plan.upserts());
         let total = requests.len();
         for (position, request) in requests.iter().enumerate() {
             self.deliver(&pass, request, &mask).await.map_err(|error| match position {

@@ -15,7 +15,7 @@ use crate::destinations::{Delivery, DeliveryError, Failure};
 use crate::jobs::{self, Destination};
 use crate::plan::Plan;
 use crate::queue::{Claim, Outcome, Settled};
-use crate::submission::ErrorKind;
+use crate::submission::{ErrorKind, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease.
@@ -159,7 +159,7 @@ impl Drain {
         let span = record_span(&claim);
         let run = async move {
             let outcome = match plan {
-                Err(error) => failed(ErrorKind::Permanent, "mapping", error, &Plan::default()),
+                Err(error) => failed(ErrorKind::Permanent, "mapping", error, Vec::new()),
                 Ok((_, plan)) if plan.note.is_some() => {
                     let (note, unmapped) = (plan.note, plan.unmapped);
                     Outcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
@@ -221,7 +221,7 @@ async fn superseded(worker: &Worker, claim: &Claim, plan: &Plan, force: bool) ->
                 "form {later} arrived later and has written {wrote}: nothing newer is overwritten (a retry with \
                  force=true does)"
             );
-            Some(failed(ErrorKind::Permanent, step, error, plan))
+            Some(failed(ErrorKind::Permanent, step, error, plan.unmapped.clone()))
         }
         Err(error) => {
             error!(error = &error as &dyn std::error::Error, "worker.later_forms_unknown");
@@ -273,7 +273,7 @@ async fn perform(
             return Outcome::Released;
         }
     };
-    failed(kind, &step, message, plan)
+    failed(kind, &step, message, unmapped)
 }
 
 async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
@@ -296,6 +296,6 @@ async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
     }
 }
 
-fn failed(kind: ErrorKind, step: &str, error: String, plan: &Plan) -> Outcome {
-    Outcome::Failed { kind, step: step.to_owned(), error, unmapped: plan.unmapped.clone() }
+fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> Outcome {
+    Outcome::Failed { kind, step: step.to_owned(), error, unmapped }
 }

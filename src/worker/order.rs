@@ -55,13 +55,13 @@ impl Waiting {
 
 /// The records that a plan writes, by external id.
 pub(super) fn writes(plan: &Plan) -> Vec<String> {
-    plan.upserts.iter().map(|upsert| upsert.external_id.clone()).collect()
+    plan.upserts().iter().map(|upsert| upsert.external_id.clone()).collect()
 }
 
 /// Whether a plan writes or refers to one of these records.
 pub(super) fn touches(plan: &Plan, records: &HashSet<String>) -> bool {
     !records.is_empty()
-        && plan.upserts.iter().any(|upsert| {
+        && plan.upserts().iter().any(|upsert| {
             records.contains(&upsert.external_id) || references(upsert).any(|id| records.contains(id))
         })
 }
@@ -83,7 +83,7 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
     let mut touched: HashMap<&str, Touched> = HashMap::new();
     let mut pairs = Vec::new();
     for (position, plan) in plans.iter().enumerate() {
-        let upserts = plan.map(|plan| plan.upserts.as_slice()).unwrap_or_default();
+        let upserts = plan.map(Plan::upserts).unwrap_or_default();
         for id in upserts.iter().flat_map(references) {
             let touched = touched.entry(id).or_default();
             pairs.extend(touched.writer.map(|writer| (position, writer)));
@@ -148,9 +148,7 @@ mod tests {
 
     #[test]
     fn a_form_that_touches_its_own_record_twice_does_not_wait_for_itself() {
-        let mut plan = writes("a");
-        plan.upserts.extend(refers("x", "a").upserts);
-        plan.upserts.extend(writes("a").upserts);
-        assert_eq!(rounds(&[plan]), [[0]]);
+        let upserts = [writes("a"), refers("x", "a"), writes("a")].map(|plan| plan.upserts().to_vec());
+        assert_eq!(rounds(&[Plan::salesforce(upserts.concat())]), [[0]]);
     }
 }

@@ -53,5 +53,5 @@ fn unmapped(plan: &Plan) -> Vec<(&str, &str)> {
 
 /// The objects and external ids of a plan, in order.
 fn steps(plan: &Plan) -> Vec<(&str, &str)> {
-    plan.upserts.iter().map(|upsert| (upsert.object, upsert.external_id.as_str())).collect()
+    plan.upserts().iter().map(|upsert| (upsert.object, upsert.external_id.as_str())).collect()
 }

@@ -27,13 +27,13 @@ fn best_practice(payload: Value, answers: &[(&str, Value)]) -> Value {
 }
 
 fn practices(plan: &Plan) -> &Upsert {
-    plan.upserts.iter().find(|upsert| upsert.object == "FV_Best_Practices__c").unwrap()
+    plan.upserts().iter().find(|upsert| upsert.object == "FV_Best_Practices__c").unwrap()
 }
 
 /// The descriptions of one family's rows, by what ends their external id.
 fn results<'a>(plan: &'a Plan, infix: &str) -> Vec<(&'a str, &'a Value)> {
     let infix = format!("_{infix}_");
-    let rows = plan.upserts.iter().filter(|upsert| upsert.object == "FV_Best_Practice_Results__c");
+    let rows = plan.upserts().iter().filter(|upsert| upsert.object == "FV_Best_Practice_Results__c");
     rows.filter_map(|row| {
         let (_, code) = row.external_id.split_once(&infix)?;
         Some((code, &row.fields["Best_Practice_Result_Description__c"]))
@@ -113,7 +113,7 @@ fn an_answer_in_words_is_no_unknown_code() {
     assert_eq!(unmapped(&plan), []);
     assert_eq!(results(&plan, "kitchen_garden").last(), Some(&("99", &json!("Okra"))));
     assert_eq!(results(&plan, "weeding").last(), Some(&("3", &json!("Basta"))));
-    let visit = plan.upserts.iter().find(|upsert| upsert.object == "Farm_Visit__c").unwrap();
+    let visit = plan.upserts().iter().find(|upsert| upsert.object == "Farm_Visit__c").unwrap();
     assert_eq!(visit.fields["What_happened_to_most_of_the_trees__c"], "Other: Goats ate the seedlings");
 }
 
@@ -167,7 +167,7 @@ fn young_farms_of_pr_and_zm_get_one_pruning_row_without_an_answer() {
 #[test]
 fn a_field_inventory_lists_farms_then_varieties_then_the_household() {
     let plan = map(&zambia()).unwrap();
-    let inventory = steps(&plan).split_off(plan.upserts.len() - 6);
+    let inventory = steps(&plan).split_off(plan.upserts().len() - 6);
     assert_eq!(
         inventory,
         [
@@ -186,7 +186,7 @@ fn a_single_plot_is_a_list_of_one_and_an_unknown_variety_is_reported() {
     let path = "form.field_inventory_survey.general_plot_information";
     let plot = json!({"current_index": 4, "varieties": "1.5", "variety_1.5": "30", "final_gps": "1 2"});
     let plan = map(&with(zambia(), path, plot)).unwrap();
-    let [farm, variety, household] = &plan.upserts[plan.upserts.len() - 3..] else { unreachable!() };
+    let [farm, variety, household] = &plan.upserts()[plan.upserts().len() - 3..] else { unreachable!() };
     assert_eq!(farm.external_id, "F-04-ZMMBA050128");
     assert_eq!(farm.fields["Altitude__c"], "");
     assert_eq!(farm.fields["Main_Coffee_Field__c"], true);
@@ -207,7 +207,7 @@ fn a_single_plot_is_a_list_of_one_and_an_unknown_variety_is_reported() {
 fn an_advisors_second_farmer_is_checked_only_where_there_is_one() {
     let checks = |payload: &Value| {
         let plan = map(payload).unwrap();
-        plan.upserts.iter().filter(|upsert| upsert.object == "Check__c").count()
+        plan.upserts().iter().filter(|upsert| upsert.object == "Check__c").count()
     };
     assert_eq!(checks(&advisor()), 2);
     for none in [json!(null), json!(""), json!({})] {

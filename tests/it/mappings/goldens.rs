@@ -55,11 +55,11 @@ fn difference(case: &Case) -> Option<String> {
         (Err(error), _) => Some(format!("{name}: unexpected error: {error}")),
         (Ok(_), None) => Some(format!("{name}: expected an error")),
         (Ok(plan), Some(expected)) => {
-            if plan.upserts.is_empty() == plan.note.is_none() {
-                return Some(format!("{name}: note {:?} for {} upserts", plan.note, plan.upserts.len()));
+            if plan.upserts().is_empty() == plan.note.is_none() {
+                return Some(format!("{name}: note {:?} for {} upserts", plan.note, plan.upserts().len()));
             }
             let found: Vec<Value> =
-                plan.upserts.iter().map(|upsert| serde_json::to_value(upsert).unwrap()).collect();
+                plan.upserts().iter().map(|upsert| serde_json::to_value(upsert).unwrap()).collect();
             first_difference(&found, expected).map(|difference| format!("{name}: {difference}"))
         }
     }

@@ -16,7 +16,7 @@ fn demo_plot() -> Value {
 }
 
 fn checks(payload: &Value) -> usize {
-    map(payload).unwrap().upserts.iter().filter(|upsert| upsert.object == "Check__c").count()
+    map(payload).unwrap().upserts().iter().filter(|upsert| upsert.object == "Check__c").count()
 }
 
 #[test]
@@ -48,7 +48,8 @@ fn the_payloads_id_may_be_a_number() {
 fn participant_counts_are_whole_numbers_or_errors() {
     let path = "form.Current_session_participants.Male_Participants_In_Attendance";
     let count = |value: Value| {
-        map(&with(training(), path, value)).map(|plan| plan.upserts[0].fields["Male_Participants__c"].clone())
+        map(&with(training(), path, value))
+            .map(|plan| plan.upserts()[0].fields["Male_Participants__c"].clone())
     };
     for (answer, expected) in [
         (json!(" 12 "), json!(12)),
@@ -137,7 +138,8 @@ fn ethiopian_apps_send_labels_of_which_none_is_reported() {
     let payload = with(demo_plot(), "app_id", "0c9b5791828b4baea6c1eaa4d6979c5a");
     let plan =
         map(&with(payload, "form.best_practice_questions.vetiver.vetiver_planted", "Planted")).unwrap();
-    let vetiver = plan.upserts.iter().find(|upsert| upsert.external_id.ends_with("vetiver_planted")).unwrap();
+    let vetiver =
+        plan.upserts().iter().find(|upsert| upsert.external_id.ends_with("vetiver_planted")).unwrap();
     assert_eq!(vetiver.fields["Result__c"], "Planted");
     assert_eq!(unmapped(&plan), []);
 }

@@ -115,8 +115,8 @@ proptest! {
         let plan = mapping(&payload, &facts);
         prop_assert_eq!(&plan, &mapping(&payload, &facts));
         if let Ok(plan) = plan {
-            prop_assert_eq!(plan.upserts.is_empty(), plan.note.is_some());
-            for upsert in plan.upserts {
+            prop_assert_eq!(plan.upserts().is_empty(), plan.note.is_some());
+            for upsert in plan.upserts() {
                 prop_assert!(!upsert.external_id.trim().is_empty());
                 prop_assert!(!upsert.external_id.contains(char::is_control));
                 prop_assert!(!upsert.fields.keys().any(|name| name.contains('.')));

@@ -59,7 +59,7 @@ fn a_missing_or_blank_id_is_an_error_that_names_its_path() {
 #[test]
 fn an_id_in_a_number_is_its_text() {
     let plan = map(&with(sample("Attendance Full - Current Module"), "form.training_session", 17)).unwrap();
-    assert_eq!(plan.upserts[0].external_id, "17");
+    assert_eq!(plan.upserts()[0].external_id, "17");
 }
 
 #[test]
@@ -103,9 +103,10 @@ fn a_group_of_another_type_is_an_error_that_names_path_and_type() {
 fn the_sandbox_leaves_out_a_registrations_attendance_only() {
     let sandbox = Facts { registration_attendance: false };
     for payload in [sample("Farmer Registration"), sample("Field Day Farmer Registration"), moving()] {
-        let mut production = map(&payload).unwrap();
-        assert_eq!(production.upserts.pop().unwrap().object, "Attendance__c");
-        assert_eq!(map_with(&payload, sandbox).unwrap(), production);
+        let production = map(&payload).unwrap();
+        let (attendance, others) = production.upserts().split_last().unwrap();
+        assert_eq!(attendance.object, "Attendance__c");
+        assert_eq!(map_with(&payload, sandbox).unwrap().upserts(), others);
     }
     let attendance = sample("Attendance Full - Current Module");
     assert_eq!(map_with(&attendance, sandbox).unwrap(), map(&attendance).unwrap());
@@ -139,7 +140,7 @@ fn a_form_that_matches_nothing_says_which_answer_decided() {
     ];
     for (payload, note) in cases {
         let plan = map(&payload).unwrap();
-        assert_eq!((plan.upserts.len(), plan.note.as_deref()), (0, Some(note)));
+        assert_eq!((plan.upserts().len(), plan.note.as_deref()), (0, Some(note)));
     }
 }
 

@@ -36,7 +36,7 @@ fn every_sample_writes_something_and_knows_all_its_codes() {
         let sample = sample(name);
         assert_eq!(jobs::job_name(Origin::CommCare, &sample), Some(name));
         let plan = map(&sample).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(!plan.upserts.is_empty(), "{name}: {:?}", plan.note);
+        assert!(!plan.upserts().is_empty(), "{name}: {:?}", plan.note);
         assert_eq!(plan.unmapped, [], "{name}");
     }
 }
