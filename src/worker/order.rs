@@ -103,6 +103,8 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn writes(id: &str) -> Plan {
@@ -150,5 +152,57 @@ mod tests {
     fn a_form_that_touches_its_own_record_twice_does_not_wait_for_itself() {
         let upserts = [writes("a"), refers("x", "a"), writes("a")].map(|plan| plan.upserts().to_vec());
         assert_eq!(rounds(&[Plan::salesforce(upserts.concat())]), [[0]]);
+    }
+
+    /// A plan that writes and refers to a few of a few records.
+    fn any_plan() -> impl Strategy<Value = Plan> {
+        let record = || (0..6_u8).prop_map(|id| format!("r{id}"));
+        let upsert = (record(), proptest::option::of(record())).prop_map(|(id, refers)| {
+            let upsert = Upsert::new("Household__c", "Household_ID__c", id);
+            match refers {
+                Some(other) => upsert.relate("Household__r", "Household_ID__c", other),
+                None => upsert,
+            }
+        });
+        proptest::collection::vec(upsert, 0..4).prop_map(Plan::salesforce)
+    }
+
+    /// By the definition: one writes a record that the other writes or refers to.
+    fn conflict(one: &Plan, other: &Plan) -> bool {
+        let written = |plan: &Plan| super::writes(plan).into_iter().collect::<HashSet<String>>();
+        touches(one, &written(other)) || touches(other, &written(one))
+    }
+
+    proptest! {
+        #[test]
+        fn conflicting_forms_run_in_arrival_order_and_every_form_runs_once(
+            plans in proptest::collection::vec(proptest::option::weighted(0.9, any_plan()), 0..24),
+            picks in proptest::collection::vec(any::<proptest::sample::Index>(), 64),
+        ) {
+            let given: Vec<Option<&Plan>> = plans.iter().map(Option::as_ref).collect();
+            let mut waiting = Waiting::new(&given);
+            let mut picks = picks.iter().cycle();
+            let (mut running, mut finished) = (Vec::<usize>::new(), Vec::<usize>::new());
+            loop {
+                while let Some(next) = waiting.next_ready() {
+                    // Whatever conflicts with it and came before has ended.
+                    for earlier in 0..next {
+                        if let (Some(one), Some(other)) = (given[earlier], given[next]) {
+                            prop_assert!(!conflict(one, other) || finished.contains(&earlier));
+                        }
+                    }
+                    running.push(next);
+                }
+                if running.is_empty() {
+                    break;
+                }
+                // They end in any order.
+                let ended = running.swap_remove(picks.next().map_or(0, |pick| pick.index(running.len())));
+                finished.push(ended);
+                waiting.finished(ended);
+            }
+            finished.sort_unstable();
+            prop_assert_eq!(finished, (0..plans.len()).collect::<Vec<_>>());
+        }
     }
 }
