@@ -149,18 +149,17 @@ impl Firestore {
 
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
     async fn with_data_id(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
-        let mut ids = vec![FirestoreValue::from(codec::text(id))];
-        if let Some(number) = id.parse::<i64>().ok().filter(|number| number.to_string() == id) {
-            ids.push(FirestoreValue::from(codec::integer(number)));
-        }
+        let number = id.parse::<i64>().ok().filter(|number| number.to_string() == id);
+        let text = FirestoreValue::from(codec::text(id));
+        let either = number.map(|number| codec::array(vec![codec::text(id), codec::integer(number)]));
         let found = self
             .db
             .fluent()
             .select()
             .from(origin.collection())
-            .filter(|q| {
-                let any = ids.iter().map(|id| q.field("data.id").eq(id.clone()));
-                q.for_any(any.collect::<Vec<_>>())
+            .filter(|q| match &either {
+                None => q.for_all([q.field("data.id").eq(text.clone())]),
+                Some(either) => q.for_all([q.field("data.id").is_in(FirestoreValue::from(either.clone()))]),
             })
             .limit(SAME_ID_LIMIT)
             .query()

@@ -126,7 +126,8 @@ fn of(value: ValueType) -> Firestore {
     Firestore { value_type: Some(value) }
 }
 
-fn array(values: Vec<Firestore>) -> Firestore {
+/// An array value.
+pub(super) fn array(values: Vec<Firestore>) -> Firestore {
     of(ValueType::ArrayValue(ArrayValue { values }))
 }
 
