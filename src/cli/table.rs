@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Records of one object that are shown in a row, before the rest of them is only counted.
 const SHOWN: usize = 3;
 /// Width of the field names' column.
-const NAMES: usize = 46;
+const NAMES: usize = 52;
 
 /// The upserts of a plan, as [`Plan::to_json`](crate::plan::Plan::to_json) gives it.
 pub(crate) fn upserts(plan: &Value) -> String {

@@ -55,7 +55,7 @@ pub enum Settled {
     Lost,
 }
 
-/// What [`Queue::claim_for_retry`] found.
+/// What [`Queue::claim_for_retry`](super::Queue::claim_for_retry) found.
 #[derive(Debug)]
 pub enum Retry {
     /// It is this worker's now.
