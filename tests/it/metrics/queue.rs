@@ -55,3 +55,20 @@ async fn a_queue_that_is_down_takes_only_its_own_gauges_away() {
     }
     metrics.expect("records_processed_total", &[("outcome", "completed")], 1);
 }
+
+#[tokio::test]
+async fn a_queue_that_never_answers_is_not_waited_for() {
+    // It takes connections, and that is all.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = silent.local_addr().unwrap().to_string();
+    let app = TestApp::with(&[
+        ("QUEUE_URL", "firestore"),
+        ("GOOGLE_CLOUD_PROJECT", "silent"),
+        ("FIRESTORE_EMULATOR_HOST", &host),
+    ])
+    .await;
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    Metrics::of(&app).await.expect("queue_up", &[], 0);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
