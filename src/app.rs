@@ -7,6 +7,7 @@ use crate::destinations::Destinations;
 use crate::destinations::salesforce::{Salesforce, SetUpError};
 use crate::http::auth::Gatekeeper;
 use crate::jobs::Facts;
+use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
 use crate::worker::{Shutdown, Worker};
 
@@ -18,6 +19,8 @@ pub struct App {
     pub worker: Worker,
     /// Who may call what.
     pub gatekeeper: Arc<Gatekeeper>,
+    /// What it counts.
+    pub metrics: Metrics,
     /// `MAX_BODY_BYTES`.
     pub max_body_bytes: usize,
 }
@@ -39,8 +42,9 @@ pub enum StartError {
 impl App {
     /// Opens the queue and prepares the destinations; `shutdown` ends the work.
     pub async fn start(config: &Config, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
-        let salesforce =
-            config.salesforce.clone().map(Salesforce::new).transpose().map_err(StartError::Salesforce)?;
+        let metrics = Metrics::default();
+        let salesforce = config.salesforce.clone().map(|settings| Salesforce::new(settings, metrics.clone()));
+        let salesforce = salesforce.transpose().map_err(StartError::Salesforce)?;
         let gatekeeper = Arc::new(Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?);
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
         let worker = Worker::new(
@@ -50,7 +54,8 @@ impl App {
             config.drain,
             config.retry,
             shutdown,
+            metrics.clone(),
         );
-        Ok(Arc::new(Self { queue, worker, gatekeeper, max_body_bytes: config.max_body_bytes }))
+        Ok(Arc::new(Self { queue, worker, gatekeeper, metrics, max_body_bytes: config.max_body_bytes }))
     }
 }

@@ -57,7 +57,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             let config = Config::load(&environment)?;
-            telemetry::start(config.log_format, &config.log_filter).context("RUST_LOG")?;
+            telemetry::start(&config).context("RUST_LOG")?;
             Server::start(&config).await?.run().await
         }
         Command::Demo => demo::run(&environment).await,

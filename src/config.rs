@@ -60,6 +60,8 @@ pub struct DrainSettings {
 pub struct Config {
     /// `HOST` and `PORT`.
     pub listen: SocketAddr,
+    /// `GOOGLE_CLOUD_PROJECT`: where log lines find their traces.
+    pub project: Option<String>,
     /// The queue's back end.
     pub queue: QueueSettings,
     /// Salesforce; `None` records plans instead of sending them.
@@ -89,7 +91,8 @@ impl Config {
         // Cloud Run sets it, and nobody else does.
         let cloud_run = reader.text("K_SERVICE", "not in Cloud Run").is_some();
         let listen = listen(&mut reader, cloud_run);
-        let queue = queue::load(&mut reader, cloud_run);
+        let project = reader.text("GOOGLE_CLOUD_PROJECT", "not set");
+        let queue = queue::load(&mut reader, project.as_deref(), cloud_run);
         let production =
             reader.choice("SALESFORCE_ENV", &["sandbox", "production"], "sandbox") == "production";
         let sandbox_attendance = reader.flag("SF_SANDBOX_ATTENDANCE", false);
@@ -110,6 +113,7 @@ impl Config {
         read_for_later_destinations(&mut reader);
         let config = Self {
             listen,
+            project,
             queue,
             salesforce,
             registration_attendance: production || sandbox_attendance,

@@ -46,7 +46,7 @@ pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow:
         name if TAKEN.contains(&name) => environment(name),
         _ => None,
     })?;
-    telemetry::start(config.log_format, &config.log_filter).context("RUST_LOG")?;
+    telemetry::start(&config).context("RUST_LOG")?;
     let server = Server::start(&config).await?;
     let address = format!("http://{}", server.address()?);
     let show = async {

@@ -4,6 +4,8 @@ mod admin;
 pub mod auth;
 mod body;
 mod error;
+mod metrics;
+mod observe;
 mod params;
 mod preview;
 mod scheduler;
@@ -50,7 +52,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/status-count/{collection}", get(admin::status_count))
         .route("/preview/cc", post(preview::commcare))
         .route("/preview/sf", post(later))
-        .route("/metrics", get(later))
+        .route("/metrics", get(metrics::show))
         .route("/openapi.json", get(later))
         .route("/docs", get(later))
         .route("/dashboard", get(later))
@@ -64,6 +66,7 @@ fn router(app: Arc<App>) -> Router {
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
         .layer(from_fn(auth::refuse_cross_site))
+        .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app)
 }
 

@@ -11,6 +11,7 @@ mod demo;
 pub mod destinations;
 pub mod http;
 pub mod jobs;
+pub mod metrics;
 pub mod plan;
 pub mod queue;
 pub mod server;

@@ -90,6 +90,17 @@ pub enum ErrorKind {
     Permanent,
 }
 
+impl ErrorKind {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Dependency => "dependency",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
 /// What made a worker take a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -102,6 +113,18 @@ pub enum Trigger {
     Manual,
     /// The webhook's own try, inside its request.
     Inline,
+}
+
+impl Trigger {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::AutoRetry => "auto-retry",
+            Self::Manual => "manual",
+            Self::Inline => "inline",
+        }
+    }
 }
 
 /// How an attempt ended.

@@ -14,17 +14,21 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock;
-use crate::config::LogFormat;
+use crate::config::{Config, LogFormat};
 
 /// Starts logging, to standard error, as the configuration asks. Fails on a filter that cannot be
 /// read.
-pub fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    Ok(tracing::subscriber::set_global_default(subscriber(format, filter, std::io::stderr)?)?)
+pub fn start(config: &Config) -> anyhow::Result<()> {
+    let project = config.project.as_deref();
+    let subscriber = subscriber(config.log_format, project, &config.log_filter, std::io::stderr)?;
+    Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
-/// What turns events into lines of `format`.
+/// What turns events into lines of `format`; `project` is the Google Cloud project that has the
+/// traces.
 pub fn subscriber(
     format: LogFormat,
+    project: Option<&str>,
     filter: &str,
     writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
 ) -> anyhow::Result<Box<dyn Subscriber + Send + Sync>> {
@@ -35,7 +39,7 @@ pub fn subscriber(
         LogFormat::Json => Box::new(
             builder
                 .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
-                .event_format(CloudLogging)
+                .event_format(CloudLogging { project: project.map(str::to_owned) })
                 .finish(),
         ),
     })
@@ -44,7 +48,21 @@ pub fn subscriber(
 /// The structured form that Cloud Logging takes from a container's output: `severity`, `message`
 /// and `time` are its own names, everything else is kept as given (Cloud Logging, "Structured
 /// logging").
-struct CloudLogging;
+struct CloudLogging {
+    project: Option<String>,
+}
+
+impl CloudLogging {
+    /// Names a span's trace as Cloud Logging does, which shows a request's lines together then.
+    fn correlate(&self, line: &mut Map<String, Value>) {
+        if let Some(project) = &self.project
+            && let Some(Value::String(trace)) = line.remove("trace_id")
+        {
+            let trace = format!("projects/{project}/traces/{trace}");
+            line.insert("logging.googleapis.com/trace".to_owned(), trace.into());
+        }
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for CloudLogging
 where
@@ -67,6 +85,7 @@ where
             }
         }
         event.record(&mut line);
+        self.correlate(&mut line.0);
         let severity = match *event.metadata().level() {
             Level::ERROR => "ERROR",
             Level::WARN => "WARNING",

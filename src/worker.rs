@@ -7,6 +7,7 @@
 
 mod drain;
 mod lease;
+mod observed;
 mod order;
 mod shutdown;
 
@@ -19,8 +20,10 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::config::{DrainSettings, RetryPolicy};
+use crate::destinations::salesforce::{Health, Salesforce};
 use crate::destinations::{Admission, Destinations};
 use crate::jobs::{Destination, Facts, Job};
+use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::queue::{Claim, Queue, QueueError, Retry};
 use crate::submission::{Origin, Trigger};
@@ -96,6 +99,7 @@ pub struct Worker {
     settings: DrainSettings,
     retry: RetryPolicy,
     shutdown: Shutdown,
+    metrics: Metrics,
     /// Bounds the records in work over the whole process, however many drains overlap.
     slots: Arc<Semaphore>,
     name: Arc<str>,
@@ -110,6 +114,7 @@ impl Worker {
         settings: DrainSettings,
         retry: RetryPolicy,
         shutdown: Shutdown,
+        metrics: Metrics,
     ) -> Self {
         let process = std::process::id();
         let unique = uuid::Uuid::new_v4().simple().to_string();
@@ -120,6 +125,7 @@ impl Worker {
             settings,
             retry,
             shutdown,
+            metrics,
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             name: format!("{process}-{}", &unique[..8]).into(),
         }
@@ -256,6 +262,11 @@ impl Worker {
     /// The destinations that are in trouble.
     pub fn destinations_down(&self) -> Vec<Destination> {
         self.destinations.down()
+    }
+
+    /// How Salesforce is doing, where it is called at all.
+    pub fn salesforce_health(&self) -> Option<Health> {
+        self.destinations.salesforce.as_ref().map(Salesforce::health)
     }
 
     fn deadline(&self) -> Instant {

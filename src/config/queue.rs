@@ -33,8 +33,7 @@ pub struct FirestoreSettings {
 
 const DEFAULT_FILE: &str = "sqlite://data/queue.db";
 
-pub(super) fn load(reader: &mut Reader<'_>, cloud_run: bool) -> QueueSettings {
-    let project = reader.text("GOOGLE_CLOUD_PROJECT", "not set");
+pub(super) fn load(reader: &mut Reader<'_>, project: Option<&str>, cloud_run: bool) -> QueueSettings {
     let database = reader.text("FIRESTORE_DATABASE", "(default)").unwrap_or_else(|| "(default)".to_owned());
     let emulator_host = reader.text("FIRESTORE_EMULATOR_HOST", "not set");
     // Read by Google's own library; listed here so that an operator sees it.
@@ -54,7 +53,11 @@ pub(super) fn load(reader: &mut Reader<'_>, cloud_run: bool) -> QueueSettings {
             reader.problem("GOOGLE_CLOUD_PROJECT: missing, and QUEUE_URL=firestore needs it");
             return fallback;
         };
-        return QueueSettings::Firestore(FirestoreSettings { project, database, emulator_host });
+        return QueueSettings::Firestore(FirestoreSettings {
+            project: project.to_owned(),
+            database,
+            emulator_host,
+        });
     }
     if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
         return QueueSettings::Sqlite(SqliteSettings { path: PathBuf::from(path) });

@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use crate::config::salesforce::{Login, SalesforceSettings};
 use crate::destinations::{Admission, DeliveryError, Failure};
+use crate::metrics::Metrics;
 use crate::plan::Plan;
 
 mod answer;
@@ -60,7 +61,7 @@ pub struct Health {
 
 impl Salesforce {
     /// A destination that logs in when the first plan needs it.
-    pub fn new(settings: SalesforceSettings) -> Result<Self, SetUpError> {
+    pub fn new(settings: SalesforceSettings, metrics: Metrics) -> Result<Self, SetUpError> {
         if matches!(settings.login, Login::Password { .. }) {
             warn!(
                 "Salesforce retires the SOAP login() that a user name and password need in 2027 \
@@ -69,7 +70,7 @@ impl Salesforce {
             );
         }
         let gate = Gate::new(settings.api_reserve_percent);
-        Ok(Self { wire: Wire::new(settings).map_err(SetUpError)?, gate })
+        Ok(Self { wire: Wire::new(settings, metrics).map_err(SetUpError)?, gate })
     }
 
     /// Whether there is a point in claiming records now; to be asked before each batch. Below the

@@ -9,8 +9,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
+use tracing::Instrument;
 
 use super::error::HttpError;
+use super::observe::identify;
 use super::params::{Params, Segments};
 use super::{origin_of_collection, origin_of_destination};
 use crate::app::App;
@@ -57,9 +59,11 @@ pub(super) async fn retry(
     if origin == Origin::Salesforce {
         return Err(HttpError::Later);
     }
+    identify(&id);
     let retried_id = id.clone();
     // A task of its own: the records are settled even where the caller hangs up.
-    let retry = tokio::spawn(async move { app.worker.retry(origin, &retried_id, force).await });
+    let retry =
+        tokio::spawn(async move { app.worker.retry(origin, &retried_id, force).await }.in_current_span());
     let retried = retry.await.map_err(|_| HttpError::Unavailable)??;
     let Some(retried) = retried else {
         return Err(HttpError::NoRecords { collection: origin.collection(), id });

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::error::HttpError;
 use super::params::Params;
@@ -22,7 +23,8 @@ pub(super) async fn drain_to_salesforce(
 ) -> Result<Json<Value>, HttpError> {
     let (extent, started) = (extent(&params)?, Instant::now());
     // A task of its own: the records are settled even where the caller hangs up.
-    let drain = tokio::spawn(async move { app.worker.drain(Origin::CommCare, extent).await });
+    let drain =
+        tokio::spawn(async move { app.worker.drain(Origin::CommCare, extent).await }.in_current_span());
     let report = drain.await.map_err(|_| HttpError::Unavailable)??;
     Ok(Json(answer(report, started)))
 }
@@ -32,7 +34,8 @@ pub(super) async fn retry_to_salesforce(
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
     let (extent, started) = (extent(&params)?, Instant::now());
-    let retry = tokio::spawn(async move { app.worker.auto_retry(Origin::CommCare, extent).await });
+    let retry =
+        tokio::spawn(async move { app.worker.auto_retry(Origin::CommCare, extent).await }.in_current_span());
     let report = retry.await.map_err(|_| HttpError::Unavailable)??;
     let processed = report.completed.len();
     let mut answer = answer(report, started);

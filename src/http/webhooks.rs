@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::body;
 use super::error::HttpError;
+use super::observe::identify;
 use crate::app::App;
 use crate::queue::{Arriving, Fate};
 use crate::submission::Origin;
@@ -31,10 +32,12 @@ async fn accept(app: &App, origin: Origin, request: Request) -> Result<Json<Valu
     let payload = body::read(origin, request, app.max_body_bytes).await?;
     if payload.job.is_none() {
         info!(collection = origin.collection(), "webhook.skipped");
+        app.metrics.webhook_accepted(origin, &payload.job_name, "skipped");
         let status = "Skipped, form type is not handled";
         return Ok(Json(json!({ "status": status, "job_name": payload.job_name })));
     }
     let job_id = payload.id()?;
+    identify(&job_id);
     let arriving = Arriving {
         origin,
         job_name: payload.job_name.clone(),
@@ -42,11 +45,13 @@ async fn accept(app: &App, origin: Origin, request: Request) -> Result<Json<Valu
         data: Arc::new(payload.data),
     };
     let accepted = app.queue.accept(arriving).await?;
+    let fate = word(accepted.fate);
+    app.metrics.webhook_accepted(origin, &payload.job_name, fate);
     info!(
         request_id = job_id,
         doc_id = accepted.doc_id,
         job_name = payload.job_name,
-        fate = ?accepted.fate,
+        fate,
         "webhook.accepted"
     );
     let mut answer = json!({
@@ -62,4 +67,14 @@ async fn accept(app: &App, origin: Origin, request: Request) -> Result<Json<Valu
         Fate::Stored | Fate::Duplicate => {}
     }
     Ok(Json(answer))
+}
+
+/// What log lines and metrics call it.
+fn word(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Stored => "stored",
+        Fate::Duplicate => "duplicate",
+        Fate::Replaced => "replaced",
+        Fate::Stale => "stale",
+    }
 }

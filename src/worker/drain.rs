@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span, error, info_span, warn};
 
 use super::lease::Renewal;
+use super::observed::Observed;
 use super::{DrainReport, End, Planned, Stopped, Worker, order};
 use crate::destinations::{Delivery, DeliveryError, Failure};
 use crate::jobs::{self, Destination};
@@ -77,7 +78,7 @@ impl Drain {
     pub(super) async fn finish(mut self) -> DrainReport {
         for claim in std::mem::take(&mut self.held) {
             let doc_id = claim.doc_id().to_owned();
-            let end = settle(&self.worker, claim, Outcome::Released).await;
+            let end = settle(&self.worker, claim, Outcome::Released, Instant::now()).await;
             let end = match end {
                 End::New(_) => End::New("a form before it that writes the same record failed".to_owned()),
                 other => other,
@@ -85,6 +86,9 @@ impl Drain {
             self.report(doc_id, end);
         }
         self.report.stopped = self.stopped.get().cloned();
+        if let Some(stopped) = &self.report.stopped {
+            self.worker.metrics.drain_stopped(stopped.destination.as_str());
+        }
         self.report
     }
 
@@ -158,6 +162,7 @@ impl Drain {
         let over = self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline;
         let span = record_span(&claim);
         let run = async move {
+            let started = Instant::now();
             let outcome = match plan {
                 Err(error) => failed(ErrorKind::Permanent, "mapping", error, Vec::new()),
                 Ok((_, plan)) if plan.note.is_some() => {
@@ -172,7 +177,7 @@ impl Drain {
             };
             // Only now may the next begin: it has to see whether this one was stopped.
             drop(slot);
-            settle(&worker, claim, outcome).await
+            settle(&worker, claim, outcome, started).await
         };
         run.instrument(span)
     }
@@ -276,7 +281,8 @@ async fn perform(
     failed(kind, &step, message, unmapped)
 }
 
-async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
+async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instant) -> End {
+    let observed = Observed::of(&claim, &outcome, started);
     let end = match &outcome {
         Outcome::Completed { .. } => End::Completed,
         Outcome::Failed { error, step, kind, .. } => {
@@ -285,7 +291,9 @@ async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
         }
         Outcome::Released => End::New("it was put back untouched".to_owned()),
     };
-    match worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await {
+    let settled = worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await;
+    observed.settled(&worker.metrics, settled.as_ref().ok().copied());
+    match settled {
         Ok(Settled::Written) => end,
         Ok(Settled::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
         Ok(Settled::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),

@@ -1,17 +1,13 @@
-//! Names, phone numbers and places are in records, and nowhere else: no log line, no error and no
-//! answer but those that show a record (`service.md`, section 7).
-
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+//! Names, phone numbers and places are in records, and nowhere else: no log line, no metric, no error
+//! and no answer but those that show a record (`service.md`, section 7).
 
 use axum::body::Body;
 use commcare_sf_integration::config::LogFormat;
-use commcare_sf_integration::telemetry;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
 
 use crate::support::app::{Answer, TestApp};
 use crate::support::forms::{attendance, registration};
+use crate::support::log::Log;
 use crate::support::salesforce::{Fault, SalesforceStandIn};
 
 const FIRST_NAME: &str = "Zawditu";
@@ -48,40 +44,6 @@ fn marked_attendance(id: &str) -> Value {
     let mut form = attendance(id, 1);
     form["form"]["gps_coordinates"] = GPS.into();
     form
-}
-
-/// The log lines of this thread, as long as the guard lives.
-struct Log {
-    lines: Lines,
-    _guard: DefaultGuard,
-}
-
-impl Log {
-    /// Everything that our code logs, and what an operator looking for trouble makes the rest log.
-    fn capture(format: LogFormat) -> Self {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let filter = "debug,commcare_sf_integration=trace";
-        let subscriber = telemetry::subscriber(format, filter, move || writer.clone()).unwrap();
-        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Posts what must be answered without a mark, whatever the status.
@@ -127,6 +89,12 @@ async fn refused_by_the_webhook(app: &TestApp) {
     nameless["form"].as_object_mut().unwrap().remove("@name");
     let mut without_id = marked("x");
     without_id["id"] = json!({ "name": FIRST_NAME });
+    // A form type that isn't handled, named like a person.
+    let mut unhandled = marked("x");
+    unhandled["form"]["@name"] = FIRST_NAME.into();
+    let skipped = app.post("/process-data-cc", unhandled.to_string()).await.expect(200);
+    assert_eq!(skipped["status"], "Skipped, form type is not handled");
+    app.get(&format!("/record/{FIRST_NAME}/{PHONE}").replace(' ', "%20")).await.expect(404);
     let mut too_large = marked("x");
     too_large["form"]["note"] = FIRST_NAME.repeat(200_000).into();
     let whole = marked("x").to_string();
@@ -203,7 +171,7 @@ async fn failed_by_salesforce(app: &TestApp, stand_in: &SalesforceStandIn) {
 
 async fn shows_nothing(format: LogFormat) -> String {
     let stand_in = SalesforceStandIn::start().await;
-    let log = Log::capture(format);
+    let log = Log::capture(format, None);
     let app = TestApp::sending_to(&stand_in, &[]).await;
     every_way(&app, &stand_in).await;
     let failed = app.get("/failed/sf?limit=1000").await.expect(200);
@@ -213,6 +181,9 @@ async fn shows_nothing(format: LogFormat) -> String {
         rest.as_object_mut().unwrap().remove("data");
         assert_unmarked(&rest.to_string(), "a failed record");
     }
+    let metrics = app.get("/metrics").await;
+    assert!(metrics.status == 200 && metrics.text.contains("outcome=\"failed\""), "{metrics:?}");
+    assert_unmarked(&metrics.text, "a metric");
     let text = log.text();
     for line in text.lines() {
         assert_unmarked(line, "a log line");

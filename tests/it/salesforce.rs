@@ -15,6 +15,7 @@ use std::time::Duration;
 use commcare_sf_integration::config::salesforce::SalesforceSettings;
 use commcare_sf_integration::destinations::salesforce::{Health, Salesforce};
 use commcare_sf_integration::destinations::{Admission, DeliveryError, Failure};
+use commcare_sf_integration::metrics::Metrics;
 use commcare_sf_integration::plan::{Plan, Upsert};
 use serde_json::{Value, json};
 
@@ -24,13 +25,17 @@ const SESSION: &str = "5c0e1f5a-1a5c-4f0c-8a38-d8f4c4a3e5b1";
 
 async fn start() -> (SalesforceStandIn, Salesforce) {
     let stand_in = SalesforceStandIn::start().await;
-    let salesforce = Salesforce::new(stand_in.settings()).unwrap();
+    let salesforce = Salesforce::new(stand_in.settings(), Metrics::default()).unwrap();
     (stand_in, salesforce)
 }
 
 /// A destination that never retries and has met nothing yet, to see what a single call comes to.
 fn fresh(stand_in: &SalesforceStandIn) -> Salesforce {
-    Salesforce::new(SalesforceSettings { retry_budget: Duration::ZERO, ..stand_in.settings() }).unwrap()
+    Salesforce::new(
+        SalesforceSettings { retry_budget: Duration::ZERO, ..stand_in.settings() },
+        Metrics::default(),
+    )
+    .unwrap()
 }
 
 /// Lets `seconds` pass in no time.

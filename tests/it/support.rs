@@ -3,5 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod firestore;
 pub(crate) mod forms;
+pub(crate) mod log;
+pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod salesforce;

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use reqwest::Client;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -17,7 +16,8 @@ use url::Url;
 use super::gate::Pass;
 use super::login;
 use super::trouble::{Blame, Trouble};
-use crate::config::salesforce::SalesforceSettings;
+use super::wire::Wire;
+use crate::metrics::CallOutcome;
 
 /// A login's yield, to be used until Salesforce refuses it.
 pub(super) struct Session {
@@ -40,8 +40,7 @@ impl Sessions {
     /// A session other than `refused`, logging in where there is none.
     pub(super) async fn get(
         &self,
-        client: &Client,
-        settings: &SalesforceSettings,
+        wire: &Wire,
         pass: &Pass<'_>,
         refused: Option<&Session>,
     ) -> Result<Arc<Session>, Trouble> {
@@ -57,7 +56,9 @@ impl Sessions {
             }
             _ => {}
         }
-        let grant = login::log_in(client, settings).await;
+        let counted = wire.metrics.salesforce_call("login");
+        let grant = login::log_in(&wire.client, &wire.settings).await;
+        counted.ended(grant.as_ref().map_or_else(Trouble::call_outcome, |_| CallOutcome::Ok));
         let outcome = grant.map(|login::Grant { access_token, server }| {
             debug!(server = server.host_str(), "logged in to Salesforce");
             Arc::new(Session { access_token, server, number })

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 
 use super::failure;
 use crate::destinations::{DeliveryError, Failure};
+use crate::metrics::CallOutcome;
 
 /// Whose trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,15 @@ impl Trouble {
             Failure::Transient | Failure::Dependency | Failure::Permanent => Blame::Record,
         };
         Self { error, blame, retry_after: None }
+    }
+
+    /// What the call came to.
+    pub(super) fn call_outcome(&self) -> CallOutcome {
+        match self.blame {
+            Blame::Outage => CallOutcome::NoAnswer,
+            Blame::Quota | Blame::Refusal => CallOutcome::Refused,
+            Blame::Record => CallOutcome::Failed,
+        }
     }
 
     /// What an error of one record means: Salesforce took the request and answered.

@@ -24,6 +24,7 @@ use super::transport;
 use super::trouble::Trouble;
 use crate::clock;
 use crate::config::salesforce::SalesforceSettings;
+use crate::metrics::{CallOutcome, Metrics};
 
 /// A server that does not even take the connection is not worth the whole of a call's time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,8 +35,9 @@ const LIMITS: &str = "limits";
 /// The client, and the session that its calls share.
 pub(super) struct Wire {
     pub(super) settings: SalesforceSettings,
-    client: Client,
+    pub(super) client: Client,
     sessions: Sessions,
+    pub(super) metrics: Metrics,
 }
 
 /// An answer as it came.
@@ -49,14 +51,14 @@ pub(super) struct Answer {
 }
 
 impl Wire {
-    pub(super) fn new(settings: SalesforceSettings) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(settings: SalesforceSettings, metrics: Metrics) -> Result<Self, reqwest::Error> {
         // Redirects are not followed: one would carry credentials to another host.
         let client = Client::builder()
             .timeout(settings.request_timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout))
             .redirect(Policy::none())
             .build()?;
-        Ok(Self { settings, client, sessions: Sessions::default() })
+        Ok(Self { settings, client, sessions: Sessions::default(), metrics })
     }
 
     /// Posts a Composite request.
@@ -84,7 +86,7 @@ impl Wire {
     async fn call(
         &self,
         pass: &Pass<'_>,
-        step: &str,
+        step: &'static str,
         request: impl Fn(Url) -> RequestBuilder,
     ) -> Result<Answer, Trouble> {
         let session = self.session(pass, None).await?;
@@ -97,18 +99,19 @@ impl Wire {
     }
 
     async fn session(&self, pass: &Pass<'_>, refused: Option<&Session>) -> Result<Arc<Session>, Trouble> {
-        self.sessions.get(&self.client, &self.settings, pass, refused).await
+        self.sessions.get(self, pass, refused).await
     }
 
     async fn send(
         &self,
         pass: &Pass<'_>,
         session: &Session,
-        step: &str,
+        step: &'static str,
         request: &impl Fn(Url) -> RequestBuilder,
     ) -> Result<Answer, Trouble> {
         let mut url = session.server.clone();
         url.set_path(&format!("/services/data/v{}/{step}", self.settings.api_version));
+        let counted = self.metrics.salesforce_call(step);
         let call = request(url).bearer_auth(session.access_token.expose_secret());
         let read = async {
             let response = call.send().await?;
@@ -118,6 +121,7 @@ impl Wire {
             Ok(Answer { status, body: response.bytes().await?.into(), retry_after, usage })
         };
         let answer = read.await.map_err(|error| transport::error(step, "the call", error))?;
+        counted.ended(CallOutcome::of_status(answer.status.as_u16()));
         Span::current().record("http.status", answer.status.as_u16());
         debug!(bytes = answer.body.len(), "Salesforce answered");
         Ok(answer)

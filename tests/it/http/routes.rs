@@ -6,14 +6,13 @@ use crate::support::app::TestApp;
 use crate::support::forms::registration;
 
 /// Calls that a later version answers: methods and paths.
-const LATER: [(&str, &str); 10] = [
+const LATER: [(&str, &str); 9] = [
     ("POST", "/process-firestore-to-cc"),
     ("POST", "/auto-retry-firestore-to-cc"),
     ("POST", "/batch_retry/sf"),
     ("POST", "/batch_retry/cc"),
     ("POST", "/bulk_update/commcare_collection"),
     ("POST", "/preview/sf"),
-    ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/docs"),
     ("GET", "/dashboard"),

@@ -196,7 +196,7 @@ async fn a_server_that_never_answers_is_given_up() {
         retry_budget: Duration::ZERO,
         ..stand_in.settings()
     };
-    let salesforce = Salesforce::new(settings).unwrap();
+    let salesforce = Salesforce::new(settings, Metrics::default()).unwrap();
     stand_in.fail_next(Fault::Hang);
     let message = expect(&salesforce, Failure::Transient).await;
     assert!(message.contains("no answer in time"), "{message}");
@@ -207,7 +207,8 @@ async fn a_server_that_is_not_there_is_transient() {
     let stand_in = SalesforceStandIn::start().await;
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let login_url = Url::parse(&format!("http://{free}")).unwrap();
-    let salesforce = Salesforce::new(SalesforceSettings { login_url, ..stand_in.settings() }).unwrap();
+    let salesforce =
+        Salesforce::new(SalesforceSettings { login_url, ..stand_in.settings() }, Metrics::default()).unwrap();
     let message = expect(&salesforce, Failure::Transient).await;
     assert!(message.contains("no connection"), "{message}");
     assert!(!message.contains(&free.to_string()), "{message}");

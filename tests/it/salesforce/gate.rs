@@ -122,7 +122,7 @@ async fn below_the_reserve_work_stops_and_goes_on_once_limits_show_room() {
 async fn used_up_calls_stop_the_work_whatever_the_reserve() {
     let stand_in = SalesforceStandIn::start().await;
     let settings = SalesforceSettings { api_reserve_percent: 0, ..stand_in.settings() };
-    let salesforce = Salesforce::new(settings).unwrap();
+    let salesforce = Salesforce::new(settings, Metrics::default()).unwrap();
     stand_in.set_usage(5_000, 5_000);
     expect(&salesforce, Failure::Unavailable).await;
     closed(&salesforce).await;

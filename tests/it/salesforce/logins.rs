@@ -20,7 +20,7 @@ fn jwt(client_id: &str, username: &str, audience: &'static str) -> Login {
 #[tokio::test]
 async fn a_signed_token_logs_in_and_again_once_the_session_expired() {
     let stand_in = SalesforceStandIn::start().await;
-    let salesforce = Salesforce::new(stand_in.jwt_settings()).unwrap();
+    let salesforce = Salesforce::new(stand_in.jwt_settings(), Metrics::default()).unwrap();
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
     stand_in.expire_sessions();
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_signed_token_for_others_is_refused() {
         (jwt(CLIENT_ID, "other@example.org", AUDIENCE), "approved this consumer"),
         (jwt(CLIENT_ID, USERNAME, "https://login.salesforce.com"), "InvalidAudience"),
     ] {
-        let salesforce = Salesforce::new(stand_in.settings_for(login)).unwrap();
+        let salesforce = Salesforce::new(stand_in.settings_for(login), Metrics::default()).unwrap();
         let message = expect(&salesforce, Failure::Unavailable).await;
         assert!(message.contains(says) && !message.contains("eyJ"), "{message}");
     }

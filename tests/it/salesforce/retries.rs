@@ -94,7 +94,7 @@ async fn a_server_that_hangs_is_given_up_within_the_bound() {
         retry_budget: Duration::from_millis(1_200),
         ..stand_in.settings()
     };
-    let salesforce = Salesforce::new(settings).unwrap();
+    let salesforce = Salesforce::new(settings, Metrics::default()).unwrap();
     for _ in 0..4 {
         stand_in.fail_next(Fault::Hang);
     }

@@ -26,7 +26,8 @@ async fn one_login_serves_many_plans() {
 #[tokio::test]
 async fn a_user_name_with_password_and_token_logs_in() {
     let stand_in = SalesforceStandIn::start().await;
-    let salesforce = Salesforce::new(stand_in.settings_for(password_login(PASSWORD))).unwrap();
+    let salesforce =
+        Salesforce::new(stand_in.settings_for(password_login(PASSWORD)), Metrics::default()).unwrap();
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
     stand_in.expire_sessions();
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
@@ -80,7 +81,7 @@ async fn a_refused_login_is_the_destinations_trouble_and_tells_no_secret() {
         (unknown_app, "invalid_client_id"),
         (password_login("s3cr3t-key"), "INVALID_LOGIN"),
     ] {
-        let salesforce = Salesforce::new(stand_in.settings_for(login)).unwrap();
+        let salesforce = Salesforce::new(stand_in.settings_for(login), Metrics::default()).unwrap();
         let error = failure(&salesforce, &Plan::salesforce(households(1))).await;
         assert_eq!((error.failure, error.step.as_str()), (Failure::Unavailable, "login"));
         assert!(error.message.contains(code) && !error.message.contains("s3cr3t"), "{error}");

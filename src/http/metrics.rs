@@ -1,0 +1,57 @@
+//! What a scraper reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::app::App;
+use crate::clock;
+use crate::destinations::Admission;
+use crate::jobs::Destination;
+use crate::metrics::{CONTENT_TYPE, Depths, DestinationState, Scrape};
+use crate::queue::QueueError;
+use crate::submission::Origin;
+
+/// Time that the queue has to answer: Prometheus gives a scrape ten seconds, unless told otherwise,
+/// and the rest is to arrive all the same.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything that is counted, and what is known about the queue and Salesforce now.
+pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let mut scrape = Scrape { queue: depths(&app).await, ..Scrape::default() };
+    if let Some(health) = app.worker.salesforce_health() {
+        let state = match health.admission {
+            Admission::Open => DestinationState::Open,
+            Admission::Probe => DestinationState::Probing,
+            Admission::Closed { .. } => DestinationState::Closed,
+        };
+        scrape.destinations.push((Destination::Salesforce.as_str(), state));
+        scrape.salesforce_usage = health.api_usage.map(|usage| (usage.used, usage.limit));
+    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.render(&scrape))
+}
+
+/// The queue's depths; `None` where it doesn't answer.
+async fn depths(app: &App) -> Option<Vec<Depths>> {
+    let of = async |origin| {
+        let counts = app.queue.counts(origin).await?;
+        let oldest_new = counts.oldest_new.map(|arrived| clock::now() - arrived);
+        Ok::<_, QueueError>(Depths { origin, by_status: counts.by_status, oldest_new })
+    };
+    match timeout(QUEUE_PATIENCE, futures::future::try_join_all(Origin::ALL.map(of))).await {
+        Ok(Ok(depths)) => Some(depths),
+        Ok(Err(error)) => {
+            warn!(error = &error as &dyn std::error::Error, "metrics.queue_down");
+            None
+        }
+        Err(_) => {
+            warn!(error = "no answer in time", "metrics.queue_down");
+            None
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Each request's span, its one log line, and its metrics.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::Instant;
+use tracing::{Instrument, Span, debug, field, info, info_span};
+
+use crate::app::App;
+use crate::metrics::Metrics;
+use crate::submission::Origin;
+
+/// Stands for the status of a request whose sender hung up before there was an answer, or whose
+/// handler broke down; nginx's word.
+const UNANSWERED: u16 = 499;
+
+/// Observes a request from its arrival to its answer.
+pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let method = method_word(request.method());
+    // The template of the URL table: the path itself holds ids, and anything that strangers send.
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or("none", MatchedPath::as_str).to_owned();
+    let span = info_span!(
+        "http.request",
+        method,
+        route,
+        trace_id = trace_id(request.headers()),
+        request_id = field::Empty,
+        status = field::Empty,
+        duration_ms = field::Empty
+    );
+    let mut observed = Observed {
+        metrics: app.metrics.clone(),
+        span,
+        method,
+        route,
+        started: Instant::now(),
+        status: UNANSWERED,
+    };
+    let response = next.run(request).instrument(observed.span.clone()).await;
+    observed.status = response.status().as_u16();
+    response
+}
+
+/// A request under way: told when dropped, since a sender that hangs up ends it anywhere.
+struct Observed {
+    metrics: Metrics,
+    span: Span,
+    method: &'static str,
+    route: String,
+    started: Instant,
+    status: u16,
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        self.span.record("status", self.status);
+        self.span.record("duration_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        self.span.in_scope(|| match self.route.as_str() {
+            "/health" | "/ready" => debug!("http.answered"),
+            _ => info!("http.answered"),
+        });
+        self.metrics.http_answered(self.method, &self.route, self.status, webhook_of(&self.route), took);
+    }
+}
+
+/// Names the submission that the current request is about.
+pub(super) fn identify(request_id: &str) {
+    Span::current().record("request_id", request_id);
+}
+
+fn webhook_of(route: &str) -> Option<Origin> {
+    match route {
+        "/process-data-cc" => Some(Origin::CommCare),
+        "/process-data-sf" => Some(Origin::Salesforce),
+        _ => None,
+    }
+}
+
+/// A method of HTTP; others are strangers' words.
+fn method_word(method: &Method) -> &'static str {
+    const METHODS: [&str; 7] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"];
+    METHODS.into_iter().find(|word| method.as_str() == *word).unwrap_or("other")
+}
+
+/// The trace that the request belongs to: Google's header (`TRACE/SPAN;o=1`), else W3C's
+/// (`00-TRACE-SPAN-01`). What isn't 32 hexadecimal digits is no trace.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let google = text("x-cloud-trace-context").and_then(|value| value.split('/').next());
+    let w3c = text("traceparent").and_then(|value| value.split('-').nth(1));
+    let is_trace = |id: &&str| {
+        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0')
+    };
+    google.filter(is_trace).or(w3c.filter(is_trace)).map(str::to_ascii_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const TRACE: &str = "105445aa7843bc8bf206b12000100000";
+
+    fn read(headers: &[(&'static str, &str)]) -> Option<String> {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        trace_id(&headers.iter().map(pair).collect())
+    }
+
+    #[test]
+    fn a_trace_is_read_from_either_header() {
+        let google = ("x-cloud-trace-context", "105445aa7843bc8bf206b12000100000/1;o=1");
+        let w3c = ("traceparent", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01");
+        assert_eq!(read(&[google]).as_deref(), Some(TRACE));
+        assert_eq!(read(&[("x-cloud-trace-context", TRACE)]).as_deref(), Some(TRACE));
+        assert_eq!(read(&[w3c]).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(read(&[google, w3c]).as_deref(), Some(TRACE));
+        assert_eq!(read(&[("x-cloud-trace-context", "Almaz/1"), w3c]).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn what_is_no_trace_is_dropped() {
+        let zeros = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+        for value in ["", "-", "00-short-1-01", "00", zeros, "00-zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz-1-01"] {
+            assert_eq!(read(&[("traceparent", value)]), None, "{value}");
+            assert_eq!(read(&[("x-cloud-trace-context", value)]), None, "{value}");
+        }
+    }
+}

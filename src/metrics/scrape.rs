@@ -1,0 +1,119 @@
+//! What is looked up at the moment of a scrape, instead of being kept up to date: the gauges.
+//!
+//! Each scrape has a registry of its own, so that what is unknown is left out, and no gauge shows
+//! what was true once.
+
+use std::sync::atomic::AtomicU64;
+
+use chrono::TimeDelta;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Metric, Registry};
+
+use super::labels::{Collection, Depth, State};
+use crate::submission::{Origin, Status};
+
+/// A whole number: counts of calls go beyond 32 bits, and none is negative.
+type Number = Gauge<u64, AtomicU64>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// Whether a destination takes work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DestinationState {
+    /// It does.
+    Open,
+    /// It was in trouble, and one record is to test the way back.
+    Probing,
+    /// It takes none.
+    Closed,
+}
+
+impl DestinationState {
+    const ALL: [Self; 3] = [Self::Open, Self::Probing, Self::Closed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Probing => "probing",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What was found; empty is "nothing is known".
+#[derive(Debug, Default)]
+pub struct Scrape {
+    /// Records by status, and the age of the oldest waiting one, by collection; `None` where the
+    /// queue did not answer.
+    pub queue: Option<Vec<Depths>>,
+    /// Destinations that are called at all, and whether they take work.
+    pub destinations: Vec<(&'static str, DestinationState)>,
+    /// Salesforce's daily calls, used and allowed.
+    pub salesforce_usage: Option<(u64, u64)>,
+}
+
+/// One collection's part of the queue.
+#[derive(Debug)]
+pub struct Depths {
+    /// The collection.
+    pub origin: Origin,
+    /// Its records.
+    pub by_status: [(Status, u64); 4],
+    /// How long the oldest `new` one has waited.
+    pub oldest_new: Option<TimeDelta>,
+}
+
+impl Scrape {
+    /// A registry of this scrape's gauges.
+    pub(super) fn registry(&self, prefix: &str) -> Registry {
+        let mut registry = Registry::with_prefix(prefix);
+        self.register_queue(&mut registry);
+        let states: Family<State, Number> =
+            shown(&mut registry, "destination_state", "1 for the state that the destination is in");
+        for (destination, now) in &self.destinations {
+            for state in DestinationState::ALL {
+                let labels = State { destination, state: state.as_str() };
+                states.get_or_create(&labels).set(u64::from(state == *now));
+            }
+        }
+        if let Some((used, limit)) = self.salesforce_usage {
+            let used_calls: Number = shown(
+                &mut registry,
+                "salesforce_api_calls_used",
+                "Daily API calls used, as Salesforce told last",
+            );
+            used_calls.set(used);
+            let allowed: Number =
+                shown(&mut registry, "salesforce_api_calls_limit", "Daily API calls that Salesforce allows");
+            allowed.set(limit);
+        }
+        registry
+    }
+
+    fn register_queue(&self, registry: &mut Registry) {
+        let up: Number = shown(registry, "queue_up", "Whether the queue answered this scrape");
+        up.set(u64::from(self.queue.is_some()));
+        let depth: Family<Depth, Number> =
+            shown(registry, "queue_records", "Records in the queue, by status");
+        let age: Family<Collection, Seconds> = shown(
+            registry,
+            "queue_oldest_new_age_seconds",
+            "How long the oldest new record has waited; 0 with none",
+        );
+        for depths in self.queue.iter().flatten() {
+            let collection = depths.origin.collection();
+            for (status, count) in depths.by_status {
+                depth.get_or_create(&Depth { collection, status: status.as_str() }).set(count);
+            }
+            let seconds = depths.oldest_new.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
+            age.get_or_create(&Collection { collection }).set(seconds);
+        }
+    }
+}
+
+/// A registered gauge, or family of them.
+fn shown<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}

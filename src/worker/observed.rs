@@ -1,0 +1,63 @@
+//! What a record's run tells the metrics, kept while the run gives its record away.
+
+use tokio::time::Instant;
+
+use crate::metrics::{Metrics, RecordEnd};
+use crate::queue::{Claim, Outcome, Settled};
+use crate::submission::{Origin, Trigger, Unmapped};
+
+/// A run that has come to its outcome.
+pub(super) struct Observed {
+    origin: Origin,
+    job_name: String,
+    started: Instant,
+    end: RecordEnd,
+    /// What made it run, where that counts as a retry.
+    retry: Option<Trigger>,
+    /// Form paths of answers with unknown codes.
+    unmapped: Vec<String>,
+}
+
+impl Observed {
+    pub(super) fn of(claim: &Claim, outcome: &Outcome, started: Instant) -> Self {
+        let record = claim.record();
+        let (end, unmapped): (_, &[Unmapped]) = match outcome {
+            // A dry run has a note too, but its plan would have had an effect.
+            Outcome::Completed { note: Some(_), dry_run: None, unmapped, .. } => {
+                (RecordEnd::WithoutEffect, unmapped)
+            }
+            Outcome::Completed { unmapped, .. } => (RecordEnd::Completed, unmapped),
+            Outcome::Failed { kind, unmapped, .. } => (RecordEnd::Failed(*kind), unmapped),
+            Outcome::Released => (RecordEnd::Released, &[]),
+        };
+        // A claim that counts as a retry bears its time; one that is released gives it back.
+        let attempt = record.attempts.last().filter(|_| end != RecordEnd::Released);
+        let counted = attempt.filter(|attempt| Some(attempt.started) == record.last_retried_at);
+        Self {
+            origin: claim.origin(),
+            job_name: record.job_name.clone(),
+            started,
+            end,
+            retry: counted.map(|attempt| attempt.trigger),
+            unmapped: unmapped.iter().map(|answer| answer.path.clone()).collect(),
+        }
+    }
+
+    /// The queue has taken the outcome, or not.
+    pub(super) fn settled(self, metrics: &Metrics, settled: Option<Settled>) {
+        let end = match settled {
+            Some(Settled::Written) => self.end,
+            Some(Settled::Replaced) => RecordEnd::Replaced,
+            Some(Settled::Lost) | None => RecordEnd::Lost,
+        };
+        metrics.record_ended(self.origin, &self.job_name, end, self.started.elapsed());
+        if let Some(trigger) = self.retry {
+            metrics.record_retried(self.origin, trigger);
+        }
+        if end == self.end {
+            for path in self.unmapped {
+                metrics.answer_unmapped(self.origin, &self.job_name, &path);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The queue at the moment of a scrape.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::app::TestApp;
+use crate::support::firestore::FirestoreStandIn;
+use crate::support::forms::{registration, unmappable};
+use crate::support::metrics::Metrics;
+
+#[tokio::test]
+async fn depth_and_age_are_read_from_the_queue() {
+    let app = TestApp::start().await;
+    app.process(&registration("done")).await;
+    app.process(&unmappable("bad")).await;
+    let age = [("collection", "commcare_collection")];
+    Metrics::of(&app).await.expect("queue_oldest_new_age_seconds", &age, 0);
+    app.accept(&registration("waiting-1")).await;
+    app.accept(&registration("waiting-2")).await;
+    let participant = json!({ "id": "j-1", "jobType": "Participant" }).to_string();
+    app.post("/process-data-sf", participant).await.expect(200);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let metrics = Metrics::of(&app).await;
+    metrics.expect("queue_up", &[], 1);
+    for (status, expected) in [("new", 2), ("processing", 0), ("completed", 1), ("failed", 1)] {
+        let labels = [("collection", "commcare_collection"), ("status", status)];
+        metrics.expect("queue_records", &labels, expected);
+    }
+    metrics.expect("queue_records", &[("collection", "salesforce_collection"), ("status", "new")], 1);
+    let seconds = metrics.get("queue_oldest_new_age_seconds", &age).unwrap();
+    assert!((0.02..30.0).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn a_queue_that_is_down_takes_only_its_own_gauges_away() {
+    let stand_in = FirestoreStandIn::start();
+    let app = TestApp::with(&[
+        ("QUEUE_URL", "firestore"),
+        ("GOOGLE_CLOUD_PROJECT", "scraped"),
+        ("FIRESTORE_EMULATOR_HOST", stand_in.host()),
+    ])
+    .await;
+    app.process(&registration("f-1")).await;
+    let metrics = Metrics::of(&app).await;
+    metrics.expect("queue_up", &[], 1);
+    metrics.expect("queue_records", &[("status", "completed")], 1);
+    stand_in.stop().await;
+    let began = tokio::time::Instant::now();
+    let metrics = Metrics::of(&app).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "a scrape waits ten seconds");
+    metrics.expect("queue_up", &[], 0);
+    for gauge in ["queue_records", "queue_oldest_new_age_seconds"] {
+        assert_eq!(metrics.get(gauge, &[]), None, "{gauge}");
+    }
+    metrics.expect("records_processed_total", &[("outcome", "completed")], 1);
+}
+
+#[tokio::test]
+async fn a_queue_that_never_answers_is_not_waited_for() {
+    // It takes connections, and that is all.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = silent.local_addr().unwrap().to_string();
+    let app = TestApp::with(&[
+        ("QUEUE_URL", "firestore"),
+        ("GOOGLE_CLOUD_PROJECT", "silent"),
+        ("FIRESTORE_EMULATOR_HOST", &host),
+    ])
+    .await;
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    Metrics::of(&app).await.expect("queue_up", &[], 0);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
