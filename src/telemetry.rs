@@ -3,6 +3,7 @@
 //! Payload values never reach a log line; ids do (`service.md`, sections 7 and 8).
 
 use std::fmt;
+use std::io::IsTerminal;
 
 use chrono::SecondsFormat;
 use serde_json::{Map, Value};
@@ -35,7 +36,11 @@ pub fn subscriber(
     let filter = EnvFilter::try_new(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match format {
-        LogFormat::Pretty => Box::new(builder.with_target(false).finish()),
+        LogFormat::Pretty => {
+            // Colours are for terminals: in a file they are noise.
+            let colours = std::io::stderr().is_terminal();
+            Box::new(builder.with_target(false).with_ansi(colours).finish())
+        }
         LogFormat::Json => Box::new(
             builder
                 .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())

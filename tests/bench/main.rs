@@ -19,6 +19,19 @@ use service::Service;
 
 const REGISTRATION: &str = include_str!("../../src/demo/samples/farmer_registration.json");
 const ATTENDANCE: &str = include_str!("../../src/demo/samples/attendance_full_current_module.json");
+/// One form of each type.
+const SAMPLES: &[&str] = &[
+    REGISTRATION,
+    include_str!("../../src/demo/samples/edit_farmer_details.json"),
+    include_str!("../../src/demo/samples/field_day_farmer_registration.json"),
+    ATTENDANCE,
+    include_str!("../../src/demo/samples/attendance_light_current_module.json"),
+    include_str!("../../src/demo/samples/field_day_attendance_full.json"),
+    include_str!("../../src/demo/samples/training_observation.json"),
+    include_str!("../../src/demo/samples/demo_plot_observation.json"),
+    include_str!("../../src/demo/samples/farm_visit_full.json"),
+    include_str!("../../src/demo/samples/farm_visit_aa.json"),
+];
 
 /// Forms that each load posts.
 const POSTED: usize = 20_000;
@@ -45,6 +58,7 @@ async fn main() {
     drain(&mut lines, "independent", rounds, |number| form(number, number)).await;
     drain(&mut lines, "chained", DRAINED, |number| form(number, 0)).await;
     mapping(&mut lines);
+    large_form(&mut lines).await;
     lines.print();
 }
 
@@ -113,7 +127,7 @@ fn form(number: usize, session: usize) -> String {
 fn mapping(lines: &mut Table) {
     const TIMES: u32 = 2_000;
     let facts = Facts { registration_attendance: true };
-    for (name, sample) in [("registration", REGISTRATION), ("attendance", ATTENDANCE)] {
+    for sample in SAMPLES {
         let payload: Value = serde_json::from_str(sample).unwrap();
         let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();
         let mapping = job.mapping.unwrap();
@@ -122,8 +136,26 @@ fn mapping(lines: &mut Table) {
             std::hint::black_box(mapping(std::hint::black_box(&payload), &facts).unwrap());
         }
         let each = began.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES);
-        lines.add(&format!("mapping of one {name}"), format!("{each:.0} µs"), "", "");
+        lines.add(&format!("mapping of one {}", job.name), format!("{each:.0} µs"), "", "");
     }
+}
+
+/// What a form as large as the queue takes adds to the service's memory, from its webhook to the
+/// end of its drain.
+async fn large_form(lines: &mut Table) {
+    let service = Service::start(&[]).await;
+    let rest = service.memory("VmRSS");
+    // About a million bytes: a session with 26,000 participants.
+    let mut form: Value = serde_json::from_str(ATTENDANCE).unwrap();
+    let participants: Vec<String> = (0..26_000).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    form["form"]["present_participants"] = participants.join(" ").into();
+    let form = form.to_string();
+    let size = form.len() as f64 / 1024.0 / 1024.0;
+    service.post("/process-data-cc", form).await;
+    let report = service.post("/process-firestore-to-sf", String::new()).await;
+    assert_eq!(report["processed_records"].as_array().map(Vec::len), Some(1), "{report}");
+    let peak = service.memory("VmHWM") - rest;
+    lines.add(&format!("peak memory for a form of {size:.2} MiB"), format!("{peak:.0} MB"), "", "");
 }
 
 /// What was measured, beside the limit and the aim.

@@ -56,6 +56,36 @@ fn attendance_of(registered: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_farm_visit_is_one_request_and_its_last_row_takes_all_of_it_back() {
+    let (stand_in, app) = start().await;
+    stand_in.create_unknown_references();
+    let visit: Value =
+        serde_json::from_str(include_str!("../../../src/demo/samples/farm_visit_full.json")).unwrap();
+    let plan = app.post("/preview/cc", visit.to_string()).await.expect(200)["upserts"].clone();
+    let plan = plan.as_array().unwrap();
+    let last = plan.last().unwrap()["external_id"].as_str().unwrap();
+    assert!(plan.len() > 5, "{plan:#?}");
+
+    stand_in.refuse_row(last, 400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not today");
+    let record = app.process(&visit).await;
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("permanent")));
+    assert_eq!(record["last_step"], plan.last().unwrap()["object"]);
+    assert_eq!(stand_in.requests(), 1);
+    for upsert in plan {
+        let object = upsert["object"].as_str().unwrap();
+        let own = stand_in
+            .records(object)
+            .into_iter()
+            .filter(|record| record.values().any(|value| *value == upsert["external_id"]));
+        assert_eq!(own.count(), 0, "{object} was left behind");
+    }
+    let id = visit["id"].as_str().unwrap();
+    app.get(&format!("/retry/sf/{id}")).await.expect(200);
+    assert_eq!(app.record(id).await["status"], "completed");
+    assert_eq!(stand_in.requests(), 2);
+}
+
+#[tokio::test]
 async fn a_form_that_refers_to_another_of_its_batch_waits_for_it() {
     let (stand_in, app) = start().await;
     stand_in.delay(Duration::from_millis(20));
