@@ -73,6 +73,17 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What is wrong with `.env`, by variable: its line may hold a secret.
+pub fn env_file_error(error: dotenvy::Error) -> anyhow::Error {
+    match error {
+        dotenvy::Error::LineParse(line, _) => {
+            let name = line.split('=').next().unwrap_or_default().trim();
+            anyhow::anyhow!(".env: the value of {name} cannot be read; put it in quotes")
+        }
+        other => anyhow::Error::new(other).context(".env"),
+    }
+}
+
 fn environment(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the look-up that Config::load reads through")]
     std::env::var(name).ok()
@@ -91,7 +102,9 @@ fn preview(file: &Path) -> anyhow::Result<()> {
         bail!("no form type is named {name:?}: the service would store and send nothing");
     };
     let Some(mapping) = job.mapping else { bail!("this version cannot process {name} yet") };
-    let plan = mapping(&payload, &Facts { registration_attendance: true })?;
+    // As the service with these settings would: the sandbox leaves registrations' attendance out.
+    let registration_attendance = Config::load(&environment)?.registration_attendance;
+    let plan = mapping(&payload, &Facts { registration_attendance })?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{name} → {}", job.destination.as_str())?;
     match &plan.note {

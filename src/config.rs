@@ -13,6 +13,8 @@ pub mod salesforce;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use tracing_subscriber::EnvFilter;
+
 pub use access::{Access, SchedulerAccess};
 pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
 use reader::Reader;
@@ -126,7 +128,7 @@ impl Config {
             max_body_bytes: reader.number("MAX_BODY_BYTES", 32 * 1024 * 1024, 1, usize::MAX),
             access: access::load(&mut reader, listen.ip()),
             log_format: log_format(&mut reader, cloud_run),
-            log_filter: reader.text("RUST_LOG", "info").unwrap_or_else(|| "info".to_owned()),
+            log_filter: log_filter(&mut reader),
             settings: Vec::new(),
         };
         let (settings, problems) = reader.finish();
@@ -145,6 +147,15 @@ fn listen(reader: &mut Reader<'_>, cloud_run: bool) -> SocketAddr {
         }),
     };
     SocketAddr::new(host, reader.number("PORT", 8080, 0, u16::MAX))
+}
+
+fn log_filter(reader: &mut Reader<'_>) -> String {
+    let filter = reader.text("RUST_LOG", "info").unwrap_or_else(|| "info".to_owned());
+    if EnvFilter::try_new(&filter).is_err() {
+        reader
+            .problem("RUST_LOG: not a filter of log lines, e.g. info or warn,commcare_sf_integration=debug");
+    }
+    filter
 }
 
 fn log_format(reader: &mut Reader<'_>, cloud_run: bool) -> LogFormat {

@@ -75,6 +75,13 @@ impl Destinations {
         }
     }
 
+    /// Says that a drain for `destination` begins.
+    pub fn drain_begins(&self, destination: Destination) {
+        if let Some(salesforce) = self.live(destination) {
+            salesforce.drain_begins();
+        }
+    }
+
     /// Performs `plan`, all of it or nothing.
     pub async fn perform(&self, destination: Destination, plan: &Plan) -> Result<Delivery, DeliveryError> {
         match self.live(destination) {

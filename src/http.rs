@@ -15,11 +15,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tower::Layer;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
+use tracing::{Instrument, error};
 
 use crate::app::App;
+use crate::queue::QueueError;
 use crate::submission::Origin;
 use error::HttpError;
 
@@ -44,9 +48,12 @@ fn router(app: Arc<App>) -> Router {
         .route("/auto-retry-firestore-to-cc", post(later))
         .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::scheduler));
     let operator = Router::new()
-        .route("/retry/{dest}/{id}", get(admin::retry).post(admin::retry))
-        .route("/batch_retry/{dest}", post(later))
-        .route("/bulk_update/{collection}", post(later))
+        .route(
+            "/retry/{dest}/{id}",
+            get(admin::retry).post(admin::retry).head(async || HttpError::WrongMethod),
+        )
+        .route("/batch_retry/{dest}", post(later_for_destination))
+        .route("/bulk_update/{collection}", post(later_for_collection))
         .route("/record/{collection}/{id}", get(admin::record))
         .route("/failed/{dest}", get(admin::failed))
         .route("/status-count/{collection}", get(admin::status_count))
@@ -66,6 +73,8 @@ fn router(app: Arc<App>) -> Router {
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
         .layer(from_fn(auth::refuse_cross_site))
+        // A fault of ours is no reason for CommCare to give a form up.
+        .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
         .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app)
 }
@@ -73,6 +82,14 @@ fn router(app: Arc<App>) -> Router {
 /// A call of the contract that this version does not answer yet.
 async fn later() -> HttpError {
     HttpError::Later
+}
+
+async fn later_for_destination(params::Segments(dest): params::Segments<String>) -> HttpError {
+    origin_of_destination(&dest).map_or_else(|unknown| unknown, |_| HttpError::Later)
+}
+
+async fn later_for_collection(params::Segments(collection): params::Segments<String>) -> HttpError {
+    origin_of_collection(&collection).map_or_else(|unknown| unknown, |_| HttpError::Later)
 }
 
 /// The origin whose records a `{dest}` gets, or 404.
@@ -83,4 +100,18 @@ fn origin_of_destination(dest: &str) -> Result<Origin, HttpError> {
 /// The origin of a `{collection}`, or 404.
 fn origin_of_collection(collection: &str) -> Result<Origin, HttpError> {
     Origin::from_collection(collection).ok_or(HttpError::NoSuchPath)
+}
+
+/// Work on records, as a task of its own: they are settled even where the caller hangs up.
+async fn work<T: Send + 'static>(
+    app: &App,
+    work: impl Future<Output = Result<T, QueueError>> + Send + 'static,
+) -> Result<T, HttpError> {
+    match app.worker.shutdown().work(work.in_current_span()).await {
+        Ok(done) => Ok(done?),
+        Err(panic) => {
+            error!(%panic, "http.work_broke_down");
+            Err(HttpError::Unavailable)
+        }
+    }
 }

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let env_file = dotenvy::from_filename(".env");
     let cli = Cli::parse();
     match env_file {
-        Err(error) if !error.not_found() => return cli::fail(&anyhow::Error::new(error).context(".env")),
+        Err(error) if !error.not_found() => return cli::fail(&cli::env_file_error(error)),
         Ok(_) | Err(_) => {}
     }
     let run = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -8,6 +8,15 @@ use serde_json::{Map, Value, json};
 
 use crate::submission::Unmapped;
 
+/// Characters from which on an id stands in no other by chance. CommCare's have 36.
+const UNMISTAKABLE: usize = 16;
+
+/// An external id as Salesforce compares it: trimmed, and without case unless the field says
+/// otherwise. Two ids that differ for Salesforce and not here only make forms wait for each other.
+pub fn comparable(external_id: &str) -> String {
+    external_id.trim().to_lowercase()
+}
+
 /// What one submission would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -48,14 +57,32 @@ impl Plan {
     }
 
     /// The records that it writes and that are not the form's own, as `object/external id`: those
-    /// whose external id is not made of the submission's.
+    /// whose external id is not made of the submission's. A short submission id may stand in others
+    /// by chance: with one, no record counts as its own.
     pub fn shared_records(&self, job_id: &str) -> Vec<String> {
-        let shared = self.upserts().iter().filter(|upsert| !upsert.external_id.contains(job_id));
+        let is_own = |upsert: &&Upsert| job_id.len() >= UNMISTAKABLE && upsert.external_id.contains(job_id);
+        let shared = self.upserts().iter().filter(|upsert| !is_own(upsert));
         let mut records: Vec<String> =
-            shared.map(|upsert| format!("{}/{}", upsert.object, upsert.external_id)).collect();
+            shared.map(|upsert| format!("{}/{}", upsert.object, comparable(&upsert.external_id))).collect();
         records.sort_unstable();
         records.dedup();
         records
+    }
+
+    /// The first record of this plan that would undo what `newer` has written: one that both write,
+    /// with another value in a field that both set.
+    pub fn overwrites(&self, newer: &Self) -> Option<&Upsert> {
+        self.upserts().iter().find(|upsert| {
+            newer.upserts().iter().any(|other| {
+                let same_record = upsert.object == other.object
+                    && comparable(&upsert.external_id) == comparable(&other.external_id);
+                same_record
+                    && upsert
+                        .fields
+                        .iter()
+                        .any(|(field, value)| other.fields.get(field).is_some_and(|newer| newer != value))
+            })
+        })
     }
 
     /// A success that sends nothing, and why.

@@ -1,7 +1,7 @@
 //! The queue: what it promises, and the operations that keep the promises on any back end.
 //!
 //! # Contract
-//! Every back end keeps these sentences; `tests/it/queue_contract.rs` runs each against both.
+//! Every back end keeps these sentences; `tests/it/queue/contract.rs` runs each against both.
 //!
 //! 1. [`Queue::accept`] returns only once the record is durable.
 //! 2. One submission id is one record: the same content again changes nothing, an edited form
@@ -36,6 +36,7 @@ use futures::future::join_all;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
+use tracing::error;
 
 use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
@@ -188,16 +189,34 @@ impl Queue {
     {
         let mut claims: Vec<Claim> = Vec::new();
         loop {
-            let candidates = candidates(limit - claims.len()).await?;
+            let candidates = match candidates(limit - claims.len()).await {
+                Ok(candidates) => candidates,
+                // What is claimed already must be worked on: nobody else may take it now.
+                Err(error) if !claims.is_empty() => {
+                    error!(error = &error as &dyn std::error::Error, "queue.claim_cut_short");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             let tries = candidates.into_iter().map(|stored| self.take(stored, worker, trigger));
             let mut lost_to_others = false;
             let mut failed_for_good = false;
+            let mut failure = None;
             for taken in join_all(tries).await {
-                match taken? {
-                    Take::Claimed(claim) => claims.push(*claim),
-                    Take::Exhausted => failed_for_good = true,
-                    Take::Busy => lost_to_others = true,
+                match taken {
+                    Ok(Take::Claimed(claim)) => claims.push(*claim),
+                    Ok(Take::Exhausted) => failed_for_good = true,
+                    Ok(Take::Busy) => lost_to_others = true,
+                    Err(error) => failure = Some(error),
                 }
+            }
+            match failure {
+                Some(error) if claims.is_empty() => return Err(error),
+                Some(error) => {
+                    error!(error = &error as &dyn std::error::Error, "queue.claim_cut_short");
+                    break;
+                }
+                None => {}
             }
             // Only where others were faster is there more to find further down the queue; each
             // round that loses is a round in which somebody won, so this ends.
@@ -222,20 +241,16 @@ impl Queue {
         Ok(candidates)
     }
 
-    /// A form that arrived after `record` and has written one of `records` (`object/external id`)
-    /// already: its document, and the one that it wrote.
-    pub async fn later_writer(
+    /// Forms that arrived after `record` and have written one of `records` (`object/external id`).
+    pub async fn later_writers(
         &self,
         origin: Origin,
         record: &Record,
         records: &[String],
-    ) -> Result<Option<(String, String)>, QueueError> {
-        let Some(since) = record.created_at.filter(|_| !records.is_empty()) else { return Ok(None) };
-        let found = self.store.later_writer(origin, since, records).await?;
-        Ok(found.and_then(|later| {
-            let wrote = later.record.written.iter().find(|wrote| records.contains(wrote))?;
-            Some((later.doc_id, wrote.clone()))
-        }))
+    ) -> Result<Vec<(String, Record)>, QueueError> {
+        let Some(since) = record.created_at.filter(|_| !records.is_empty()) else { return Ok(Vec::new()) };
+        let found = self.store.later_writers(origin, since, records).await?;
+        Ok(found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect())
     }
 
     /// Claims one record for a retry, whatever its status, unless someone else is processing it.
@@ -271,7 +286,10 @@ impl Queue {
         };
         match self.store.swap(&stored, &record).await? {
             None => Ok(Take::Busy),
-            Some(_) if !runs => Ok(Take::Exhausted),
+            Some(_) if !runs => {
+                error!(doc_id = stored.doc_id, error = record.error, "queue.record_kills_its_workers");
+                Ok(Take::Exhausted)
+            }
             Some(version) => {
                 Ok(Take::Claimed(Box::new(Claim { stored: Stored { record, version, ..stored } })))
             }
@@ -302,7 +320,8 @@ impl Queue {
             let Some((mut record, settled)) =
                 transition::settle(&stored.record, &claimed, &outcome, clock::now(), &self.policy, jitter)
             else {
-                return Ok(Settled::Lost);
+                // Where an answer was lost, the outcome may be there already.
+                return Ok(transition::settled_before(&stored.record, &claimed));
             };
             limits::fit(&mut record);
             if self.store.swap(&stored, &record).await?.is_some() {

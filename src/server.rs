@@ -58,8 +58,14 @@ impl Server {
         let service = ServiceExt::<Request>::into_make_service(self.service);
         let serving =
             axum::serve(self.listener, service).with_graceful_shutdown(async move { begun.begun().await });
+        let ended = async {
+            serving.await.context("serving")?;
+            // Drains whose callers have hung up.
+            self.shutdown.work_ended().await;
+            anyhow::Ok(())
+        };
         tokio::select! {
-            served = serving => served.context("serving")?,
+            ended = ended => ended?,
             () = async { self.shutdown.grace_is_over().await; tokio::time::sleep(LAST_ANSWERS).await } => {
                 warn!("server.calls_cut_off");
             }

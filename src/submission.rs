@@ -231,8 +231,8 @@ pub struct Record {
     /// Routing name.
     #[serde(default, deserialize_with = "null_as_default")]
     pub job_name: String,
-    /// The payload's `id`, as text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The payload's `id`, as text; the original service wrote a number as it was.
+    #[serde(default, deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
     /// Where the record is in its life.
     pub status: Status,
@@ -303,6 +303,14 @@ pub struct Record {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::deserialize(deserializer)? {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    })
 }
 
 /// The original service wrote null where it had nothing to say.

@@ -22,7 +22,12 @@ use crate::config::{Config, LogFormat};
 pub fn start(config: &Config) -> anyhow::Result<()> {
     let project = config.project.as_deref();
     let subscriber = subscriber(config.log_format, project, &config.log_filter, std::io::stderr)?;
-    Ok(tracing::subscriber::set_global_default(subscriber)?)
+    tracing::subscriber::set_global_default(subscriber)?;
+    // Where, and not what: a panic's message may quote a payload.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(location = panic.location().map(ToString::to_string), "service.panicked");
+    }));
+    Ok(())
 }
 
 /// What turns events into lines of `format`; `project` is the Google Cloud project that has the
@@ -60,10 +65,12 @@ struct CloudLogging {
 impl CloudLogging {
     /// Names a span's trace as Cloud Logging does, which shows a request's lines together then.
     fn correlate(&self, line: &mut Map<String, Value>) {
-        if let Some(project) = &self.project
-            && let Some(Value::String(trace)) = line.remove("trace_id")
-        {
-            let trace = format!("projects/{project}/traces/{trace}");
+        if let Some(Value::String(id)) = line.remove("trace_id") {
+            // Without a project there is no Cloud Logging to read it: the id alone, under the same name.
+            let trace = match &self.project {
+                Some(project) => format!("projects/{project}/traces/{id}"),
+                None => id,
+            };
             line.insert("logging.googleapis.com/trace".to_owned(), trace.into());
         }
     }

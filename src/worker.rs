@@ -159,6 +159,7 @@ impl Worker {
         let least = if extent.until_empty { CLAIMED_PER_SLOT * self.settings.concurrency } else { 1 };
         let limit = extent.limit.unwrap_or(self.settings.batch_size.max(least));
         let mut drain = Drain::new(self.clone(), self.deadline(), false);
+        self.destinations.drain_begins(Destination::Salesforce);
         let mut left = limit;
         while !drain.is_over() {
             // A destination that was in trouble is tried with one record; the rest follow if it went.
@@ -221,8 +222,9 @@ impl Worker {
 
     async fn retry_one(&self, origin: Origin, doc_id: &str, mut drain: Drain) -> Result<End, QueueError> {
         if drain.is_over() {
-            return Ok(End::NotStarted("the time of one call was used up".to_owned()));
+            return Ok(End::NotStarted("the time of one call was used up, or the service stops".to_owned()));
         }
+        self.destinations.drain_begins(Destination::Salesforce);
         if let Admission::Closed { reason } = self.destinations.admission(Destination::Salesforce).await {
             return Ok(End::NotStarted(reason));
         }
@@ -257,6 +259,11 @@ impl Worker {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),
         }
+    }
+
+    /// When the service stops, and the work that it waits for.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
     }
 
     /// The destinations that are in trouble.

@@ -87,6 +87,12 @@ impl Salesforce {
         }
     }
 
+    /// Says that a drain begins: after an outage it tries again at once, with one record, and below
+    /// the quota's reserve it asks once (`service.md`, guarantee 7). A refused login keeps its pause.
+    pub fn drain_begins(&self) {
+        self.gate.hasten(Instant::now());
+    }
+
     /// What is known without asking anyone.
     pub fn health(&self) -> Health {
         Health { api_usage: self.gate.quota.usage(), admission: self.gate.view(Instant::now()) }
@@ -104,9 +110,9 @@ impl Salesforce {
         }
         let pass = self.gate.enter(Instant::now())?;
         let mask = Mask::of_plan(plan.upserts());
-        let total = requests.len();
+        let (total, started) = (requests.len(), Instant::now());
         for (position, request) in requests.iter().enumerate() {
-            self.deliver(&pass, request, &mask).await.map_err(|error| match position {
+            self.deliver(&pass, request, &mask, started).await.map_err(|error| match position {
                 0 => error,
                 _ => DeliveryError {
                     message: format!(
@@ -127,9 +133,10 @@ impl Salesforce {
         pass: &Pass<'_>,
         request: &Request<'_>,
         mask: &Mask,
+        started: Instant,
     ) -> Result<(), DeliveryError> {
         let body = request.body();
-        let mut retries = Retries::new(Instant::now(), &self.wire.settings);
+        let mut retries = Retries::new(started, &self.wire.settings);
         loop {
             let attempt = async {
                 let answer = self.wire.composite(pass, request, &body).await?;

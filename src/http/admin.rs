@@ -9,12 +9,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
-use tracing::Instrument;
 
 use super::error::HttpError;
 use super::observe::identify;
 use super::params::{Params, Segments};
-use super::{origin_of_collection, origin_of_destination};
+use super::{origin_of_collection, origin_of_destination, work};
 use crate::app::App;
 use crate::clock;
 use crate::jobs::Destination;
@@ -60,11 +59,8 @@ pub(super) async fn retry(
         return Err(HttpError::Later);
     }
     identify(&id);
-    let retried_id = id.clone();
-    // A task of its own: the records are settled even where the caller hangs up.
-    let retry =
-        tokio::spawn(async move { app.worker.retry(origin, &retried_id, force).await }.in_current_span());
-    let retried = retry.await.map_err(|_| HttpError::Unavailable)??;
+    let (worker, retried_id) = (app.worker.clone(), id.clone());
+    let retried = work(&app, async move { worker.retry(origin, &retried_id, force).await }).await?;
     let Some(retried) = retried else {
         return Err(HttpError::NoRecords { collection: origin.collection(), id });
     };

@@ -14,6 +14,10 @@ use crate::submission::Origin;
 /// before it reads gets the answer rather than a cut connection.
 const DISCARDED: usize = 64 * 1024 * 1024;
 
+/// Bytes that an id may have: Firestore finds longer texts only by their beginning ("Usage and
+/// limits", indexed values). CommCare's have 36.
+const ID_LIMIT: usize = 1_500;
+
 /// A payload that names a job.
 pub(super) struct Named {
     /// Its routing name.
@@ -27,11 +31,13 @@ pub(super) struct Named {
 impl Named {
     /// The payload's `id` as text; a number counts as its text.
     pub(super) fn id(&self) -> Result<String, HttpError> {
-        match self.data.get("id") {
-            Some(Value::String(id)) if !id.trim().is_empty() => Ok(id.clone()),
-            Some(Value::Number(id)) => Ok(id.to_string()),
-            _ => Err(HttpError::NoId),
-        }
+        let id = match self.data.get("id") {
+            Some(Value::String(id)) if !id.trim().is_empty() => id.clone(),
+            Some(Value::Number(id)) => id.to_string(),
+            _ => return Err(HttpError::NoId),
+        };
+        let rule = || format!("must have at most {ID_LIMIT} bytes");
+        if id.len() > ID_LIMIT { Err(HttpError::Parameter { name: "id", rule: rule() }) } else { Ok(id) }
     }
 }
 
@@ -42,7 +48,7 @@ pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Resu
     if is_xml(&parts.headers, &bytes) {
         return Err(HttpError::XmlPayload);
     }
-    let data: Value = serde_json::from_slice(&bytes).map_err(|_| HttpError::InvalidPayload)?;
+    let data: Value = serde_json::from_slice(without_mark(&bytes)).map_err(|_| HttpError::InvalidPayload)?;
     // Freed before the payload is kept: it is as large.
     drop(bytes);
     if data.as_object().is_none_or(serde_json::Map::is_empty) {
@@ -74,6 +80,10 @@ async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
 fn is_xml(headers: &HeaderMap, bytes: &[u8]) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let says_so = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("xml"));
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    says_so || bytes.trim_ascii_start().first() == Some(&b'<')
+    says_so || without_mark(bytes).trim_ascii_start().first() == Some(&b'<')
+}
+
+/// The text behind a byte order mark, which some senders put before it (RFC 8259, section 8.1).
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

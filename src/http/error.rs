@@ -49,7 +49,7 @@ pub(super) enum HttpError {
     Later,
     #[error("The service cannot check this identity token right now; try again in a moment")]
     KeysUnavailable,
-    #[error("The service cannot reach its queue right now; nothing was taken, send it again in a moment")]
+    #[error("The service cannot reach its queue right now; send this again in a moment")]
     Unavailable,
 }
 

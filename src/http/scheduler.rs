@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::error::HttpError;
 use super::params::Params;
+use super::work;
 use crate::app::App;
 use crate::submission::Origin;
 use crate::worker::{DrainReport, Extent};
@@ -22,10 +22,8 @@ pub(super) async fn drain_to_salesforce(
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
     let (extent, started) = (extent(&params)?, Instant::now());
-    // A task of its own: the records are settled even where the caller hangs up.
-    let drain =
-        tokio::spawn(async move { app.worker.drain(Origin::CommCare, extent).await }.in_current_span());
-    let report = drain.await.map_err(|_| HttpError::Unavailable)??;
+    let worker = app.worker.clone();
+    let report = work(&app, async move { worker.drain(Origin::CommCare, extent).await }).await?;
     Ok(Json(answer(report, started)))
 }
 
@@ -34,9 +32,8 @@ pub(super) async fn retry_to_salesforce(
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
     let (extent, started) = (extent(&params)?, Instant::now());
-    let retry =
-        tokio::spawn(async move { app.worker.auto_retry(Origin::CommCare, extent).await }.in_current_span());
-    let report = retry.await.map_err(|_| HttpError::Unavailable)??;
+    let worker = app.worker.clone();
+    let report = work(&app, async move { worker.auto_retry(Origin::CommCare, extent).await }).await?;
     let processed = report.completed.len();
     let mut answer = answer(report, started);
     answer["processed_records_count"] = processed.into();

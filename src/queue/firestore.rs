@@ -138,10 +138,10 @@ impl Firestore {
     }
 
     pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
-        // An id with a slash, or one too long, can't be a document's.
-        let is_doc_id = super::doc_id(id) == id;
-        let by_doc_id = async { if is_doc_id { self.get(origin, id).await } else { Ok(None) } };
-        let (mut found, document) = futures::try_join!(self.with_data_id(origin, id), by_doc_id)?;
+        // The document that the id makes, which is its own where it can be a document's.
+        let doc_id = super::doc_id(id);
+        let (mut found, document) =
+            futures::try_join!(self.with_data_id(origin, id), self.get(origin, &doc_id))?;
         found.extend(document.filter(|document| found.iter().all(|other| other.doc_id != document.doc_id)));
         found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
         Ok(found)
@@ -170,7 +170,17 @@ impl Firestore {
     }
 
     pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
-        self.oldest(origin, Status::New, None, u32::try_from(limit).unwrap_or(u32::MAX)).await
+        let mut new = Vec::new();
+        let mut after = None;
+        loop {
+            let wanted = u32::try_from(limit - new.len()).unwrap_or(u32::MAX);
+            let scan = self.oldest(origin, Status::New, after, wanted).await?;
+            new.extend(scan.found);
+            if new.len() >= limit || scan.next.is_none() {
+                return Ok(new);
+            }
+            after = scan.next;
+        }
     }
 
     /// There are never many `processing` documents, and those of the original service have no
@@ -182,17 +192,15 @@ impl Firestore {
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
         let mut abandoned = Vec::new();
-        let mut after: Option<(DateTime<Utc>, String)> = None;
+        let mut after = None;
         loop {
-            let page = self.oldest(origin, Status::Processing, after, SCAN_PAGE).await?;
-            let last = page.len() < SCAN_PAGE as usize;
-            let next = page.last().and_then(|last| Some((last.record.created_at?, last.doc_id.clone())));
-            abandoned.extend(page.into_iter().filter(|stored| stored.record.is_free(now)));
-            if last || next.is_none() || abandoned.len() >= limit {
+            let scan = self.oldest(origin, Status::Processing, after, SCAN_PAGE).await?;
+            abandoned.extend(scan.found.into_iter().filter(|stored| stored.record.is_free(now)));
+            if abandoned.len() >= limit || scan.next.is_none() {
                 abandoned.truncate(limit);
                 return Ok(abandoned);
             }
-            after = next;
+            after = scan.next;
         }
     }
 
@@ -238,28 +246,28 @@ impl Firestore {
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
         let mut due = Vec::new();
-        let mut after: Option<(DateTime<Utc>, String)> = None;
+        let mut after = None;
         loop {
-            let page = self.oldest(origin, Status::Failed, after, SCAN_PAGE).await?;
-            let full = page.len() == SCAN_PAGE as usize;
-            let originals = page.iter().take_while(|stored| stored.record.payload_hash.is_none()).count();
-            after = page.last().and_then(|last| Some((last.record.created_at?, last.doc_id.clone())));
-            let last = !full || originals < page.len() || after.is_none();
-            due.extend(page.into_iter().take(originals).filter(|stored| {
+            let scan = self.oldest(origin, Status::Failed, after, SCAN_PAGE).await?;
+            let met_ours = scan.found.iter().any(|stored| stored.record.payload_hash.is_some());
+            let originals = scan.found.into_iter().take_while(|stored| stored.record.payload_hash.is_none());
+            due.extend(originals.filter(|stored| {
                 stored.record.next_retry_at == NextRetry::Unset && stored.record.run_retries < max_retries
             }));
-            if last || due.len() >= limit {
+            if met_ours || due.len() >= limit || scan.next.is_none() {
                 return Ok(due);
             }
+            after = scan.next;
         }
     }
 
-    pub(super) async fn later_writer(
+    pub(super) async fn later_writers(
         &self,
         origin: Origin,
         since: DateTime<Utc>,
         records: &[String],
-    ) -> Result<Option<Stored>, QueueError> {
+        limit: u32,
+    ) -> Result<Vec<Stored>, QueueError> {
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
             let found = self
                 .db
@@ -272,13 +280,13 @@ impl Firestore {
                         q.field("created_at").greater_than(FirestoreValue::from(codec::timestamp(since))),
                     ])
                 })
-                .limit(1)
+                .limit(limit)
                 .query()
                 .await;
             read(origin, found)
         });
         let found = futures::future::try_join_all(look_ups).await?;
-        Ok(found.into_iter().flatten().next())
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn oldest(
@@ -287,7 +295,7 @@ impl Firestore {
         status: Status,
         after: Option<(DateTime<Utc>, String)>,
         limit: u32,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Scan, QueueError> {
         let mut query = self
             .db
             .fluent()
@@ -299,7 +307,12 @@ impl Firestore {
         if let Some((time, doc_id)) = after {
             query = query.start_at(self.after(origin, time, &doc_id));
         }
-        read(origin, query.query().await)
+        let found = query.query().await;
+        // By the documents themselves: one that is no record must not end the scan.
+        let last =
+            found.as_ref().ok().filter(|found| found.len() >= limit as usize).and_then(|found| found.last());
+        let next = last.and_then(|last| Some((codec::time(last.fields.get("created_at")?)?, doc_id(last))));
+        Ok(Scan { found: read(origin, found)?, next })
     }
 
     pub(super) async fn failed(
@@ -351,6 +364,13 @@ impl Firestore {
     }
 }
 
+/// A page of documents in the order of their arrival.
+struct Scan {
+    found: Vec<Stored>,
+    /// The last document, where there may be more behind it.
+    next: Option<(DateTime<Utc>, String)>,
+}
+
 /// Whether a write failed because the document changed, or went, since it was read.
 fn lost_race(error: &FirestoreError) -> bool {
     match error {
@@ -382,11 +402,15 @@ fn read(
 
 fn stored(origin: Origin, document: FirestoreDocument) -> Result<Stored, QueueError> {
     let version = version(&document);
-    let doc_id = document.name.rsplit('/').next().unwrap_or_default().to_owned();
+    let doc_id = doc_id(&document);
     match codec::decode(document.fields) {
         Ok(record) => Ok(Stored { origin, doc_id, record, version }),
         Err(error) => Err(QueueError::Unreadable { doc_id, source: std::sync::Arc::new(error) }),
     }
+}
+
+fn doc_id(document: &FirestoreDocument) -> String {
+    document.name.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn version(document: &FirestoreDocument) -> Version {

@@ -1,7 +1,7 @@
 //! What a queue document may hold. Firestore sets the limits; both back ends keep them, so that
 //! a record that one accepts can move to the other.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use super::QueueError;
 use crate::submission::Record;
@@ -64,7 +64,7 @@ fn cut_plan(plan: Value, room: usize) -> Value {
 }
 
 /// Whether Firestore can hold `value` as a map: no array directly in an array, at most 20 levels,
-/// integers of 64 bits, usable names.
+/// integers of 64 bits, numbers that are the same as doubles, usable names.
 pub(super) fn fits_map(value: &Value) -> bool {
     fits(value, DEPTH_LIMIT - 1)
 }
@@ -72,7 +72,7 @@ pub(super) fn fits_map(value: &Value) -> bool {
 fn fits(value: &Value, levels: usize) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => true,
-        Value::Number(number) => number.is_i64() || number.is_f64(),
+        Value::Number(number) => number.is_i64() || is_exact_double(number),
         Value::Array(items) => {
             levels > 0 && items.iter().all(|item| !item.is_array() && fits(item, levels - 1))
         }
@@ -80,6 +80,12 @@ fn fits(value: &Value, levels: usize) -> bool {
             levels > 0 && fields.iter().all(|(name, value)| name_fits(name) && fits(value, levels - 1))
         }
     }
+}
+
+/// Whether a number is the same once it has been a double: `1.10` would come back as `1.1`.
+fn is_exact_double(number: &Number) -> bool {
+    let double = number.as_f64().filter(|_| number.is_f64()).and_then(Number::from_f64);
+    double.is_some_and(|double| double.to_string() == number.to_string())
 }
 
 fn name_fits(name: &str) -> bool {

@@ -60,7 +60,7 @@ impl Sqlite {
             .connect_with(options.clone())
             .await
             .map_err(|error| QueueError::unavailable(doing, error))?;
-        MIGRATOR.run(&readers).await.map_err(|error| QueueError::unavailable("preparing its file", error))?;
+        prepare(&readers).await?;
         Ok(Self { readers, writer: Writer::start(options).await? })
     }
 
@@ -155,22 +155,23 @@ impl Sqlite {
         self.read(origin, query.fetch_all(&self.readers).await)
     }
 
-    pub(super) async fn later_writer(
+    pub(super) async fn later_writers(
         &self,
         origin: Origin,
         since: DateTime<Utc>,
         records: &[String],
-    ) -> Result<Option<Stored>, QueueError> {
+        limit: u32,
+    ) -> Result<Vec<Stored>, QueueError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM submissions JOIN written USING (collection, doc_id) \
-             WHERE collection = ? AND record IN (SELECT value FROM json_each(?)) AND created_at > ? LIMIT 1"
+            "SELECT DISTINCT {COLUMNS} FROM submissions JOIN written USING (collection, doc_id) \
+             WHERE collection = ? AND record IN (SELECT value FROM json_each(?)) AND created_at > ? LIMIT ?"
         );
         let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(origin.collection())
             .bind(serde_json::json!(records).to_string())
-            .bind(since.timestamp_micros());
-        let found = self.read(origin, query.fetch_all(&self.readers).await)?;
-        Ok(found.into_iter().next())
+            .bind(since.timestamp_micros())
+            .bind(limit);
+        self.read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn failed(
@@ -212,6 +213,20 @@ impl Sqlite {
     ) -> Result<Vec<Stored>, QueueError> {
         let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
         found.into_iter().map(|found| stored(origin, found)).collect()
+    }
+}
+
+/// Brings the schema up to date. Another process may be doing the same: SQLite's migrations take no
+/// lock, and the one that comes second finds the tables there at its next look.
+async fn prepare(readers: &SqlitePool) -> Result<(), QueueError> {
+    let mut tries = 5;
+    loop {
+        tries -= 1;
+        match MIGRATOR.run(readers).await {
+            Ok(()) => return Ok(()),
+            Err(_) if tries > 0 => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => return Err(QueueError::unavailable("preparing its file", error)),
+        }
     }
 }
 

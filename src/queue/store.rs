@@ -21,6 +21,10 @@ pub(super) struct Stored {
     pub(super) version: Version,
 }
 
+/// Later writers of the same records that are looked at: of a record that very many forms write,
+/// some stand for all.
+const LATER_WRITERS: u32 = 50;
+
 /// Where the next page of failed records begins: after this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageCursor {
@@ -146,16 +150,16 @@ impl Store {
         Ok(found.into_iter().filter(|stored| stored.record.run_retries < max_retries).collect())
     }
 
-    /// A document that arrived after `since` and has written one of `records`; with that record.
-    pub(super) async fn later_writer(
+    /// Some documents that arrived after `since` and have written one of `records`.
+    pub(super) async fn later_writers(
         &self,
         origin: Origin,
         since: DateTime<Utc>,
         records: &[String],
-    ) -> Result<Option<Stored>, QueueError> {
+    ) -> Result<Vec<Stored>, QueueError> {
         match self {
-            Self::Sqlite(store) => store.later_writer(origin, since, records).await,
-            Self::Firestore(store) => store.later_writer(origin, since, records).await,
+            Self::Sqlite(store) => store.later_writers(origin, since, records, LATER_WRITERS).await,
+            Self::Firestore(store) => store.later_writers(origin, since, records, LATER_WRITERS).await,
         }
     }
 

@@ -190,11 +190,18 @@ pub(super) fn take(
         record.run_retries += 1;
         record.last_retried_at = Some(now);
     }
-    if takes_over && record.run_retries >= policy.max_retries {
+    let killed = record
+        .attempts
+        .iter()
+        .rev()
+        .take_while(|attempt| attempt.outcome == Some(AttemptOutcome::Abandoned))
+        .count();
+    let patience = usize::try_from(policy.max_retries).unwrap_or(usize::MAX).clamp(1, ATTEMPTS_KEPT);
+    // A person who asks for it gets another try.
+    if takes_over && killed >= patience && trigger != Trigger::Manual {
         record.end_lease();
         let error = format!(
-            "its worker disappeared {} times while processing it; retry it by hand once the cause is known",
-            record.run_retries
+            "its worker disappeared {killed} times while processing it; retry it by hand once the cause is known"
         );
         record.fail(ErrorKind::Permanent, "lease", &error, NextRetry::Never);
         return Taken::Exhausted(Box::new(record));
@@ -276,10 +283,24 @@ pub(super) fn settle(
             if !took_over && this.is_some_and(|attempt| Some(attempt.started) == record.last_retried_at) {
                 record.run_retries = record.run_retries.saturating_sub(1);
             }
+            record.forget_outcome();
             record.close_attempt(AttemptOutcome::Released, now, None);
         }
     }
     Some((record, Settled::Written))
+}
+
+/// What became of a claim that is no longer there to settle: its attempt says whether its outcome
+/// was written.
+pub(super) fn settled_before(stored: &Record, claimed: &Record) -> Settled {
+    let of_claim = |attempt: &&Attempt| Some(&attempt.worker) == claimed.lease_owner.as_ref();
+    match stored.attempts.iter().find(of_claim).and_then(|attempt| attempt.outcome) {
+        Some(AttemptOutcome::Completed | AttemptOutcome::Failed | AttemptOutcome::Released) => {
+            Settled::Written
+        }
+        Some(AttemptOutcome::Replaced) => Settled::Replaced,
+        Some(AttemptOutcome::Abandoned) | None => Settled::Lost,
+    }
 }
 
 /// When auto-retry may take a record that failed after `retries` retries.

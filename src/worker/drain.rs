@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{Instrument, Span, error, info_span, warn};
+use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use super::lease::Renewal;
 use super::observed::Observed;
@@ -15,12 +15,19 @@ use super::{DrainReport, End, Planned, Stopped, Worker, order};
 use crate::destinations::{Delivery, DeliveryError, Failure};
 use crate::jobs::{self, Destination};
 use crate::plan::Plan;
-use crate::queue::{Claim, Outcome, Settled};
+use crate::queue::{Claim, Outcome, QueueError, Settled};
 use crate::submission::{ErrorKind, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
-/// its lease.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+/// its lease: several of the back ends' own time-outs.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(40);
+
+/// What a run came to.
+enum Ran {
+    Ended(End),
+    /// It was not begun, and must not be tried again in this drain.
+    Held(Box<Claim>),
+}
 
 /// A drain under way. [`Drain::finish`] ends it.
 pub(super) struct Drain {
@@ -33,9 +40,9 @@ pub(super) struct Drain {
     stopped: Arc<OnceLock<Stopped>>,
     /// External ids of the records that failed forms of this drain did not write.
     unwritten: HashSet<String>,
-    /// Forms that depend on a failed one: kept, so that this drain does not claim them again, and
+    /// Forms that cannot run in this drain, and why: kept, so that it does not claim them again, and
     /// put back at its end.
-    held: Vec<Claim>,
+    held: Vec<(Claim, &'static str)>,
     report: DrainReport,
 }
 
@@ -76,11 +83,11 @@ impl Drain {
 
     /// Puts back what was held; what the drain did.
     pub(super) async fn finish(mut self) -> DrainReport {
-        for claim in std::mem::take(&mut self.held) {
+        for (claim, reason) in std::mem::take(&mut self.held) {
             let doc_id = claim.doc_id().to_owned();
             let end = settle(&self.worker, claim, Outcome::Released, Instant::now()).await;
             let end = match end {
-                End::New(_) => End::New("a form before it that writes the same record failed".to_owned()),
+                End::New(_) => End::New(reason.to_owned()),
                 other => other,
             };
             self.report(doc_id, end);
@@ -114,18 +121,21 @@ impl Drain {
         loop {
             tokio::select! {
                 Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
-                    let (task, end) = ended.unwrap_or_else(|panic| {
+                    let (task, ran) = ended.unwrap_or_else(|panic| {
                         error!(%panic, "worker.run_broke_down");
                         // The record stays with its lease; whoever takes it over counts that.
                         let reason = "its processing broke down; it is tried again once its lease runs out";
-                        (panic.id(), End::Failed(reason.to_owned()))
+                        (panic.id(), Ran::Ended(End::Failed(reason.to_owned())))
                     });
                     if let Some((position, doc_id, writes)) = running.remove(&task) {
                         waiting.finished(position);
-                        if matches!(end, End::Failed(_)) {
+                        if !matches!(ran, Ran::Ended(End::Completed | End::New(_))) {
                             self.unwritten.extend::<Vec<String>>(writes);
                         }
-                        self.report(doc_id, end);
+                        match ran {
+                            Ran::Ended(end) => self.report(doc_id, end),
+                            Ran::Held(claim) => self.held.push((*claim, "later forms could not be looked up")),
+                        }
                     }
                 }
                 // The semaphore is never closed: the worker owns it.
@@ -136,7 +146,7 @@ impl Drain {
                     if plan_of(&plan).is_some_and(|plan| order::touches(plan, &self.unwritten)) {
                         waiting.finished(position);
                         self.unwritten.extend(writes);
-                        self.held.push(claim);
+                        self.held.push((claim, "a form before it that writes the same record failed"));
                         continue;
                     }
                     let doc_id = claim.doc_id().to_owned();
@@ -155,11 +165,13 @@ impl Drain {
         claim: Claim,
         plan: Planned,
         slot: OwnedSemaphorePermit,
-    ) -> impl Future<Output = End> + Send + 'static {
+    ) -> impl Future<Output = Ran> + Send + 'static {
         let worker = self.worker.clone();
         let stopped = Arc::clone(&self.stopped);
-        let force = self.force;
-        let over = self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline;
+        let (force, deadline) = (self.force, self.deadline);
+        let over = self.worker.shutdown.is_stopping()
+            || Instant::now() >= self.deadline
+            || !self.renewal.holds(claim.doc_id());
         let span = record_span(&claim);
         let run = async move {
             let started = Instant::now();
@@ -171,13 +183,25 @@ impl Drain {
                 }
                 Ok(_) if over || stopped.get().is_some() => Outcome::Released,
                 Ok((destination, plan)) => match superseded(&worker, &claim, &plan, force).await {
-                    Some(outcome) => outcome,
-                    None => perform(&worker, &claim, destination, &plan, &stopped).await,
+                    Ok(Some(outcome)) => outcome,
+                    Ok(None) => {
+                        let in_time = async {
+                            tokio::select! {
+                                () = worker.shutdown.grace_is_over() => {}
+                                () = tokio::time::sleep_until(deadline) => {}
+                            }
+                        };
+                        perform(&worker, &claim, destination, &plan, &stopped, in_time).await
+                    }
+                    Err(error) => {
+                        error!(error = &error as &dyn std::error::Error, "worker.later_forms_unknown");
+                        return Ran::Held(Box::new(claim));
+                    }
                 },
             };
             // Only now may the next begin: it has to see whether this one was stopped.
             drop(slot);
-            settle(&worker, claim, outcome, started).await
+            Ran::Ended(settle(&worker, claim, outcome, started).await)
         };
         run.instrument(span)
     }
@@ -212,27 +236,29 @@ fn record_span(claim: &Claim) -> Span {
 
 /// Why a repeated run must not take place: a form that arrived later has already written what it
 /// would write (`service.md`, guarantee 10). Nothing newer is overwritten, unless by force.
-async fn superseded(worker: &Worker, claim: &Claim, plan: &Plan, force: bool) -> Option<Outcome> {
+async fn superseded(
+    worker: &Worker,
+    claim: &Claim,
+    plan: &Plan,
+    force: bool,
+) -> Result<Option<Outcome>, QueueError> {
     let record = claim.record();
     if force || record.attempts.len() < 2 && record.run_retries == 0 {
-        return None;
+        return Ok(None);
     }
     let shared = shared_records(claim, plan);
-    match worker.queue.later_writer(claim.origin(), record, &shared).await {
-        Ok(None) => None,
-        Ok(Some((later, wrote))) => {
-            let step = wrote.split('/').next().unwrap_or_default();
-            let error = format!(
-                "form {later} arrived later and has written {wrote}: nothing newer is overwritten (a retry with \
-                 force=true does)"
-            );
-            Some(failed(ErrorKind::Permanent, step, error, plan.unmapped.clone()))
-        }
-        Err(error) => {
-            error!(error = &error as &dyn std::error::Error, "worker.later_forms_unknown");
-            Some(Outcome::Released)
-        }
-    }
+    let later = worker.queue.later_writers(claim.origin(), record, &shared).await?;
+    Ok(later.into_iter().find_map(|(later, record)| {
+        let job = jobs::find(claim.origin(), &record.job_name)?;
+        let (_, newer) = worker.plan(job, &record.data).ok()?;
+        let upsert = plan.overwrites(&newer)?;
+        let error = format!(
+            "form {later} arrived later and has written {} {}: nothing newer is overwritten (a retry with \
+             force=true does)",
+            upsert.object, upsert.external_id
+        );
+        Some(failed(ErrorKind::Permanent, upsert.object, error, plan.unmapped.clone()))
+    }))
 }
 
 fn shared_records(claim: &Claim, plan: &Plan) -> Vec<String> {
@@ -243,18 +269,20 @@ fn shared_records(claim: &Claim, plan: &Plan) -> Vec<String> {
     plan.shared_records(job_id)
 }
 
-/// Performs a plan, unless the service's grace period ends before.
+/// Performs a plan, unless `time_is_up` comes before: what was sent by then is sent again, without
+/// harm.
 async fn perform(
     worker: &Worker,
     claim: &Claim,
     destination: Destination,
     plan: &Plan,
     stopped: &OnceLock<Stopped>,
+    time_is_up: impl Future<Output = ()>,
 ) -> Outcome {
     let unmapped = plan.unmapped.clone();
     let delivered = tokio::select! {
         delivered = worker.destinations.perform(destination, plan) => delivered,
-        () = worker.shutdown.grace_is_over() => return Outcome::Released,
+        () = time_is_up => return Outcome::Released,
     };
     let DeliveryError { failure, step, message } = match delivered {
         Ok(Delivery::Sent) => {
@@ -284,7 +312,10 @@ async fn perform(
 async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instant) -> End {
     let observed = Observed::of(&claim, &outcome, started);
     let end = match &outcome {
-        Outcome::Completed { .. } => End::Completed,
+        Outcome::Completed { .. } => {
+            info!("worker.record_completed");
+            End::Completed
+        }
         Outcome::Failed { error, step, kind, .. } => {
             warn!(processing_step = step, error_kind = ?kind, error, "worker.record_failed");
             End::Failed(error.clone())

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::plan::{Plan, Upsert};
+use crate::plan::{Plan, Upsert, comparable};
 
 /// The records of a batch that still have to run, and what each waits for.
 pub(super) struct Waiting {
@@ -55,21 +55,22 @@ impl Waiting {
 
 /// The records that a plan writes, by external id.
 pub(super) fn writes(plan: &Plan) -> Vec<String> {
-    plan.upserts().iter().map(|upsert| upsert.external_id.clone()).collect()
+    plan.upserts().iter().map(|upsert| comparable(&upsert.external_id)).collect()
 }
 
 /// Whether a plan writes or refers to one of these records.
 pub(super) fn touches(plan: &Plan, records: &HashSet<String>) -> bool {
     !records.is_empty()
         && plan.upserts().iter().any(|upsert| {
-            records.contains(&upsert.external_id) || references(upsert).any(|id| records.contains(id))
+            records.contains(&comparable(&upsert.external_id))
+                || references(upsert).any(|id| records.contains(&id))
         })
 }
 
 /// The external ids that an upsert's relationships name.
-fn references(upsert: &Upsert) -> impl Iterator<Item = &str> {
+fn references(upsert: &Upsert) -> impl Iterator<Item = String> {
     let targets = upsert.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
-    targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
+    targets.filter_map(Value::as_str).filter(|id| !id.is_empty()).map(comparable)
 }
 
 /// Pairs of (later, earlier) records of which the later must wait, enough of them to keep every
@@ -80,7 +81,7 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
         writer: Option<usize>,
         readers: Vec<usize>,
     }
-    let mut touched: HashMap<&str, Touched> = HashMap::new();
+    let mut touched: HashMap<String, Touched> = HashMap::new();
     let mut pairs = Vec::new();
     for (position, plan) in plans.iter().enumerate() {
         let upserts = plan.map(Plan::upserts).unwrap_or_default();
@@ -90,7 +91,7 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
             touched.readers.push(position);
         }
         for upsert in upserts {
-            let touched = touched.entry(upsert.external_id.as_str()).or_default();
+            let touched = touched.entry(comparable(&upsert.external_id)).or_default();
             pairs.extend(touched.writer.replace(position).map(|writer| (position, writer)));
             pairs.extend(touched.readers.drain(..).map(|reader| (position, reader)));
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Time that running work has to end. Cloud Run kills an instance 10 seconds after SIGTERM.
 const GRACE: Duration = Duration::from_secs(7);
@@ -12,6 +14,7 @@ const GRACE: Duration = Duration::from_secs(7);
 pub struct Shutdown {
     stopping: CancellationToken,
     grace_over: CancellationToken,
+    work: TaskTracker,
 }
 
 impl Shutdown {
@@ -23,6 +26,17 @@ impl Shutdown {
             tokio::time::sleep(GRACE).await;
             grace_over.cancel();
         });
+    }
+
+    /// Starts work that goes on where its caller hangs up, and that a shutdown waits for.
+    pub fn work<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.work.spawn(work)
+    }
+
+    /// Waits until the work that was started has ended.
+    pub async fn work_ended(&self) {
+        self.work.close();
+        self.work.wait().await;
     }
 
     /// Whether it has begun.

@@ -69,9 +69,9 @@ async fn all_lines_of_a_request_name_its_trace() {
 }
 
 #[tokio::test]
-async fn without_a_project_a_trace_keeps_its_own_name() {
+async fn without_a_project_a_trace_is_its_bare_id() {
     let log = Log::production(None);
     let app = TestApp::start().await;
     app.call("GET", "/failed/sf", &[("x-cloud-trace-context", TRACE)]).await.expect(200);
-    assert_eq!(log.events("http.answered")[0]["trace_id"], TRACE);
+    assert_eq!(log.events("http.answered")[0][TRACE_FIELD], TRACE);
 }

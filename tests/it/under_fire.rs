@@ -98,6 +98,9 @@ async fn attendance_before_its_registration_completes_by_itself(backend: Backend
     let mut early = attendance("a", 1);
     early["form"]["training_session"] = "session-r".into();
     early["form"]["present_participants"] = "farmer-r".into();
+    // Both say the same of the session: nothing newer would be undone.
+    early["form"]["trainer"] = registration("r")["form"]["trainer"].clone();
+    early["form"]["date"] = registration("r")["form"]["registration_date"].clone();
     let record = app.process(&early).await;
     assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("dependency")));
     assert_eq!(record["last_step"], "Attendance__c");

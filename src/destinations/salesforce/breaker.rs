@@ -70,6 +70,13 @@ impl Breaker {
         }
     }
 
+    /// Ends the pause: the next call may be the probe.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        if let State::Down { until, .. } = &mut self.state {
+            *until = now.min(*until);
+        }
+    }
+
     /// Takes the right to probe where [`Self::view`] is a probe; it is to be given back.
     pub(super) fn enter(&mut self, now: Instant) -> Option<Probe> {
         match &mut self.state {

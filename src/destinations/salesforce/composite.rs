@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::config::salesforce::ApiVersion;
-use crate::plan::Upsert;
+use crate::plan::{Upsert, comparable};
 
 /// Subrequests of one Composite request (REST API guide, Composite).
 const MAX_SUBREQUESTS: usize = 25;
@@ -107,11 +107,6 @@ impl<'p> Run<'p> {
     fn twin(&self, next: &Upsert) -> Option<usize> {
         self.positions.get(&comparable(&next.external_id)).copied()
     }
-}
-
-/// Salesforce trims text and, unless the field says otherwise, compares it without case.
-fn comparable(external_id: &str) -> String {
-    external_id.trim().to_lowercase()
 }
 
 /// Guarantee 5: a form is one transaction wherever it fits the limits. A plan with more

@@ -59,6 +59,12 @@ impl Gate {
         }
     }
 
+    /// Forgets the pauses, but for that after a refusal.
+    pub(super) fn hasten(&self, now: Instant) {
+        self.breakers().outage.hasten(now);
+        self.quota.hasten(now);
+    }
+
     /// What the breakers alone say.
     pub(super) fn view_breakers(&self, now: Instant) -> Admission {
         self.breakers().view(now)
@@ -214,6 +220,22 @@ mod tests {
         assert_eq!(gate.view(later), Admission::Probe, "a probe that was dropped tells nothing");
         gate.enter(later).unwrap().worked();
         assert_eq!(gate.view(later), Admission::Open);
+    }
+
+    #[test]
+    fn a_new_drain_tries_again_at_once_unless_salesforce_refused() {
+        let now = Instant::now();
+        let gate = Gate::new(5);
+        let pass = gate.enter(now).unwrap();
+        for _ in 0..3 {
+            pass.failed(now, &trouble(Blame::Outage));
+        }
+        assert!(is_closed(&gate.view(now)));
+        gate.hasten(now);
+        assert_eq!(gate.view(now), Admission::Probe);
+        pass.failed(now, &trouble(Blame::Refusal));
+        gate.hasten(now);
+        assert!(is_closed(&gate.view(now + Duration::from_secs(29))));
     }
 
     #[test]

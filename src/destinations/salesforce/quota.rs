@@ -89,6 +89,13 @@ impl Quota {
         self.close("Salesforce's daily API calls are used up".to_owned(), now);
     }
 
+    /// Lets the `limits` resource be asked at once.
+    pub(super) fn hasten(&self, now: Instant) {
+        if let Some(closed) = &mut self.state().closed {
+            closed.ask_at = now.min(closed.ask_at);
+        }
+    }
+
     /// Whether work may start. Who gets [`Room::Ask`] asks and [learns](Self::learn); others are
     /// closed out meanwhile.
     pub(super) fn room(&self, now: Instant) -> Room {

@@ -27,7 +27,8 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// For a request whose first call starts `now`: that one may take its whole time.
+    /// For a request of a delivery that started at `now`: the first call of all may take its whole
+    /// time, and all requests of the delivery share the bound.
     pub(super) fn new(now: Instant, settings: &SalesforceSettings) -> Self {
         let last_start = now + settings.retry_budget;
         let deadline = last_start.max(now + settings.request_timeout);

@@ -151,6 +151,16 @@ pub(super) fn timestamp(time: DateTime<Utc>) -> Firestore {
     of(ValueType::TimestampValue(Timestamp { seconds: time.timestamp(), nanos }))
 }
 
+/// The time that a timestamp value holds.
+pub(super) fn time(value: &Firestore) -> Option<DateTime<Utc>> {
+    match &value.value_type {
+        Some(ValueType::TimestampValue(time)) => {
+            DateTime::from_timestamp(time.seconds, time.nanos.unsigned_abs())
+        }
+        _ => None,
+    }
+}
+
 /// The name of a document, as a cursor takes it.
 pub(super) fn reference(name: String) -> Firestore {
     of(ValueType::ReferenceValue(name))

@@ -32,7 +32,7 @@ async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() 
     let webhooks = [("/process-data-cc", form), ("/process-data-sf", job)];
     for answer in join_all(webhooks.map(|(path, body)| app.post(path, body))).await {
         let error = answer.expect(503)["error"].as_str().unwrap().to_owned();
-        assert!(error.contains("send it again"), "{error}");
+        assert!(error.contains("send this again"), "{error}");
         assert_eq!(answer.headers["retry-after"], "30");
     }
     // What needs no queue goes on.

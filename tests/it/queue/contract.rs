@@ -7,7 +7,7 @@ use commcare_sf_integration::clock;
 use commcare_sf_integration::config::RetryPolicy;
 use commcare_sf_integration::queue::{Fate, Outcome, QueueError, Retry, Settled};
 use commcare_sf_integration::submission::{
-    AttemptOutcome, ErrorKind, NextRetry, Origin, Status, Trigger, Unmapped,
+    AttemptOutcome, ErrorKind, NextRetry, Origin, Record, Status, Trigger, Unmapped,
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -376,13 +376,19 @@ async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
     let early = the(&queue, "early").await;
     let late = the(&queue, "late").await;
     let origin = Origin::CommCare;
-    let found = queue.later_writer(origin, &early, &records(&["H0", "H1"])).await.unwrap();
-    assert_eq!(found, Some(("late".to_owned(), "Household__c/H1".to_owned())));
-    let many: Vec<String> = (0..100).rev().map(|n| format!("Household__c/H{n}")).collect();
-    assert!(queue.later_writer(origin, &early, &many).await.unwrap().is_some(), "any number of records");
-    assert_eq!(queue.later_writer(origin, &early, &records(&["H2"])).await.unwrap(), None);
-    assert_eq!(queue.later_writer(origin, &early, &[]).await.unwrap(), None);
-    assert_eq!(queue.later_writer(origin, &late, &records(&["H1"])).await.unwrap(), None, "not itself");
+    let later = async |of: &Record, records: &[String]| -> Vec<String> {
+        let found = queue.later_writers(origin, of, records).await.unwrap();
+        found.into_iter().map(|(doc_id, _)| doc_id).collect()
+    };
+    assert_eq!(later(&early, &records(&["H0", "H1"])).await, ["late"]);
+    let many: Vec<String> = (0..25).map(|n| format!("Household__c/H{n}")).collect();
+    assert_eq!(later(&early, &many).await, ["late"]);
+    let none: [&str; 0] = [];
+    assert_eq!(later(&early, &records(&["H2"])).await, none);
+    assert_eq!(later(&early, &[]).await, none);
+    assert_eq!(later(&late, &records(&["H1"])).await, none, "not itself");
+    let very_many: Vec<String> = (0..100).rev().map(|n| format!("Household__c/H{n}")).collect();
+    assert!(!later(&early, &very_many).await.is_empty(), "any number of records");
     // What a run writes takes the place of what the last one wrote.
     let Some(Retry::Claimed(again)) =
         queue.claim_for_retry(origin, "late", "worker", Trigger::Manual).await.unwrap()
@@ -390,8 +396,8 @@ async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
         panic!("free");
     };
     queue.settle(*again, wrote(&["Household__c/H2"])).await.unwrap();
-    assert_eq!(queue.later_writer(origin, &early, &records(&["H1"])).await.unwrap(), None);
-    assert!(queue.later_writer(origin, &early, &records(&["H2"])).await.unwrap().is_some());
+    assert_eq!(later(&early, &records(&["H1"])).await, none);
+    assert_eq!(later(&early, &records(&["H2"])).await, ["late"]);
 }
 
 async fn any_id_finds_its_record(backend: Backend) {

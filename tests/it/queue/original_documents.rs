@@ -29,13 +29,13 @@ async fn write(db: &FirestoreDb, doc_id: &str, id: FirestoreValue, status: &str,
     };
     let none = || FirestoreValue::from(Value { value_type: Some(ValueType::NullValue(0)) });
     let data = FirestoreValue::from_map([
-        ("id", id),
+        ("id", id.clone()),
         ("form", FirestoreValue::from_map([("@name", "Farmer Registration".into()), ("x", "1".into())])),
     ]);
     let fields = [
         ("data", data),
         ("job_name", "Farmer Registration".into()),
-        ("job_id", none()),
+        ("job_id", id.clone()),
         ("status", status.into()),
         ("run_retries", 1.into()),
         ("last_retried_at", none()),
@@ -134,16 +134,18 @@ async fn a_document_that_is_no_record_holds_nothing_up() {
         ("attempts", "not a list".into()),
     ];
     let document = FirestoreDb::serialize_map_to_doc("", fields).unwrap();
-    db.fluent()
-        .insert()
-        .into("commcare_collection")
-        .document_id("odd")
-        .document(document)
-        .execute()
-        .await
-        .unwrap();
+    for doc_id in ["odd-1", "odd-2", "odd-3"] {
+        db.fluent()
+            .insert()
+            .into("commcare_collection")
+            .document_id(doc_id)
+            .document(document.clone())
+            .execute()
+            .await
+            .unwrap();
+    }
     put_id(&queue, "f-1").await;
-    assert_eq!(ids(&claim(&queue, 10).await), ["f-1"]);
+    assert_eq!(ids(&claim(&queue, 1).await), ["f-1"], "however many stand before it");
 }
 
 #[tokio::test]
