@@ -3,10 +3,13 @@
 //! A plan leaves its destination nothing to decide: no optional steps, no look-ups by name.
 //! A plan that sends nothing says why in its `note` (`service.md`, guarantee 8).
 
+pub mod rows;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::submission::Unmapped;
+use rows::Rows;
 
 /// What one submission would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +31,8 @@ pub struct Plan {
 pub enum Effects {
     /// Salesforce records to write, in order.
     Upserts(Vec<Upsert>),
+    /// Rows of the wet-mill tables.
+    Rows(Rows),
 }
 
 impl Plan {
@@ -36,10 +41,35 @@ impl Plan {
         Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new() }
     }
 
+    /// A plan of PostGIS rows.
+    pub fn postgis(rows: Rows) -> Self {
+        Self { effects: Effects::Rows(rows), note: None, unmapped: Vec::new() }
+    }
+
     /// The Salesforce records that it writes.
     pub fn upserts(&self) -> &[Upsert] {
-        let Effects::Upserts(upserts) = &self.effects;
-        upserts
+        match &self.effects {
+            Effects::Upserts(upserts) => upserts,
+            Effects::Rows(_) => &[],
+        }
+    }
+
+    /// What it writes that other forms may write or refer to: object or table, and external id.
+    pub fn writes(&self) -> Vec<(&'static str, &str)> {
+        match &self.effects {
+            Effects::Upserts(upserts) => {
+                upserts.iter().map(|upsert| (upsert.object, upsert.external_id.as_str())).collect()
+            }
+            Effects::Rows(rows) => vec![rows.written()],
+        }
+    }
+
+    /// The external ids that it refers to.
+    pub fn references(&self) -> Vec<&str> {
+        match &self.effects {
+            Effects::Upserts(upserts) => upserts.iter().flat_map(Upsert::references).collect(),
+            Effects::Rows(rows) => rows.reference().into_iter().collect(),
+        }
     }
 
     /// The plan as the HTTP API shows it (`service.md`, section 2, preview).
@@ -50,12 +80,11 @@ impl Plan {
     /// The records that it writes and that are not the form's own, as `object/external id`: those
     /// whose external id is not made of the submission's.
     pub fn shared_records(&self, job_id: &str) -> Vec<String> {
-        let shared = self.upserts().iter().filter(|upsert| !upsert.external_id.contains(job_id));
-        let mut records: Vec<String> =
-            shared.map(|upsert| format!("{}/{}", upsert.object, upsert.external_id)).collect();
-        records.sort_unstable();
-        records.dedup();
-        records
+        let mut shared = self.writes();
+        shared.retain(|(_, external_id)| !external_id.contains(job_id));
+        shared.sort_unstable();
+        shared.dedup();
+        shared.into_iter().map(|(object, external_id)| format!("{object}/{external_id}")).collect()
     }
 
     /// A success that sends nothing, and why.
@@ -117,5 +146,11 @@ impl Upsert {
             Some((relationship, key)) => self.relate(relationship, key, value),
             None => self.set(name, value),
         }
+    }
+
+    /// The external ids that its relationships name.
+    fn references(&self) -> impl Iterator<Item = &str> {
+        let targets = self.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
+        targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
     }
 }

@@ -6,9 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
-
-use crate::plan::{Plan, Upsert};
+use crate::plan::Plan;
 
 /// The records of a batch that still have to run, and what each waits for.
 pub(super) struct Waiting {
@@ -55,21 +53,14 @@ impl Waiting {
 
 /// The records that a plan writes, by external id.
 pub(super) fn writes(plan: &Plan) -> Vec<String> {
-    plan.upserts().iter().map(|upsert| upsert.external_id.clone()).collect()
+    plan.writes().into_iter().map(|(_, id)| id.to_owned()).collect()
 }
 
 /// Whether a plan writes or refers to one of these records.
 pub(super) fn touches(plan: &Plan, records: &HashSet<String>) -> bool {
     !records.is_empty()
-        && plan.upserts().iter().any(|upsert| {
-            records.contains(&upsert.external_id) || references(upsert).any(|id| records.contains(id))
-        })
-}
-
-/// The external ids that an upsert's relationships name.
-fn references(upsert: &Upsert) -> impl Iterator<Item = &str> {
-    let targets = upsert.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
-    targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
+        && (plan.writes().iter().any(|(_, id)| records.contains(*id))
+            || plan.references().iter().any(|id| records.contains(*id)))
 }
 
 /// Pairs of (later, earlier) records of which the later must wait, enough of them to keep every
@@ -83,14 +74,13 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
     let mut touched: HashMap<&str, Touched> = HashMap::new();
     let mut pairs = Vec::new();
     for (position, plan) in plans.iter().enumerate() {
-        let upserts = plan.map(Plan::upserts).unwrap_or_default();
-        for id in upserts.iter().flat_map(references) {
+        for id in plan.map(Plan::references).unwrap_or_default() {
             let touched = touched.entry(id).or_default();
             pairs.extend(touched.writer.map(|writer| (position, writer)));
             touched.readers.push(position);
         }
-        for upsert in upserts {
-            let touched = touched.entry(upsert.external_id.as_str()).or_default();
+        for (_, id) in plan.map(Plan::writes).unwrap_or_default() {
+            let touched = touched.entry(id).or_default();
             pairs.extend(touched.writer.replace(position).map(|writer| (position, writer)));
             pairs.extend(touched.readers.drain(..).map(|reader| (position, reader)));
         }
@@ -104,6 +94,7 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Upsert;
 
     fn writes(id: &str) -> Plan {
         Plan::salesforce(vec![Upsert::new("Household__c", "Household_ID__c", id)])
