@@ -12,6 +12,7 @@ mod shutdown;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -20,7 +21,7 @@ use tracing::info;
 
 use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::{Admission, Destinations};
-use crate::jobs::{Destination, Facts, Job};
+use crate::jobs::{self, Destination, Facts, Job};
 use crate::plan::Plan;
 use crate::queue::{Claim, Queue, QueueError, Retry};
 use crate::submission::{Origin, Trigger};
@@ -155,6 +156,8 @@ impl Worker {
         let mut drain = Drain::new(self.clone(), self.deadline(), false);
         let mut left = limit;
         while !drain.is_over() {
+            // Most forms go to Salesforce: where it takes none, those to PostGIS wait with them, having
+            // been tried in their webhook calls already.
             // A destination that was in trouble is tried with one record; the rest follow if it went.
             let probing = match self.destinations.admission(Destination::Salesforce).await {
                 Admission::Open => false,
@@ -191,6 +194,20 @@ impl Worker {
         Ok(report)
     }
 
+    /// Tries one record inside its webhook call, for so long at most; what is not done by then is put
+    /// back. Neither Salesforce's state nor the other records in work hold it up: its destination is
+    /// PostGIS.
+    pub async fn try_at_once(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        within: Duration,
+    ) -> Result<End, QueueError> {
+        let deadline = Instant::now() + within;
+        let drain = Drain::new(Self { slots: Arc::new(Semaphore::new(1)), ..self.clone() }, deadline, false);
+        self.run_one(origin, doc_id, Trigger::Inline, drain.cut_off_at(deadline)).await
+    }
+
     /// Runs the records of one submission id again, whatever their retry count; with `force` even
     /// where a later form has written the same records. `None` where there are none.
     pub async fn retry(
@@ -205,22 +222,39 @@ impl Worker {
             return Ok(None);
         }
         let mut results = Vec::with_capacity(found.len());
-        for (doc_id, _) in found {
+        for (doc_id, record) in found {
             let drain = Drain::new(self.clone(), deadline, force);
-            let end = self.retry_one(origin, &doc_id, drain).await?;
+            let destination = jobs::find(origin, &record.job_name).map(|job| job.destination);
+            let end = match self.admission(destination).await {
+                Admission::Closed { reason } => End::NotStarted(reason),
+                Admission::Open | Admission::Probe => {
+                    self.run_one(origin, &doc_id, Trigger::Manual, drain).await?
+                }
+            };
             results.push(Retried { doc_id, end });
         }
         Ok(Some(results))
     }
 
-    async fn retry_one(&self, origin: Origin, doc_id: &str, mut drain: Drain) -> Result<End, QueueError> {
+    /// Whether a destination takes work; where there is none, nothing is sent.
+    async fn admission(&self, destination: Option<Destination>) -> Admission {
+        match destination {
+            Some(destination) => self.destinations.admission(destination).await,
+            None => Admission::Open,
+        }
+    }
+
+    async fn run_one(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        trigger: Trigger,
+        mut drain: Drain,
+    ) -> Result<End, QueueError> {
         if drain.is_over() {
             return Ok(End::NotStarted("the time of one call was used up".to_owned()));
         }
-        if let Admission::Closed { reason } = self.destinations.admission(Destination::Salesforce).await {
-            return Ok(End::NotStarted(reason));
-        }
-        let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, Trigger::Manual).await?;
+        let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, trigger).await?;
         let claim = match retry {
             Some(Retry::Claimed(claim)) => *claim,
             Some(Retry::Processing) => return Ok(End::Processing),

@@ -19,6 +19,7 @@ mod gate;
 mod jwt;
 mod login;
 mod mask;
+mod query;
 mod quota;
 mod retry;
 mod session;
@@ -27,6 +28,7 @@ mod transport;
 mod trouble;
 mod wire;
 
+pub use query::Soql;
 pub use quota::ApiUsage;
 
 use composite::Request;

@@ -1,12 +1,13 @@
 //! One call's work: batches of claimed records, run in order or side by side, and one report.
 
 use std::collections::{HashMap, HashSet};
+use std::future::pending;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span, error, info_span, warn};
 
 use super::lease::Renewal;
@@ -25,6 +26,8 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Drain {
     worker: Worker,
     deadline: Instant,
+    /// When runs that have not ended are broken off and put back.
+    cut_off: Option<Instant>,
     /// Whether to overwrite what later forms have written.
     force: bool,
     renewal: Renewal,
@@ -44,6 +47,7 @@ impl Drain {
         Self {
             worker,
             deadline,
+            cut_off: None,
             force,
             renewal,
             stopped: Arc::default(),
@@ -51,6 +55,11 @@ impl Drain {
             held: Vec::new(),
             report: DrainReport::default(),
         }
+    }
+
+    /// The same drain, whose runs are broken off then.
+    pub(super) fn cut_off_at(self, cut_off: Instant) -> Self {
+        Self { cut_off: Some(cut_off), ..self }
     }
 
     /// Whether nothing more is to be begun.
@@ -154,7 +163,7 @@ impl Drain {
     ) -> impl Future<Output = End> + Send + 'static {
         let worker = self.worker.clone();
         let stopped = Arc::clone(&self.stopped);
-        let force = self.force;
+        let (force, cut_off) = (self.force, self.cut_off);
         let over = self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline;
         let span = record_span(&claim);
         let run = async move {
@@ -167,7 +176,7 @@ impl Drain {
                 Ok(_) if over || stopped.get().is_some() => Outcome::Released,
                 Ok((destination, plan)) => match superseded(&worker, &claim, &plan, force).await {
                     Some(outcome) => outcome,
-                    None => perform(&worker, &claim, destination, &plan, &stopped).await,
+                    None => perform(&worker, &claim, destination, &plan, &stopped, cut_off).await,
                 },
             };
             // Only now may the next begin: it has to see whether this one was stopped.
@@ -238,18 +247,20 @@ fn shared_records(claim: &Claim, plan: &Plan) -> Vec<String> {
     plan.shared_records(job_id)
 }
 
-/// Performs a plan, unless the service's grace period ends before.
+/// Performs a plan, unless the service's grace period or the time for it ends before.
 async fn perform(
     worker: &Worker,
     claim: &Claim,
     destination: Destination,
     plan: &Plan,
     stopped: &OnceLock<Stopped>,
+    cut_off: Option<Instant>,
 ) -> Outcome {
     let unmapped = plan.unmapped.clone();
     let delivered = tokio::select! {
-        delivered = worker.destinations.perform(destination, plan) => delivered,
+        delivered = worker.destinations.perform(plan) => delivered,
         () = worker.shutdown.grace_is_over() => return Outcome::Released,
+        () = at(cut_off) => return Outcome::Released,
     };
     let DeliveryError { failure, step, message } = match delivered {
         Ok(Delivery::Sent) => {
@@ -274,6 +285,14 @@ async fn perform(
         }
     };
     failed(kind, &step, message, unmapped)
+}
+
+/// Waits for an instant; forever where there is none.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
+    }
 }
 
 async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
