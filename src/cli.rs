@@ -43,7 +43,7 @@ enum Command {
         #[arg(long, value_enum, default_value = "cc")]
         origin: Sender,
     },
-    /// Bring the PostGIS database (DATABASE_URL) to the schema that the service needs.
+    /// Bring the PostGIS database (`DATABASE_URL`) to the schema that the service needs.
     Migrate,
     /// Check the settings and print those in force, secrets masked.
     CheckConfig,

@@ -12,8 +12,8 @@ use super::reader::Reader;
 use super::salesforce::{ApiVersion, JwtLogin, Login, PrivateKey, SalesforceSettings};
 
 /// Reads the Salesforce variables; `request_timeout` bounds one call, and `lease` is how long a
-/// record's claim lasts. `None` where there
-/// are no credentials: plans are recorded then, outside Cloud Run.
+/// record's claim lasts. `None` where there are no credentials: plans are recorded then, outside
+/// Cloud Run.
 pub(super) fn load(
     reader: &mut Reader<'_>,
     production: bool,
@@ -173,7 +173,7 @@ mod tests {
         let variables: HashMap<_, _> = variables.iter().copied().collect();
         let lookup = |name: &str| variables.get(name).map(|value| (*value).to_owned());
         let mut reader = Reader::new(&lookup);
-        let settings = load(&mut reader, false, false, Duration::from_mins(2));
+        let settings = load(&mut reader, false, false, Duration::from_secs(30), Duration::from_mins(2));
         (settings, reader.finish().1)
     }
 

@@ -29,7 +29,6 @@ use crate::plan::rows::Rows;
 pub use migrations::{MigrationError, migrate};
 
 use failure::Trouble;
-use staff::Staff;
 
 /// How long a form waits for a connection, be it that all are in use or that none can be made.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,7 +40,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The PostGIS destination: one per process, shared by all deliveries.
 pub struct Postgis {
     pool: PgPool,
-    staff: Staff,
     request_timeout: Duration,
     /// Whether the last form found no database.
     down: AtomicBool,
@@ -54,12 +52,7 @@ impl Postgis {
             .max_connections(settings.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT.min(settings.request_timeout))
             .connect_lazy_with(settings.database.0.clone());
-        Self {
-            pool,
-            staff: Staff::default(),
-            request_timeout: settings.request_timeout,
-            down: AtomicBool::new(false),
-        }
+        Self { pool, request_timeout: settings.request_timeout, down: AtomicBool::new(false) }
     }
 
     /// Whether the last form found no database.
@@ -70,9 +63,13 @@ impl Postgis {
     /// Stores a form's rows; a mill's user is looked up in `salesforce`.
     #[instrument(name = "postgis.store", skip_all)]
     pub async fn execute(&self, rows: &Rows, salesforce: Option<&Salesforce>) -> Result<(), DeliveryError> {
-        let staff = match rows {
-            Rows::Mill(mill) => self.staff.of_role(salesforce, mill.project_role.as_deref()).await,
+        let role = match rows {
+            Rows::Mill(mill) => mill.project_role.as_deref(),
             Rows::Visit(_) => None,
+        };
+        let staff = match salesforce.zip(role) {
+            Some((salesforce, role)) => staff::of_role(salesforce, role).await,
+            None => None,
         };
         let stored = timeout(self.request_timeout, self.store_patiently(rows, staff.as_deref()));
         let stored = stored.await.unwrap_or_else(|_| Err(Trouble::no_answer(self.request_timeout)));

@@ -7,6 +7,7 @@ mod end_to_end;
 mod firestore_stand_in;
 mod http;
 mod mappings;
+mod postgis;
 mod privacy;
 mod process;
 mod queue;

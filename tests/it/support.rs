@@ -3,5 +3,6 @@
 pub(crate) mod app;
 pub(crate) mod firestore;
 pub(crate) mod forms;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod salesforce;

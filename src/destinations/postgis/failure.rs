@@ -73,7 +73,7 @@ impl Trouble {
             [("constraint", refusal.constraint()), ("table", refusal.table()), ("column", refusal.column())]
         {
             if let Some(name) = name {
-                message.push_str(&format!(", {what} {name}"));
+                message.extend([", ", what, " ", name]);
             }
         }
         let class = class_of(refusal.code());

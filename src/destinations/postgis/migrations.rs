@@ -14,7 +14,7 @@ pub enum MigrationError {
     #[error("no connection to the database {database}")]
     Unreachable {
         /// Which.
-        database: Database,
+        database: String,
         /// What stood in the way.
         #[source]
         source: sqlx::Error,
@@ -23,7 +23,7 @@ pub enum MigrationError {
     #[error("a migration of the database {database} failed")]
     Failed {
         /// Which.
-        database: Database,
+        database: String,
         /// What stood in the way.
         #[source]
         source: MigrateError,
@@ -34,10 +34,13 @@ pub enum MigrationError {
 /// instances one runs them and the others wait; a connection of its own gives the lock back however
 /// this ends.
 pub async fn migrate(database: &Database) -> Result<(), MigrationError> {
-    let unreachable = |source| MigrationError::Unreachable { database: database.clone(), source };
-    let mut connection = PgConnection::connect_with(&database.0).await.map_err(unreachable)?;
+    let name = database.to_string();
+    let mut connection = match PgConnection::connect_with(&database.0).await {
+        Ok(connection) => connection,
+        Err(source) => return Err(MigrationError::Unreachable { database: name, source }),
+    };
     let migrated = MIGRATOR.run(&mut connection).await;
     // Nothing depends on how the connection ends.
     let _ = connection.close().await;
-    migrated.map_err(|source| MigrationError::Failed { database: database.clone(), source })
+    migrated.map_err(|source| MigrationError::Failed { database: name, source })
 }

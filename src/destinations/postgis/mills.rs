@@ -1,5 +1,6 @@
 //! A registration: one row of `wetmills` (`commcare-to-postgis.md`, section 2).
 
+use geo_types::Point;
 use sqlx::PgTransaction;
 
 use super::failure::Trouble;
@@ -63,8 +64,8 @@ pub(super) async fn store(
         mill.office_entrance_picture.as_deref(),
         mill.registration_date,
         mill.date_ba_signature,
-        mill.office_gps.map(|point| point.x()),
-        mill.office_gps.map(|point| point.y()),
+        mill.office_gps.map(Point::x),
+        mill.office_gps.map(Point::y),
         staff,
     );
     stored.execute(&mut **transaction).await.map_err(|error| Trouble::of("wetmills", &error))?;

@@ -5,6 +5,7 @@
 //! two instances that store the same visit do so one after the other.
 
 use chrono::NaiveDate;
+use geo_types::Point;
 use sqlx::PgTransaction;
 
 use super::failure::Trouble;
@@ -47,8 +48,8 @@ async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Resu
         visit.form_name,
         visit.visit_date,
         visit.entrance_photograph.as_deref(),
-        visit.geo_location.map(|point| point.x()),
-        visit.geo_location.map(|point| point.y()),
+        visit.geo_location.map(Point::x),
+        visit.geo_location.map(Point::y),
     );
     stored.fetch_optional(&mut **transaction).await.map_err(|error| Trouble::of("form_visits", &error))
 }

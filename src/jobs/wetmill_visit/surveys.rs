@@ -14,7 +14,12 @@ use crate::jobs::MapError;
 type Row = (&'static str, &'static str, Rule);
 
 /// What no table of rules can say.
-type Transformation = fn(&mut Group) -> Result<(), MapError>;
+enum More {
+    Nothing,
+    Change(fn(&mut Group)),
+    /// A change that an answer can make impossible.
+    Check(fn(&mut Group) -> Result<(), MapError>),
+}
 
 /// One survey.
 pub(super) struct Survey {
@@ -22,7 +27,7 @@ pub(super) struct Survey {
     pub(super) name: &'static str,
     rules: &'static [Row],
     /// Done after the rules.
-    then: Transformation,
+    then: More,
 }
 
 impl Survey {
@@ -35,7 +40,14 @@ impl Survey {
                 group.apply(member, *rule);
             }
         }
-        (self.then)(survey)
+        match self.then {
+            More::Nothing => Ok(()),
+            More::Change(change) => {
+                change(survey);
+                Ok(())
+            }
+            More::Check(check) => check(survey),
+        }
     }
 }
 
@@ -47,7 +59,7 @@ pub(super) const ALL: &[Survey] = &[
     with_more("infrastructure", operations::INFRASTRUCTURE, operations::infrastructure),
     by_rules("waste_water_management", operations::WASTE_WATER),
     by_rules("cpqi", operations::CPQI),
-    with_more("cherry_weekly_price", &[], numbers::cherry_weekly_price),
+    Survey { name: "cherry_weekly_price", rules: &[], then: More::Check(numbers::cherry_weekly_price) },
     by_rules("kpis", numbers::KPIS),
     with_more("water_and_energy_use", operations::WATER_AND_ENERGY, operations::water_and_energy),
     with_more("financials", &[], numbers::financials),
@@ -56,9 +68,9 @@ pub(super) const ALL: &[Survey] = &[
 ];
 
 const fn by_rules(name: &'static str, rules: &'static [Row]) -> Survey {
-    Survey { name, rules, then: |_| Ok(()) }
+    Survey { name, rules, then: More::Nothing }
 }
 
-const fn with_more(name: &'static str, rules: &'static [Row], then: Transformation) -> Survey {
-    Survey { name, rules, then }
+const fn with_more(name: &'static str, rules: &'static [Row], change: fn(&mut Group)) -> Survey {
+    Survey { name, rules, then: More::Change(change) }
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::jobs::MapError;
 use crate::jobs::form::{Labels, find_label};
 use crate::jobs::wetmill_visit::group::Group;
 
@@ -22,7 +21,7 @@ const SECTIONS: &[(&str, Labels)] = &[
 const YES_NO: Labels = &[("y", "Yes"), ("n", "No")];
 
 /// The action plan wins over the assessment, and the survey's own feedback over both.
-pub(super) fn transform(survey: &mut Group) -> Result<(), MapError> {
+pub(super) fn transform(survey: &mut Group) {
     let feedback = survey.take("general_feedback");
     let parts = ["assessment_form", "action_plan"].map(|part| survey.take_group(part));
     let flat = parts.into_iter().flat_map(flatten).collect();
@@ -37,7 +36,6 @@ pub(super) fn transform(survey: &mut Group) -> Result<(), MapError> {
             value => say(value, YES_NO),
         }
     }
-    Ok(())
 }
 
 /// The members of a group's groups, in the group's place; a group below those carries both names.

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::Row;
-use crate::jobs::MapError;
 use crate::jobs::form::Labels;
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
@@ -64,7 +63,7 @@ const INFORMATION: Labels = &[
 
 /// Documents by country; the revenues' distribution moves up; and the manager's perspective takes in
 /// its supplement, whose answers are also stored on their own.
-pub(super) fn transform(survey: &mut Group) -> Result<(), MapError> {
+pub(super) fn transform(survey: &mut Group) {
     let documents = match survey.context.survey_type {
         "Wet Mill Visit - ET" | "Wet Mill Visit - BU" => DOCUMENTS,
         "Wet Mill Visit - KE" => DOCUMENTS_KE,
@@ -83,5 +82,4 @@ pub(super) fn transform(survey: &mut Group) -> Result<(), MapError> {
     }
     perspective.remove("coffee_station_issues");
     survey.set("perspective_of_manager", perspective);
-    Ok(())
 }

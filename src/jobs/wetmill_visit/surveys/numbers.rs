@@ -45,9 +45,8 @@ pub(super) fn cherry_weekly_price(survey: &mut Group) -> Result<(), MapError> {
 }
 
 /// Labels are left out at every depth, but not inside lists.
-pub(super) fn financials(survey: &mut Group) -> Result<(), MapError> {
+pub(super) fn financials(survey: &mut Group) {
     without_labels(survey.members);
-    Ok(())
 }
 
 fn without_labels(members: &mut Map<String, Value>) {
@@ -56,7 +55,7 @@ fn without_labels(members: &mut Map<String, Value>) {
 }
 
 /// What reads as a number becomes one, 0 and 1 too, and the feedback with the rest.
-pub(super) fn employees(survey: &mut Group) -> Result<(), MapError> {
+pub(super) fn employees(survey: &mut Group) {
     for value in survey.members.values_mut() {
         let number = match &*value {
             Value::String(text) => plain_number(text.trim()),
@@ -68,7 +67,6 @@ pub(super) fn employees(survey: &mut Group) -> Result<(), MapError> {
             *value = number.into();
         }
     }
-    Ok(())
 }
 
 /// A number that is spelled with a decimal point and without exponent.

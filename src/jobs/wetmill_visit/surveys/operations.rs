@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::Row;
-use crate::jobs::MapError;
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
@@ -76,7 +75,7 @@ const NEEDS_REPAIR_CODES: &str = "which_of_the_following_needs_repair_check_all_
 
 /// What needs repair is not in good repair, whatever is said there. Its codes are stored beside their
 /// labels.
-pub(super) fn infrastructure(survey: &mut Group) -> Result<(), MapError> {
+pub(super) fn infrastructure(survey: &mut Group) {
     let needing = survey.text(NEEDS_REPAIR_CODES).map(str::to_owned);
     if let Some(codes) = &needing {
         let labels = survey.labels(NEEDS_REPAIR_CODES, codes, REPAIR);
@@ -90,19 +89,17 @@ pub(super) fn infrastructure(survey: &mut Group) -> Result<(), MapError> {
         let labels = survey.labels(IN_REPAIR, &codes.join(" "), REPAIR);
         survey.set(IN_REPAIR, labels);
     }
-    Ok(())
 }
 
 /// An effort in words is one more entry of the list (decision P4: where it says anything).
-pub(super) fn water_and_energy(survey: &mut Group) -> Result<(), MapError> {
-    let Some(water) = survey.within(WATER) else { return Ok(()) };
+pub(super) fn water_and_energy(survey: &mut Group) {
+    let Some(water) = survey.within(WATER) else { return };
     let effort =
         water.get(OTHER_EFFORT).filter(|effort| as_text(effort).is_none_or(|text| !text.trim().is_empty()));
     let effort = effort.cloned();
     if let (Some(effort), Some(Value::Array(efforts))) = (effort, water.members.get_mut(EFFORTS)) {
         efforts.push(effort);
     }
-    Ok(())
 }
 
 const REPAIR: Labels = &[

@@ -1,7 +1,6 @@
 //! Trainings and routine visits.
 
 use super::Row;
-use crate::jobs::MapError;
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
@@ -73,16 +72,15 @@ const PURPOSES: Labels = &[
 const OTHER_PURPOSE: &str = "99";
 
 /// A version that is missing or no number counts as new (decision P3).
-pub(super) fn training(survey: &mut Group) -> Result<(), MapError> {
+pub(super) fn training(survey: &mut Group) {
     let is_old = survey.context.survey_type == "Wet Mill Visit - ET"
         && survey.context.version.is_some_and(|version| version <= LAST_WITH_OLD_TOPICS);
     survey.apply("training_topic", Rule::OneOf(if is_old { OLD_TOPICS } else { TOPICS }));
-    Ok(())
 }
 
 /// Only four members remain. Several purposes, and unknown ones, stay as sent (decision P12); without
 /// words of its own another purpose is `Other: None`.
-pub(super) fn routine_visit(survey: &mut Group) -> Result<(), MapError> {
+pub(super) fn routine_visit(survey: &mut Group) {
     if survey.text("purpose_of_visit") == Some(OTHER_PURPOSE) {
         let words = survey.get("specify_the_purpose_of_visit").and_then(as_text).unwrap_or("None".into());
         let purpose = format!("Other: {words}");
@@ -97,5 +95,4 @@ pub(super) fn routine_visit(survey: &mut Group) -> Result<(), MapError> {
     for (name, value) in kept {
         survey.set(name, value);
     }
-    Ok(())
 }
