@@ -26,22 +26,18 @@ pub(crate) fn count(plan: &Value) -> String {
     }
 }
 
-/// Rows by table. The answers of a survey are many, and each is shown on one line.
+/// Rows by table, parents first.
 fn rows(tables: &Value) -> String {
     let mut text = String::new();
-    for (table, rows) in tables.as_object().into_iter().flatten() {
-        let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
-        let shown = if rows.len() > SHOWN { SHOWN } else { rows.len() };
-        for (number, row) in (1..).zip(&rows[..shown]) {
+    for table in ["wetmills", "form_visits", "survey_responses", "survey_question_responses"] {
+        let rows = tables[table].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (number, row) in (1..).zip(rows.iter().take(SHOWN)) {
             line(&mut text, &format!("  {number:>3}  {table}"), "");
             fields(&mut text, "", row);
         }
         if let Some(more @ 1..) = rows.len().checked_sub(SHOWN) {
-            line(
-                &mut text,
-                &format!("  {:>3}  {table}", rows.len()),
-                &format!("… and {more} more like these"),
-            );
+            let number = rows.len();
+            line(&mut text, &format!("  {number:>3}  {table}"), &format!("… and {more} more like these"));
         }
     }
     text
@@ -84,5 +80,5 @@ fn fields(text: &mut String, prefix: &str, fields: &Value) {
 
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{name:<NAMES$} {value}");
+    let _ = writeln!(text, "{}", format!("{name:<NAMES$} {value}").trim_end());
 }
