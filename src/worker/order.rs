@@ -93,8 +93,12 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::jobs::{self, Facts};
     use crate::plan::Upsert;
+    use crate::submission::Origin;
 
     fn writes(id: &str) -> Plan {
         Plan::salesforce(vec![Upsert::new("Household__c", "Household_ID__c", id)])
@@ -141,5 +145,19 @@ mod tests {
     fn a_form_that_touches_its_own_record_twice_does_not_wait_for_itself() {
         let upserts = [writes("a"), refers("x", "a"), writes("a")].map(|plan| plan.upserts().to_vec());
         assert_eq!(rounds(&[Plan::salesforce(upserts.concat())]), [[0]]);
+    }
+
+    #[test]
+    fn a_visit_waits_for_the_registration_of_its_mill() {
+        let rows = |name: &str, details: Value| {
+            let mut payload = json!({ "id": "id", "form": { "@name": name } });
+            payload["form"].as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
+            let job = jobs::find(Origin::CommCare, name).unwrap();
+            job.mapping.unwrap()(&payload, &Facts { registration_attendance: true }).unwrap()
+        };
+        let mill = json!({ "wetmill_tns_id": "tns", "subcase_0": { "case": { "@case_id": "mill" } } });
+        let visit = json!({ "case": { "@case_id": "mill" }, "date": "2026-03-17", "survey_type": "KE" });
+        let plans = [rows("Wet Mill Registration Form", mill), rows("Wet Mill Visit", visit)];
+        assert_eq!(rounds(&plans), [[0], [1]]);
     }
 }
