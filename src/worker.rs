@@ -205,7 +205,8 @@ impl Worker {
     ) -> Result<End, QueueError> {
         let deadline = Instant::now() + within;
         let drain = Drain::new(Self { slots: Arc::new(Semaphore::new(1)), ..self.clone() }, deadline, false);
-        self.run_one(origin, doc_id, Trigger::Inline, drain.cut_off_at(deadline)).await
+        let destination = Some(Destination::Postgis);
+        self.run_one(origin, doc_id, destination, Trigger::Inline, drain.cut_off_at(deadline)).await
     }
 
     /// Runs the records of one submission id again, whatever their retry count; with `force` even
@@ -225,34 +226,28 @@ impl Worker {
         for (doc_id, record) in found {
             let drain = Drain::new(self.clone(), deadline, force);
             let destination = jobs::find(origin, &record.job_name).map(|job| job.destination);
-            let end = match self.admission(destination).await {
-                Admission::Closed { reason } => End::NotStarted(reason),
-                Admission::Open | Admission::Probe => {
-                    self.run_one(origin, &doc_id, Trigger::Manual, drain).await?
-                }
-            };
+            let end = self.run_one(origin, &doc_id, destination, Trigger::Manual, drain).await?;
             results.push(Retried { doc_id, end });
         }
         Ok(Some(results))
     }
 
-    /// Whether a destination takes work; where there is none, nothing is sent.
-    async fn admission(&self, destination: Option<Destination>) -> Admission {
-        match destination {
-            Some(destination) => self.destinations.admission(destination).await,
-            None => Admission::Open,
-        }
-    }
-
+    /// Runs one record, unless its destination takes none; one without destination fails by itself.
     async fn run_one(
         &self,
         origin: Origin,
         doc_id: &str,
+        destination: Option<Destination>,
         trigger: Trigger,
         mut drain: Drain,
     ) -> Result<End, QueueError> {
         if drain.is_over() {
             return Ok(End::NotStarted("the time of one call was used up".to_owned()));
+        }
+        if let Some(destination) = destination
+            && let Admission::Closed { reason } = self.destinations.admission(destination).await
+        {
+            return Ok(End::NotStarted(reason));
         }
         let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, trigger).await?;
         let claim = match retry {

@@ -1,7 +1,7 @@
 //! PostGIS: the rows of one form in one transaction, all of them or none.
 //!
-//! [`mills`] and [`visits`] hold the statements, one round trip for each table however many rows it
-//! gets; [`failure`] says what a refusal means, [`staff`] who a mill's user is in Salesforce. Every
+//! `mills` and `visits` hold the statements, one round trip for each table however many rows it
+//! gets; `failure` says what a refusal means, `staff` who a mill's user is in Salesforce. Every
 //! statement is an upsert by an id of the form, so that a form can be stored again without harm and
 //! the database ends as its latest version says.
 //!

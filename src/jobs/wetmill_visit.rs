@@ -2,8 +2,8 @@
 //!
 //! # Writes
 //! One row of `form_visits`, one of `survey_responses` for each survey that was filled in, and one
-//! of `survey_question_responses` for each answer. A survey is first transformed ([`surveys`]), then
-//! its answers are walked ([`walk`]) and typed ([`answer`]).
+//! of `survey_question_responses` for each answer. A survey is first transformed (`surveys`), then
+//! its answers are walked (`walk`) and typed (`answer`).
 //!
 //! # Order
 //! The destination finds the mill by its case id; a visit of an unknown one fails until that mill is
