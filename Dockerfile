@@ -13,6 +13,7 @@ RUN mkdir -p src tests/it tests/bench \
     && rm -r src
 COPY src src
 COPY migrations migrations
+COPY .sqlx .sqlx
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked
 
 # glibc, CA certificates and nothing else; runs as the user nonroot.

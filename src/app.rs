@@ -1,9 +1,13 @@
 //! Everything that runs, put together by one function that `main` and the tests both call.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::error;
 
 use crate::config::Config;
 use crate::destinations::Destinations;
+use crate::destinations::postgis::{self, MigrationError, Postgis};
 use crate::destinations::salesforce::{Salesforce, SetUpError};
 use crate::http::auth::Gatekeeper;
 use crate::jobs::Facts;
@@ -23,6 +27,8 @@ pub struct App {
     pub metrics: Metrics,
     /// `MAX_BODY_BYTES`.
     pub max_body_bytes: usize,
+    /// `INLINE_SECONDS`.
+    pub inline: Duration,
 }
 
 /// Why the service could not be put together.
@@ -34,6 +40,9 @@ pub enum StartError {
     /// The Salesforce destination could not be set up.
     #[error("the Salesforce destination cannot be set up")]
     Salesforce(#[source] SetUpError),
+    /// The PostGIS database has not the schema that the service needs.
+    #[error("the PostGIS database cannot be migrated (RUN_MIGRATIONS)")]
+    Migration(#[source] MigrationError),
     /// The client that reads the scheduler's signing keys could not be built.
     #[error("the HTTP client for the scheduler's signing keys cannot be built")]
     Gatekeeper(#[source] reqwest::Error),
@@ -45,17 +54,34 @@ impl App {
         let metrics = Metrics::default();
         let salesforce = config.salesforce.clone().map(|settings| Salesforce::new(settings, metrics.clone()));
         let salesforce = salesforce.transpose().map_err(StartError::Salesforce)?;
+        if let Some(settings) = config.postgis.as_ref().filter(|settings| settings.run_migrations) {
+            match postgis::migrate(&settings.database).await {
+                // Forms to Salesforce can go on, and those to PostGIS wait in the queue.
+                Err(error @ MigrationError::Unreachable { .. }) => {
+                    error!(error = &error as &dyn std::error::Error, "app.not_migrated");
+                }
+                migrated => migrated.map_err(StartError::Migration)?,
+            }
+        }
+        let postgis = config.postgis.as_ref().map(Postgis::new);
         let gatekeeper = Arc::new(Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?);
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
         let worker = Worker::new(
             queue.clone(),
-            Destinations { salesforce },
+            Destinations { salesforce, postgis },
             Facts { registration_attendance: config.registration_attendance },
             config.drain,
             config.retry,
             shutdown,
             metrics.clone(),
         );
-        Ok(Arc::new(Self { queue, worker, gatekeeper, metrics, max_body_bytes: config.max_body_bytes }))
+        Ok(Arc::new(Self {
+            queue,
+            worker,
+            gatekeeper,
+            metrics,
+            max_body_bytes: config.max_body_bytes,
+            inline: config.inline,
+        }))
     }
 }

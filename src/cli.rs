@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::demo;
+use crate::destinations::postgis;
 use crate::jobs::{self, Facts};
 use crate::server::{self, Server};
 use crate::submission::Origin;
@@ -42,6 +43,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "cc")]
         origin: Sender,
     },
+    /// Bring the PostGIS database (`DATABASE_URL`) to the schema that the service needs.
+    Migrate,
     /// Check the settings and print those in force, secrets masked.
     CheckConfig,
 }
@@ -62,6 +65,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Demo => demo::run(&environment).await,
         Command::Preview { file, origin: Sender::Cc } => preview(&file),
+        Command::Migrate => migrate(&Config::load(&environment)?).await,
         Command::CheckConfig => check_config(&Config::load(&environment)?),
     }
 }
@@ -109,11 +113,19 @@ fn preview(file: &Path) -> anyhow::Result<()> {
     writeln!(out, "{name} → {}", job.destination.as_str())?;
     match &plan.note {
         Some(note) => writeln!(out, "  nothing is sent: {note}")?,
-        None => write!(out, "{}", table::upserts(&plan.to_json()))?,
+        None => write!(out, "{}", table::effects(&plan.to_json()))?,
     }
     for answer in &plan.unmapped {
         writeln!(out, "  unmapped: {} has the unknown code {:?}", answer.path, answer.code)?;
     }
+    Ok(())
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let settings =
+        config.postgis.as_ref().context("DATABASE_URL: missing; it says which database to migrate")?;
+    postgis::migrate(&settings.database).await?;
+    writeln!(std::io::stdout(), "{} is up to date", settings.database)?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod access;
 mod login;
+pub mod postgis;
 mod queue;
 mod reader;
 pub mod salesforce;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 pub use access::{Access, SchedulerAccess};
+use postgis::PostgisSettings;
 pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
 use reader::Reader;
 pub use reader::Setting;
@@ -68,6 +70,10 @@ pub struct Config {
     pub queue: QueueSettings,
     /// Salesforce; `None` records plans instead of sending them.
     pub salesforce: Option<SalesforceSettings>,
+    /// PostGIS; `None` records plans instead of storing them.
+    pub postgis: Option<PostgisSettings>,
+    /// `INLINE_SECONDS`: how long a wet-mill form may take inside its webhook call.
+    pub inline: Duration,
     /// Whether registrations write attendance (`SALESFORCE_ENV`, `SF_SANDBOX_ATTENDANCE`).
     pub registration_attendance: bool,
     /// When a record is tried again.
@@ -103,7 +109,8 @@ impl Config {
             max_retries: reader.number("MAX_RETRIES", 3, 0, 100),
             retry_backoff: reader.seconds("RETRY_BACKOFF_SECONDS", 60),
         };
-        let salesforce = login::load(&mut reader, production, cloud_run, retry.lease);
+        let request_timeout = reader.seconds("REQUEST_TIMEOUT_SECONDS", 30);
+        let salesforce = login::load(&mut reader, production, cloud_run, request_timeout, retry.lease);
         complete_or_absent(
             &mut reader,
             "CommCare",
@@ -111,13 +118,15 @@ impl Config {
             &["CC_API_KEY"],
             cloud_run,
         );
-        complete_or_absent(&mut reader, "PostGIS", &[], &["DATABASE_URL"], cloud_run);
+        let postgis = postgis::load(&mut reader, cloud_run, request_timeout);
         read_for_later_destinations(&mut reader);
         let config = Self {
             listen,
             project,
             queue,
             salesforce,
+            postgis,
+            inline: reader.seconds("INLINE_SECONDS", 20),
             registration_attendance: production || sandbox_attendance,
             retry,
             drain: DrainSettings {
@@ -201,7 +210,4 @@ fn read_for_later_destinations(reader: &mut Reader<'_>) {
     for name in ["CC_USER_ID", "CC_META_USERNAME", "CC_DEVICE_ID"] {
         reader.text(name, "not set");
     }
-    let _: u32 = reader.number("DATABASE_MAX_CONNECTIONS", 5, 1, 1_000);
-    reader.flag("RUN_MIGRATIONS", false);
-    reader.seconds("INLINE_SECONDS", 20);
 }

@@ -27,6 +27,8 @@ const SAMPLES: &[&str] = &[
     include_str!("demo/samples/demo_plot_observation.json"),
     include_str!("demo/samples/farm_visit_full.json"),
     include_str!("demo/samples/farm_visit_aa.json"),
+    include_str!("demo/samples/wet_mill_registration_form.json"),
+    include_str!("demo/samples/wet_mill_visit.json"),
 ];
 
 /// What the demo takes from the environment: where it listens and what it logs. Nothing else, so
@@ -99,9 +101,9 @@ async fn show(address: &str) -> anyhow::Result<()> {
 fn print(record: &Value) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let word = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
-    let count = record["plan"]["upserts"].as_array().map_or(0, Vec::len);
-    writeln!(out, "{} ({}): {count} Salesforce records", word("job_name"), word("status"))?;
-    writeln!(out, "{}", table::upserts(&record["plan"]))?;
+    let (job_name, status) = (word("job_name"), word("status"));
+    writeln!(out, "{job_name} ({status}): {}", table::count(&record["plan"]))?;
+    writeln!(out, "{}", table::effects(&record["plan"]))?;
     Ok(())
 }
 

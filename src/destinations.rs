@@ -3,12 +3,14 @@
 //! A destination without credentials is a recorder: it sends nothing, and the plan is kept with
 //! its record (`service.md`, section 6, "Dry run").
 
+pub mod postgis;
 pub mod salesforce;
 
 use serde_json::Value;
 
 use crate::jobs::Destination;
-use crate::plan::Plan;
+use crate::plan::{Effects, Plan};
+use postgis::Postgis;
 use salesforce::Salesforce;
 
 /// What a failed delivery means for the record, and for the drain.
@@ -64,44 +66,48 @@ pub enum Delivery {
 pub struct Destinations {
     /// Salesforce; `None` records.
     pub salesforce: Option<Salesforce>,
+    /// PostGIS; `None` records.
+    pub postgis: Option<Postgis>,
 }
 
 impl Destinations {
-    /// Whether `destination` takes work now.
+    /// Whether `destination` takes work now. PostGIS always does: a form that finds it down fails by
+    /// itself, and holds up nothing that goes elsewhere.
     pub async fn admission(&self, destination: Destination) -> Admission {
-        match self.live(destination) {
-            Some(salesforce) => salesforce.admission().await,
-            None => Admission::Open,
+        match (destination, &self.salesforce) {
+            (Destination::Salesforce, Some(salesforce)) => salesforce.admission().await,
+            (Destination::Salesforce | Destination::CommCare | Destination::Postgis, _) => Admission::Open,
         }
     }
 
     /// Says that a drain for `destination` begins.
     pub fn drain_begins(&self, destination: Destination) {
-        if let Some(salesforce) = self.live(destination) {
+        if let (Destination::Salesforce, Some(salesforce)) = (destination, &self.salesforce) {
             salesforce.drain_begins();
         }
     }
 
     /// Performs `plan`, all of it or nothing.
-    pub async fn perform(&self, destination: Destination, plan: &Plan) -> Result<Delivery, DeliveryError> {
-        match self.live(destination) {
-            Some(salesforce) => salesforce.execute(plan).await.map(|()| Delivery::Sent),
-            None => Ok(Delivery::Recorded(plan.to_json())),
+    pub async fn perform(&self, plan: &Plan) -> Result<Delivery, DeliveryError> {
+        match (&plan.effects, &self.salesforce, &self.postgis) {
+            (Effects::Upserts(_), Some(salesforce), _) => salesforce.execute(plan).await?,
+            (Effects::Rows(rows), salesforce, Some(postgis)) => {
+                postgis.execute(rows, salesforce.as_ref()).await?;
+            }
+            (Effects::Upserts(_), None, _) | (Effects::Rows(_), _, None) => {
+                return Ok(Delivery::Recorded(plan.to_json()));
+            }
         }
+        Ok(Delivery::Sent)
     }
 
     /// The destinations that are in trouble, as far as is known without asking them.
     pub fn down(&self) -> Vec<Destination> {
-        let in_trouble = |salesforce: &Salesforce| salesforce.health().admission != Admission::Open;
-        let down = self.salesforce.as_ref().is_some_and(in_trouble);
-        down.then_some(Destination::Salesforce).into_iter().collect()
-    }
-
-    fn live(&self, destination: Destination) -> Option<&Salesforce> {
-        match destination {
-            Destination::Salesforce => self.salesforce.as_ref(),
-            // No job with a mapping goes there yet.
-            Destination::CommCare | Destination::Postgis => None,
-        }
+        let salesforce = self.salesforce.as_ref();
+        let salesforce =
+            salesforce.is_some_and(|salesforce| salesforce.health().admission != Admission::Open);
+        let postgis = self.postgis.as_ref().is_some_and(Postgis::is_down);
+        let down = [(Destination::Salesforce, salesforce), (Destination::Postgis, postgis)];
+        down.into_iter().filter(|(_, is_down)| *is_down).map(|(destination, _)| destination).collect()
     }
 }

@@ -17,6 +17,9 @@ mod people;
 mod registration;
 mod survey;
 mod training_observation;
+mod wetmill;
+mod wetmill_registration;
+mod wetmill_visit;
 
 use serde_json::Value;
 
@@ -91,8 +94,8 @@ pub static JOBS: &[Job] = &[
     to_salesforce("Demo Plot Observation", demo_plot_observation::map),
     to_salesforce("Farm Visit Full", farm_visit::map),
     to_salesforce(farm_visit::FARM_VISIT_AA, farm_visit::map),
-    to_postgis("Wet Mill Registration Form"),
-    to_postgis("Wet Mill Visit"),
+    to_postgis("Wet Mill Registration Form", wetmill_registration::map),
+    to_postgis("Wet Mill Visit", wetmill_visit::map),
     to_commcare("Participant"),
     to_commcare("Training Group"),
     to_commcare("Training Session"),
@@ -105,8 +108,8 @@ const fn to_salesforce(name: &'static str, mapping: Mapping) -> Job {
     Job { name, origin: Origin::CommCare, destination: Destination::Salesforce, mapping: Some(mapping) }
 }
 
-const fn to_postgis(name: &'static str) -> Job {
-    Job { name, origin: Origin::CommCare, destination: Destination::Postgis, mapping: None }
+const fn to_postgis(name: &'static str, mapping: Mapping) -> Job {
+    Job { name, origin: Origin::CommCare, destination: Destination::Postgis, mapping: Some(mapping) }
 }
 
 const fn to_commcare(name: &'static str) -> Job {

@@ -3,10 +3,13 @@
 //! A plan leaves its destination nothing to decide: no optional steps, no look-ups by name.
 //! A plan that sends nothing says why in its `note` (`service.md`, guarantee 8).
 
+pub mod rows;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::submission::Unmapped;
+use rows::Rows;
 
 /// Characters from which on an id stands in no other by chance. CommCare's have 36.
 const UNMISTAKABLE: usize = 16;
@@ -37,6 +40,8 @@ pub struct Plan {
 pub enum Effects {
     /// Salesforce records to write, in order.
     Upserts(Vec<Upsert>),
+    /// Rows of the wet-mill tables.
+    Rows(Rows),
 }
 
 impl Plan {
@@ -45,10 +50,35 @@ impl Plan {
         Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new() }
     }
 
+    /// A plan of PostGIS rows.
+    pub fn postgis(rows: Rows) -> Self {
+        Self { effects: Effects::Rows(rows), note: None, unmapped: Vec::new() }
+    }
+
     /// The Salesforce records that it writes.
     pub fn upserts(&self) -> &[Upsert] {
-        let Effects::Upserts(upserts) = &self.effects;
-        upserts
+        match &self.effects {
+            Effects::Upserts(upserts) => upserts,
+            Effects::Rows(_) => &[],
+        }
+    }
+
+    /// What it writes that other forms may write or refer to: object or table, and external id.
+    pub fn writes(&self) -> Vec<(&'static str, &str)> {
+        match &self.effects {
+            Effects::Upserts(upserts) => {
+                upserts.iter().map(|upsert| (upsert.object, upsert.external_id.as_str())).collect()
+            }
+            Effects::Rows(rows) => vec![rows.written()],
+        }
+    }
+
+    /// The external ids that it refers to.
+    pub fn references(&self) -> Vec<&str> {
+        match &self.effects {
+            Effects::Upserts(upserts) => upserts.iter().flat_map(Upsert::references).collect(),
+            Effects::Rows(rows) => rows.reference().into_iter().collect(),
+        }
     }
 
     /// The plan as the HTTP API shows it (`service.md`, section 2, preview).
@@ -60,10 +90,10 @@ impl Plan {
     /// whose external id is not made of the submission's. A short submission id may stand in others
     /// by chance: with one, no record counts as its own.
     pub fn shared_records(&self, job_id: &str) -> Vec<String> {
-        let is_own = |upsert: &&Upsert| job_id.len() >= UNMISTAKABLE && upsert.external_id.contains(job_id);
-        let shared = self.upserts().iter().filter(|upsert| !is_own(upsert));
+        let is_own = |id: &str| job_id.len() >= UNMISTAKABLE && id.contains(job_id);
+        let shared = self.writes().into_iter().filter(|(_, external_id)| !is_own(external_id));
         let mut records: Vec<String> =
-            shared.map(|upsert| format!("{}/{}", upsert.object, comparable(&upsert.external_id))).collect();
+            shared.map(|(object, external_id)| format!("{object}/{}", comparable(external_id))).collect();
         records.sort_unstable();
         records.dedup();
         records
@@ -144,5 +174,11 @@ impl Upsert {
             Some((relationship, key)) => self.relate(relationship, key, value),
             None => self.set(name, value),
         }
+    }
+
+    /// The external ids that its relationships name.
+    fn references(&self) -> impl Iterator<Item = &str> {
+        let targets = self.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
+        targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
     }
 }

@@ -103,6 +103,10 @@ pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
         Some(settings) => format!("live, {}", settings.login_url),
         None => "dry run: plans are recorded, nothing is sent".to_owned(),
     };
+    let postgis = match &config.postgis {
+        Some(settings) => format!("live, {}", settings.database),
+        None => "dry run: plans are recorded, nothing is stored".to_owned(),
+    };
     let access = &config.access;
     let closed_or = |configured: bool| match (access.is_open(), configured) {
         (true, _) => "open".to_owned(),
@@ -115,6 +119,7 @@ pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
         ("listen", config.listen.to_string()),
         ("queue", queue),
         ("salesforce", salesforce),
+        ("postgis", postgis),
         ("webhooks", closed_or(webhooks)),
         ("scheduler", closed_or(access.scheduler.is_some() || operators)),
         ("operators", closed_or(operators)),

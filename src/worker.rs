@@ -13,6 +13,7 @@ mod shutdown;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -22,7 +23,7 @@ use tracing::info;
 use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::salesforce::{Health, Salesforce};
 use crate::destinations::{Admission, Destinations};
-use crate::jobs::{Destination, Facts, Job};
+use crate::jobs::{self, Destination, Facts, Job};
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::queue::{Claim, Queue, QueueError, Retry};
@@ -162,6 +163,8 @@ impl Worker {
         self.destinations.drain_begins(Destination::Salesforce);
         let mut left = limit;
         while !drain.is_over() {
+            // Most forms go to Salesforce: where it takes none, those to PostGIS wait with them, having
+            // been tried in their webhook calls already.
             // A destination that was in trouble is tried with one record; the rest follow if it went.
             let probing = match self.destinations.admission(Destination::Salesforce).await {
                 Admission::Open => false,
@@ -198,6 +201,22 @@ impl Worker {
         Ok(report)
     }
 
+    /// Tries one record inside its webhook call, for so long at most; what is not done by then is put
+    /// back. Neither Salesforce's state nor the other records in work hold it up: its destination is
+    /// PostGIS.
+    pub async fn try_at_once(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        within: Duration,
+    ) -> Result<End, QueueError> {
+        let deadline = Instant::now() + within;
+        let worker = Self { slots: Arc::new(Semaphore::new(1)), ..self.clone() };
+        let drain = Drain::new(worker, deadline, false);
+        let destination = Some(Destination::Postgis);
+        self.run_one(origin, doc_id, destination, Trigger::Inline, drain).await
+    }
+
     /// Runs the records of one submission id again, whatever their retry count; with `force` even
     /// where a later form has written the same records. `None` where there are none.
     pub async fn retry(
@@ -212,23 +231,36 @@ impl Worker {
             return Ok(None);
         }
         let mut results = Vec::with_capacity(found.len());
-        for (doc_id, _) in found {
+        for (doc_id, record) in found {
             let drain = Drain::new(self.clone(), deadline, force);
-            let end = self.retry_one(origin, &doc_id, drain).await?;
+            let destination = jobs::find(origin, &record.job_name).map(|job| job.destination);
+            let end = self.run_one(origin, &doc_id, destination, Trigger::Manual, drain).await?;
             results.push(Retried { doc_id, end });
         }
         Ok(Some(results))
     }
 
-    async fn retry_one(&self, origin: Origin, doc_id: &str, mut drain: Drain) -> Result<End, QueueError> {
+    /// Runs one record, unless its destination takes none; one without destination fails by itself.
+    async fn run_one(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        destination: Option<Destination>,
+        trigger: Trigger,
+        mut drain: Drain,
+    ) -> Result<End, QueueError> {
         if drain.is_over() {
             return Ok(End::NotStarted("the time of one call was used up, or the service stops".to_owned()));
         }
-        self.destinations.drain_begins(Destination::Salesforce);
-        if let Admission::Closed { reason } = self.destinations.admission(Destination::Salesforce).await {
+        if let Some(destination) = destination {
+            self.destinations.drain_begins(destination);
+        }
+        if let Some(destination) = destination
+            && let Admission::Closed { reason } = self.destinations.admission(destination).await
+        {
             return Ok(End::NotStarted(reason));
         }
-        let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, Trigger::Manual).await?;
+        let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, trigger).await?;
         let claim = match retry {
             Some(Retry::Claimed(claim)) => *claim,
             Some(Retry::Processing) => return Ok(End::Processing),

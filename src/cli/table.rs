@@ -9,8 +9,41 @@ const SHOWN: usize = 3;
 /// Width of the field names' column.
 const NAMES: usize = 52;
 
-/// The upserts of a plan, as [`Plan::to_json`](crate::plan::Plan::to_json) gives it.
-pub(crate) fn upserts(plan: &Value) -> String {
+/// The effects of a plan, as [`Plan::to_json`](crate::plan::Plan::to_json) gives it.
+pub(crate) fn effects(plan: &Value) -> String {
+    match plan.get("rows") {
+        Some(rows) => self::rows(rows),
+        None => upserts(plan),
+    }
+}
+
+/// How many effects there are, and of which kind.
+pub(crate) fn count(plan: &Value) -> String {
+    let length = |value: &Value| value.as_array().map_or(0, Vec::len);
+    match plan["rows"].as_object() {
+        Some(tables) => format!("{} PostGIS rows", tables.values().map(length).sum::<usize>()),
+        None => format!("{} Salesforce records", length(&plan["upserts"])),
+    }
+}
+
+/// Rows by table, parents first.
+fn rows(tables: &Value) -> String {
+    let mut text = String::new();
+    for table in ["wetmills", "form_visits", "survey_responses", "survey_question_responses"] {
+        let rows = tables[table].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (number, row) in (1..).zip(rows.iter().take(SHOWN)) {
+            line(&mut text, &format!("  {number:>3}  {table}"), "");
+            fields(&mut text, "", row);
+        }
+        if let Some(more @ 1..) = rows.len().checked_sub(SHOWN) {
+            let number = rows.len();
+            line(&mut text, &format!("  {number:>3}  {table}"), &format!("… and {more} more like these"));
+        }
+    }
+    text
+}
+
+fn upserts(plan: &Value) -> String {
     let upserts = plan.get("upserts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut text = String::new();
     let mut number = 0;
@@ -47,5 +80,5 @@ fn fields(text: &mut String, prefix: &str, fields: &Value) {
 
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{name:<NAMES$} {value}");
+    let _ = writeln!(text, "{}", format!("{name:<NAMES$} {value}").trim_end());
 }

@@ -11,18 +11,19 @@ use secrecy::{ExposeSecret, SecretString};
 use super::reader::Reader;
 use super::salesforce::{ApiVersion, JwtLogin, Login, PrivateKey, SalesforceSettings};
 
-/// Reads the Salesforce variables; `lease` is how long a record's claim lasts. `None` where there
-/// are no credentials: plans are recorded then, outside Cloud Run.
+/// Reads the Salesforce variables; `request_timeout` bounds one call, and `lease` is how long a
+/// record's claim lasts. `None` where there are no credentials: plans are recorded then, outside
+/// Cloud Run.
 pub(super) fn load(
     reader: &mut Reader<'_>,
     production: bool,
     cloud_run: bool,
+    request_timeout: Duration,
     lease: Duration,
 ) -> Option<SalesforceSettings> {
     let by_env = if production { "https://login.salesforce.com" } else { "https://test.salesforce.com" };
     let login_url = reader.url("SALESFORCE_LOGIN_URL", by_env);
     let api_version = api_version(reader);
-    let request_timeout = reader.seconds("REQUEST_TIMEOUT_SECONDS", 30);
     let api_reserve_percent = reader.number("SF_API_RESERVE_PERCENT", 5, 0, 100);
     let credentials = Credentials::read(reader, production);
     let has_own_domain = login_url.as_ref().is_some_and(|url| url.as_str().trim_end_matches('/') != by_env);
@@ -172,7 +173,7 @@ mod tests {
         let variables: HashMap<_, _> = variables.iter().copied().collect();
         let lookup = |name: &str| variables.get(name).map(|value| (*value).to_owned());
         let mut reader = Reader::new(&lookup);
-        let settings = load(&mut reader, false, false, Duration::from_mins(2));
+        let settings = load(&mut reader, false, false, Duration::from_secs(30), Duration::from_mins(2));
         (settings, reader.finish().1)
     }
 

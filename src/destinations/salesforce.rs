@@ -20,6 +20,7 @@ mod gate;
 mod jwt;
 mod login;
 mod mask;
+mod query;
 mod quota;
 mod retry;
 mod session;
@@ -28,6 +29,7 @@ mod transport;
 mod trouble;
 mod wire;
 
+pub use query::Soql;
 pub use quota::ApiUsage;
 
 use composite::Request;

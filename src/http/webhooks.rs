@@ -1,18 +1,26 @@
-//! The two webhooks: identify, store, answer.
+//! The two webhooks: identify, store, answer. A wet-mill form is also tried at once, as the original
+//! service did.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use serde_json::{Value, json};
-use tracing::info;
+use tokio::time::timeout;
+use tracing::{error, info};
 
 use super::body;
 use super::error::HttpError;
 use super::observe::identify;
 use crate::app::App;
+use crate::jobs::Destination;
 use crate::queue::{Arriving, Fate};
-use crate::submission::Origin;
+use crate::submission::{Origin, Status};
+use crate::worker::End;
+
+/// Time in which a record that was broken off is put back.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) async fn accept_commcare(
     State(app): State<Arc<App>>,
@@ -28,14 +36,14 @@ pub(super) async fn accept_salesforce(
     accept(&app, Origin::Salesforce, request).await
 }
 
-async fn accept(app: &App, origin: Origin, request: Request) -> Result<Json<Value>, HttpError> {
+async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json<Value>, HttpError> {
     let payload = body::read(origin, request, app.max_body_bytes).await?;
-    if payload.job.is_none() {
+    let Some(job) = payload.job else {
         info!(collection = origin.collection(), "webhook.skipped");
         app.metrics.webhook_accepted(origin, &payload.job_name, "skipped");
         let status = "Skipped, form type is not handled";
         return Ok(Json(json!({ "status": status, "job_name": payload.job_name })));
-    }
+    };
     let job_id = payload.id()?;
     identify(&job_id);
     let arriving = Arriving {
@@ -66,6 +74,9 @@ async fn accept(app: &App, origin: Origin, request: Request) -> Result<Json<Valu
         Fate::Stale => answer["stale"] = true.into(),
         Fate::Stored | Fate::Duplicate => {}
     }
+    if job.destination == Destination::Postgis && accepted.fate != Fate::Stale {
+        answer["record_status"] = try_at_once(app, origin, accepted.doc_id).await.as_str().into();
+    }
     Ok(Json(answer))
 }
 
@@ -76,5 +87,28 @@ fn word(fate: Fate) -> &'static str {
         Fate::Duplicate => "duplicate",
         Fate::Replaced => "replaced",
         Fate::Stale => "stale",
+    }
+}
+
+/// Tries a record inside its call, and says what it is then. The form is safe in the queue whatever
+/// comes of it.
+async fn try_at_once(app: &Arc<App>, origin: Origin, doc_id: String) -> Status {
+    let (worker, within) = (app.worker.clone(), app.inline);
+    // A task of its own: the record is settled even where the caller hangs up.
+    let trying = app.worker.shutdown().work(async move { worker.try_at_once(origin, &doc_id, within).await });
+    match timeout(within + LAST_WORDS, trying).await {
+        Ok(Ok(Ok(End::Completed))) => Status::Completed,
+        Ok(Ok(Ok(End::Failed(_)))) => Status::Failed,
+        Ok(Ok(Ok(End::New(_) | End::NotStarted(_)))) => Status::New,
+        // Its outcome is not written yet.
+        Ok(Ok(Ok(End::Processing))) | Err(_) => Status::Processing,
+        Ok(Ok(Err(error))) => {
+            error!(error = &error as &dyn std::error::Error, "webhook.not_tried");
+            Status::New
+        }
+        Ok(Err(panic)) => {
+            error!(%panic, "webhook.try_broke_down");
+            Status::Processing
+        }
     }
 }

@@ -154,7 +154,7 @@ impl<'a> Form<'a> {
         if [&domain, &instance, &file].into_iter().any(|part| is_blank(part)) {
             return Ok(String::new());
         }
-        Ok(format!("{ATTACHMENTS}/{domain}/api/form/attachment/{instance}/{file}"))
+        Ok(attachment_url(&domain, &instance, &file))
     }
 
     /// Piece `index` of coordinates: split at every single space, `""` where there is none.
@@ -315,7 +315,13 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-fn as_text(value: &Value) -> Option<Cow<'_, str>> {
+/// Where CommCare keeps a file of a form.
+pub(super) fn attachment_url(domain: &str, instance: &str, file: &str) -> String {
+    format!("{ATTACHMENTS}/{domain}/api/form/attachment/{instance}/{file}")
+}
+
+/// The text of an answer: a number or boolean counts as its JSON text.
+pub(super) fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
@@ -336,7 +342,8 @@ fn as_decimal(value: &Value) -> Option<f64> {
     }
 }
 
-fn type_name(value: &Value) -> &'static str {
+/// What an error calls a value of the wrong type.
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -281,7 +281,7 @@ async fn perform(
 ) -> Outcome {
     let unmapped = plan.unmapped.clone();
     let delivered = tokio::select! {
-        delivered = worker.destinations.perform(destination, plan) => delivered,
+        delivered = worker.destinations.perform(plan) => delivered,
         () = time_is_up => return Outcome::Released,
     };
     let DeliveryError { failure, step, message } = match delivered {

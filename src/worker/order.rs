@@ -6,9 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
-
-use crate::plan::{Plan, Upsert, comparable};
+use crate::plan::{Plan, comparable};
 
 /// The records of a batch that still have to run, and what each waits for.
 pub(super) struct Waiting {
@@ -55,22 +53,14 @@ impl Waiting {
 
 /// The records that a plan writes, by external id.
 pub(super) fn writes(plan: &Plan) -> Vec<String> {
-    plan.upserts().iter().map(|upsert| comparable(&upsert.external_id)).collect()
+    plan.writes().into_iter().map(|(_, id)| comparable(id)).collect()
 }
 
 /// Whether a plan writes or refers to one of these records.
 pub(super) fn touches(plan: &Plan, records: &HashSet<String>) -> bool {
     !records.is_empty()
-        && plan.upserts().iter().any(|upsert| {
-            records.contains(&comparable(&upsert.external_id))
-                || references(upsert).any(|id| records.contains(&id))
-        })
-}
-
-/// The external ids that an upsert's relationships name.
-fn references(upsert: &Upsert) -> impl Iterator<Item = String> {
-    let targets = upsert.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
-    targets.filter_map(Value::as_str).filter(|id| !id.is_empty()).map(comparable)
+        && (writes(plan).iter().any(|id| records.contains(id))
+            || plan.references().into_iter().any(|id| records.contains(&comparable(id))))
 }
 
 /// Pairs of (later, earlier) records of which the later must wait, enough of them to keep every
@@ -84,14 +74,13 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
     let mut touched: HashMap<String, Touched> = HashMap::new();
     let mut pairs = Vec::new();
     for (position, plan) in plans.iter().enumerate() {
-        let upserts = plan.map(Plan::upserts).unwrap_or_default();
-        for id in upserts.iter().flat_map(references) {
-            let touched = touched.entry(id).or_default();
+        for id in plan.map(Plan::references).unwrap_or_default() {
+            let touched = touched.entry(comparable(id)).or_default();
             pairs.extend(touched.writer.map(|writer| (position, writer)));
             touched.readers.push(position);
         }
-        for upsert in upserts {
-            let touched = touched.entry(comparable(&upsert.external_id)).or_default();
+        for (_, id) in plan.map(Plan::writes).unwrap_or_default() {
+            let touched = touched.entry(comparable(id)).or_default();
             pairs.extend(touched.writer.replace(position).map(|writer| (position, writer)));
             pairs.extend(touched.readers.drain(..).map(|reader| (position, reader)));
         }
@@ -105,8 +94,12 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::jobs::{self, Facts};
+    use crate::plan::Upsert;
+    use crate::submission::Origin;
 
     fn writes(id: &str) -> Plan {
         Plan::salesforce(vec![Upsert::new("Household__c", "Household_ID__c", id)])
@@ -153,6 +146,20 @@ mod tests {
     fn a_form_that_touches_its_own_record_twice_does_not_wait_for_itself() {
         let upserts = [writes("a"), refers("x", "a"), writes("a")].map(|plan| plan.upserts().to_vec());
         assert_eq!(rounds(&[Plan::salesforce(upserts.concat())]), [[0]]);
+    }
+
+    #[test]
+    fn a_visit_waits_for_the_registration_of_its_mill() {
+        let rows = |name: &str, details: Value| {
+            let mut payload = json!({ "id": "id", "form": { "@name": name } });
+            payload["form"].as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
+            let job = jobs::find(Origin::CommCare, name).unwrap();
+            job.mapping.unwrap()(&payload, &Facts { registration_attendance: true }).unwrap()
+        };
+        let mill = json!({ "wetmill_tns_id": "tns", "subcase_0": { "case": { "@case_id": "mill" } } });
+        let visit = json!({ "case": { "@case_id": "mill" }, "date": "2026-03-17", "survey_type": "KE" });
+        let plans = [rows("Wet Mill Registration Form", mill), rows("Wet Mill Visit", visit)];
+        assert_eq!(rounds(&plans), [[0], [1]]);
     }
 
     /// A plan that writes and refers to a few of a few records.

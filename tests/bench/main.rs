@@ -7,6 +7,7 @@
 
 mod client;
 mod limit;
+mod postgis;
 mod salesforce;
 mod service;
 
@@ -57,6 +58,7 @@ async fn main() {
     let rounds = DRAINED.div_ceil(CONCURRENCY);
     drain(&mut lines, "independent", rounds, |number| form(number, number)).await;
     drain(&mut lines, "chained", DRAINED, |number| form(number, 0)).await;
+    postgis::measure(&mut lines).await;
     mapping(&mut lines);
     large_form(&mut lines).await;
     lines.print();

@@ -9,6 +9,7 @@ mod http;
 mod logs;
 mod mappings;
 mod metrics;
+mod postgis;
 mod privacy;
 mod process;
 mod queue;

@@ -1,4 +1,4 @@
-//! The pure mappings, CommCare → Salesforce: the golden cases of `tests/vectors/`, and the rules
+//! The pure mappings of CommCare's forms: the golden cases of `tests/vectors/`, and the rules
 //! that those don't show.
 
 mod farm_visits;
@@ -8,6 +8,7 @@ mod properties;
 mod registration_and_attendance;
 mod samples;
 mod tidy;
+mod wet_mills;
 
 use commcare_sf_integration::jobs::{self, Facts, MapError};
 use commcare_sf_integration::plan::Plan;

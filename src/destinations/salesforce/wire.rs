@@ -17,6 +17,7 @@ use url::Url;
 use super::answer;
 use super::composite::Request;
 use super::gate::Pass;
+use super::query::Soql;
 use super::quota::ApiUsage;
 use super::retry;
 use super::session::{Session, Sessions};
@@ -31,6 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The step that an error names when the quota could not be read.
 const LIMITS: &str = "limits";
+
+/// The resource of queries.
+const QUERY: &str = "query";
 
 /// The client, and the session that its calls share.
 pub(super) struct Wire {
@@ -80,6 +84,17 @@ impl Wire {
     #[instrument(name = "salesforce.limits", skip_all, fields(http.status = field::Empty))]
     pub(super) async fn limits(&self, pass: &Pass<'_>) -> Result<Answer, Trouble> {
         self.call(pass, LIMITS, |url| self.client.get(url)).await
+    }
+
+    /// Runs a query.
+    #[instrument(name = "salesforce.query", skip_all, fields(http.status = field::Empty))]
+    pub(super) async fn query(&self, pass: &Pass<'_>, soql: &Soql) -> Result<Answer, Trouble> {
+        let soql = soql.to_string();
+        self.call(pass, QUERY, |mut url| {
+            url.query_pairs_mut().append_pair("q", &soql);
+            self.client.get(url)
+        })
+        .await
     }
 
     /// A call of the resource that `step` names, with a session that Salesforce takes.

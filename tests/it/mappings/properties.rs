@@ -1,6 +1,10 @@
 //! What holds for any JSON in place of any answer or group.
 
+use std::collections::HashSet;
+
 use commcare_sf_integration::jobs::{Facts, JOBS};
+use commcare_sf_integration::plan::Effects;
+use commcare_sf_integration::plan::rows::Rows;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -115,7 +119,15 @@ proptest! {
         let plan = mapping(&payload, &facts);
         prop_assert_eq!(&plan, &mapping(&payload, &facts));
         if let Ok(plan) = plan {
-            prop_assert_eq!(plan.upserts().is_empty(), plan.note.is_some());
+            prop_assert_eq!(plan.writes().is_empty(), plan.note.is_some());
+            prop_assert!(plan.writes().iter().all(|(_, id)| !id.is_empty()));
+            // What is recorded can be shown.
+            prop_assert!(plan.to_json().is_object());
+            if let Effects::Rows(Rows::Visit(visit)) = &plan.effects {
+                let answers = visit.surveys.iter().flat_map(|survey| &survey.answers);
+                let ids: Vec<_> = answers.map(|answer| &answer.submission_id).collect();
+                prop_assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+            }
             for upsert in plan.upserts() {
                 prop_assert!(!upsert.external_id.trim().is_empty());
                 prop_assert!(!upsert.external_id.contains(char::is_control));

@@ -63,3 +63,36 @@ pub(crate) fn attendance(id: &str, participants: usize) -> Value {
         },
     })
 }
+
+/// A wet mill of its own.
+pub(crate) fn mill(id: &str) -> Value {
+    json!({
+        "id": id,
+        "domain": "coffee-kenya-demo",
+        "form": {
+            "@name": "Wet Mill Registration Form",
+            "survey_type": "Wet Mill Registration - KE",
+            "wetmill_tns_id": format!("tns-{id}"),
+            "wet_mill_details": { "mill_registered_name": "Karuthi Hill", "office_gps": "-0.41 37.02 1702 5" },
+            "subcase_0": { "case": { "@case_id": format!("case-{id}") } },
+            "meta": { "instanceID": format!("instance-{id}") },
+        },
+    })
+}
+
+/// A visit of the mill that [`mill`] registers, where these answers were given.
+pub(crate) fn mill_visit(id: &str, mill: &str, answers: &Value) -> Value {
+    json!({
+        "id": id,
+        "domain": "coffee-kenya-demo",
+        "form": {
+            "@name": "Wet Mill Visit",
+            "survey_type": "Wet Mill Visit - KE",
+            "date": "2026-03-17",
+            "introduction": { "gps": "-0.42 37.03 1701.4 4.3" },
+            "case": { "@case_id": format!("case-{mill}") },
+            "surveys": { "kpis": answers },
+            "meta": { "instanceID": format!("instance-{id}") },
+        },
+    })
+}

@@ -7,6 +7,7 @@
 mod composite;
 mod fault;
 mod login;
+mod query;
 mod store;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -75,6 +76,9 @@ struct Inner {
     outage: Option<Fault>,
     limits_calls: usize,
     hides_limits: bool,
+    /// Staff members by project role.
+    roles: HashMap<String, Option<String>>,
+    queries: Vec<String>,
     /// By external id in lower case.
     refusals: HashMap<String, VecDeque<Refusal>>,
 }
@@ -99,6 +103,8 @@ impl SalesforceStandIn {
             outage: None,
             limits_calls: 0,
             hides_limits: false,
+            roles: HashMap::new(),
+            queries: Vec::new(),
             refusals: HashMap::new(),
         }));
         let router = Router::new()
@@ -106,6 +112,7 @@ impl SalesforceStandIn {
             .route("/services/Soap/u/{version}", post(login::soap))
             .route("/services/data/{version}/composite", post(composite_call))
             .route("/services/data/{version}/limits", get(limits_call))
+            .route("/services/data/{version}/query", get(query::query_call))
             .fallback(|| async {
                 error(StatusCode::NOT_FOUND, "NOT_FOUND", "The requested resource does not exist")
             })

@@ -1,0 +1,97 @@
+//! A wet mill is visited: `Wet Mill Visit` (`commcare-to-postgis.md`, sections 3 to 7).
+//!
+//! # Writes
+//! One row of `form_visits`, one of `survey_responses` for each survey that was filled in, and one
+//! of `survey_question_responses` for each answer. A survey is first transformed (`surveys`), then
+//! its answers are walked (`walk`) and typed (`answer`).
+//!
+//! # Order
+//! The destination finds the mill by its case id; a visit of an unknown one fails until that mill is
+//! registered. What a form lacks in itself is reported before that, since no registration heals it.
+//!
+//! # Country differences
+//! Labels of the training topics and of the manager's documents.
+//!
+//! # Kept quirks
+//! - Counts of 0 and 1 are booleans, larger ones numbers, under the same question.
+//! - A survey that arrives as a list is dropped.
+//! - A payload without id counts as `None`.
+
+mod answer;
+mod group;
+mod surveys;
+mod walk;
+
+use chrono::NaiveDate;
+use serde_json::{Map, Value};
+
+use crate::jobs::form::{Form, as_text};
+use crate::jobs::wetmill::{Attachments, calendar_date, error, find, point, required, text};
+use crate::jobs::{Facts, MapError};
+use crate::plan::Plan;
+use crate::plan::rows::{Rows, Survey, Visit};
+use group::{Context, Group};
+
+pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
+    let wetmill = required(payload, "form.case.@case_id")?;
+    let visit_date = text(payload, "form.date")?.as_deref().and_then(calendar_date);
+    let visit_date = visit_date.ok_or_else(|| error("form.date", "must be a date (YYYY-MM-DD)"))?;
+    let form_name = text(payload, "form.survey_type")?;
+    let form_name = form_name.ok_or_else(|| error("form.survey_type", "missing"))?;
+    let form = Form::new(payload);
+    let attachments = Attachments::of(payload);
+    let context = Context {
+        form: &form,
+        attachments: &attachments,
+        survey_type: find(payload, "form.survey_type").and_then(Value::as_str).unwrap_or_default(),
+        version: find(payload, "form.@version").and_then(as_text).and_then(|text| text.trim().parse().ok()),
+    };
+    let id = find(payload, "id").and_then(as_text).unwrap_or("None".into());
+    let surveys = surveys::ALL.iter().filter_map(|survey| {
+        // A blank one, or a repeat group, was not filled in.
+        let sent = find(payload, "form.surveys")?.get(survey.name)?.as_object()?;
+        Some(self::survey(&context, payload, &id, survey, sent.clone()))
+    });
+    let visit = Visit {
+        submission_id: format!("WV-{id}"),
+        wetmill,
+        form_name,
+        visit_date,
+        entrance_photograph: attachments.url(find(payload, "form.introduction.wetmill_entrance_photograph")),
+        geo_location: point(find(payload, "form.introduction.gps")),
+        surveys: surveys.collect::<Result<_, _>>()?,
+    };
+    Ok(Plan::postgis(Rows::Visit(Box::new(visit))).reporting(form.unmapped()))
+}
+
+fn survey(
+    context: &Context,
+    payload: &Value,
+    id: &str,
+    survey: &surveys::Survey,
+    mut members: Map<String, Value>,
+) -> Result<Survey, MapError> {
+    let name = survey.name;
+    let completed_date = completed(payload, name)?;
+    survey.transform(&mut Group::new(context, format!("form.surveys.{name}"), &mut members))?;
+    let general_feedback = members.get("general_feedback").filter(|value| !value.is_null());
+    Ok(Survey {
+        submission_id: format!("SR-{id}-{name}"),
+        survey_type: name,
+        completed_date,
+        general_feedback: general_feedback
+            .map(|value| as_text(value).map_or_else(|| value.to_string(), Into::into)),
+        answers: walk::answers(&format!("SQR-{id}-{name}-"), &members),
+    })
+}
+
+fn completed(payload: &Value, survey: &str) -> Result<Option<NaiveDate>, MapError> {
+    let path = format!("form.completed_surveys.{survey}_date");
+    let Some(value) = find(payload, &path) else { return Ok(None) };
+    match value.as_str() {
+        Some("") => Ok(None),
+        text => {
+            text.and_then(calendar_date).map(Some).ok_or_else(|| error(path, "must be a date (YYYY-MM-DD)"))
+        }
+    }
+}

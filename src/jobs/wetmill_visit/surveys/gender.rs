@@ -1,0 +1,66 @@
+//! Gender-equitable business practices: two forms, flattened into one.
+
+use serde_json::{Map, Value};
+
+use crate::jobs::form::{Labels, find_label};
+use crate::jobs::wetmill_visit::group::Group;
+
+/// Labels of `y` and `n` in the sections whose name contains the text; the first that fits.
+const SECTIONS: &[(&str, Labels)] = &[
+    (
+        "delivers_meetings_and_training_in_ways_women_and_men_prefer",
+        &[("y", "Yes, most of the time"), ("n", "No, rarely or never")],
+    ),
+    (
+        "delivers_resources_and_services_women_and_men_need",
+        &[("y", "Equal to or more than 40 percent"), ("n", "Less than 40 percent")],
+    ),
+    ("", YES_NO),
+];
+
+const YES_NO: Labels = &[("y", "Yes"), ("n", "No")];
+
+/// The action plan wins over the assessment, and the survey's own feedback over both.
+pub(super) fn transform(survey: &mut Group) {
+    let feedback = survey.take("general_feedback");
+    let parts = ["assessment_form", "action_plan"].map(|part| survey.take_group(part));
+    let flat = parts.into_iter().flat_map(flatten).collect();
+    *survey.members = flat;
+    survey.set("general_feedback", feedback);
+    for (name, value) in survey.members.iter_mut() {
+        match value {
+            Value::Object(section) => {
+                let labels = SECTIONS.iter().find(|(part, _)| name.contains(part)).map(|(_, labels)| labels);
+                section.values_mut().for_each(|value| say(value, labels.unwrap_or(&YES_NO)));
+            }
+            value => say(value, YES_NO),
+        }
+    }
+}
+
+/// The members of a group's groups, in the group's place; a group below those carries both names.
+fn flatten(group: Map<String, Value>) -> Vec<(String, Value)> {
+    let mut flat = Vec::new();
+    for (name, value) in group {
+        if name == "survey_12___gender_equitable_business_practices"
+            || name == "table"
+            || name.ends_with("_label")
+        {
+            continue;
+        }
+        match value {
+            Value::Object(members) => flat.extend(members.into_iter().map(|(inner, value)| {
+                let key = if value.is_object() { format!("{name}-{inner}") } else { inner };
+                (key, value)
+            })),
+            value => flat.push((name, value)),
+        }
+    }
+    flat
+}
+
+fn say(value: &mut Value, labels: Labels) {
+    if let Some(label) = value.as_str().and_then(|code| find_label(labels, code)) {
+        *value = label.into();
+    }
+}

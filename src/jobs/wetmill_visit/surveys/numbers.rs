@@ -1,0 +1,90 @@
+//! Prices, indicators, finances and staff.
+
+use chrono::Datelike;
+use serde_json::{Map, Number, Value};
+
+use super::Row;
+use crate::jobs::MapError;
+use crate::jobs::wetmill::{calendar_date, error};
+use crate::jobs::wetmill_visit::answer::plain_number;
+use crate::jobs::wetmill_visit::group::{Group, Rule};
+
+pub(super) const KPIS: &[Row] = &[
+    ("", "photo_of_cherry_receipts", Rule::PhotoIfAny),
+    ("", "farmer_payment_method", Rule::OneOf(&[("1", "Direct payment"), ("2", "Broker")])),
+];
+
+pub(super) const EMPLOYEES: &[Row] = &[
+    ("", "accountant", Rule::YesNo),
+    ("", "sustainability_officer", Rule::YesNo),
+    ("", "community_manager", Rule::YesNo),
+    ("", "certification_officer", Rule::YesNo),
+    ("", "machine_operator", Rule::YesNo),
+];
+
+/// Only four members remain; the week is that of ISO 8601, a number also where it is the first
+/// (decision P10).
+pub(super) fn cherry_weekly_price(survey: &mut Group) -> Result<(), MapError> {
+    let sent = survey.take("cherry_week");
+    let week = match &sent {
+        Value::Null => Value::Null,
+        Value::String(text) if text.is_empty() => Value::Null,
+        sent => {
+            let day = sent.as_str().and_then(calendar_date);
+            let day = day.ok_or_else(|| error(survey.path("cherry_week"), "must be a date (YYYY-MM-DD)"))?;
+            day.iso_week().week().into()
+        }
+    };
+    let (price, feedback) = (survey.take("cherry_price"), survey.take("general_feedback"));
+    survey.members.clear();
+    survey.set("date", sent);
+    survey.set("cherry_week", week);
+    survey.set("cherry_price", price);
+    survey.set("general_feedback", feedback);
+    Ok(())
+}
+
+/// Labels are left out at every depth, but not inside lists.
+pub(super) fn financials(survey: &mut Group) {
+    without_labels(survey.members);
+}
+
+fn without_labels(members: &mut Map<String, Value>) {
+    members.retain(|name, _| name != "survey_6___financials" && !name.ends_with("_label"));
+    members.values_mut().filter_map(Value::as_object_mut).for_each(without_labels);
+}
+
+/// What reads as a number becomes one, 0 and 1 too, and the feedback with the rest.
+pub(super) fn employees(survey: &mut Group) {
+    for value in survey.members.values_mut() {
+        let number = match &*value {
+            Value::String(text) => plain_number(text.trim()),
+            Value::Number(number) => number.as_f64(),
+            Value::Bool(boolean) => Some(f64::from(u8::from(*boolean))),
+            _ => None,
+        };
+        if let Some(number) = number.and_then(decimal) {
+            *value = number.into();
+        }
+    }
+}
+
+/// A number that is spelled with a decimal point and without exponent.
+fn decimal(number: f64) -> Option<Number> {
+    let text = number.to_string();
+    let text = if text.contains('.') { text } else { format!("{text}.0") };
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_at_least_one_decimal() {
+        for (number, text) in [(5.0, "5.0"), (12.50, "12.5"), (-0.25, "-0.25"), (1e16, "10000000000000000.0")]
+        {
+            assert_eq!(decimal(number).unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Every case of `tests/vectors/commcare-to-postgis/`.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::rows;
+use crate::support::app::TestApp;
+use crate::support::postgres::TestDatabase;
+use crate::support::salesforce::{Fault, SalesforceStandIn};
+
+#[derive(Deserialize)]
+struct Scenario {
+    #[serde(rename = "case")]
+    name: String,
+    users: Vec<User>,
+    project_roles: BTreeMap<String, Option<String>>,
+    steps: Vec<Step>,
+    rows: Value,
+}
+
+#[derive(Deserialize)]
+struct User {
+    user_id: String,
+    sf_user_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    job_name: String,
+    payload: Value,
+    expect: String,
+    error_names: Option<String>,
+    salesforce: Option<String>,
+}
+
+#[tokio::test]
+async fn registrations() {
+    every_case_of("registration").await;
+}
+
+#[tokio::test]
+async fn visits() {
+    every_case_of("visit").await;
+}
+
+#[tokio::test]
+async fn surveys() {
+    every_case_of("surveys").await;
+}
+
+#[tokio::test]
+async fn answers() {
+    every_case_of("answers").await;
+}
+
+#[tokio::test]
+async fn answers_with_several_values() {
+    every_case_of("multi-answers").await;
+}
+
+#[tokio::test]
+async fn resubmissions() {
+    every_case_of("resubmission").await;
+}
+
+#[tokio::test]
+async fn mixed_forms() {
+    every_case_of("mixed").await;
+}
+
+async fn every_case_of(file: &str) {
+    let path = format!("{}/tests/vectors/commcare-to-postgis/{file}.json", env!("CARGO_MANIFEST_DIR"));
+    let scenarios: Vec<Scenario> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert!(!scenarios.is_empty());
+    let database = TestDatabase::migrated().await;
+    let mut failures = Vec::new();
+    for scenario in &scenarios {
+        database.run("TRUNCATE tbl_users, wetmills CASCADE").await;
+        let found = run(&database, scenario).await;
+        failures.extend(found.err().map(|failure| format!("{}: {failure}", scenario.name)));
+    }
+    let shown = failures.iter().take(5).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(failures.is_empty(), "{} of {} cases differ:\n{shown}", failures.len(), scenarios.len());
+}
+
+async fn run(database: &TestDatabase, scenario: &Scenario) -> Result<(), String> {
+    for User { user_id, sf_user_id } in &scenario.users {
+        let sf_user_id = sf_user_id.as_ref().map_or("NULL".to_owned(), |id| format!("$id${id}$id$"));
+        database.run(&format!("INSERT INTO tbl_users VALUES ('{user_id}', {sf_user_id})")).await;
+    }
+    let stand_in = SalesforceStandIn::start().await;
+    for (role, staff) in &scenario.project_roles {
+        stand_in.set_role(role, staff.as_deref());
+    }
+    let app = TestApp::sending_to(&stand_in, &[("DATABASE_URL", &database.url)]).await;
+    for (number, step) in (1..).zip(&scenario.steps) {
+        let unreachable = step.salesforce.as_deref() == Some("unreachable");
+        stand_in.set_outage(unreachable.then_some(Fault::CutBefore));
+        let answer = app.accept(&step.payload).await;
+        assert_eq!(answer["job_name"], step.job_name.as_str());
+        let record = app.record(answer["request_id"].as_str().unwrap()).await;
+        let error = record["error"].as_str().unwrap_or_default();
+        let expected = if step.expect == "ok" { "completed" } else { "failed" };
+        if answer["record_status"] != expected || record["status"] != expected {
+            return Err(format!("step {number} is {} and not {expected}: {error}", answer["record_status"]));
+        }
+        if let Some(path) = step.error_names.as_deref().filter(|path| !error.contains(path)) {
+            return Err(format!("step {number}: the error does not name {path}: {error}"));
+        }
+    }
+    rows::difference(&rows::stored(database).await, &scenario.rows).map_or(Ok(()), Err)
+}
