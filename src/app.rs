@@ -46,7 +46,7 @@ impl App {
         let worker = Worker::new(
             queue.clone(),
             Destinations { salesforce },
-            Facts { registration_attendance: config.registration_attendance },
+            Facts::new(config.registration_attendance),
             config.drain,
             config.retry,
             shutdown,

@@ -91,7 +91,7 @@ fn preview(file: &Path) -> anyhow::Result<()> {
         bail!("no form type is named {name:?}: the service would store and send nothing");
     };
     let Some(mapping) = job.mapping else { bail!("this version cannot process {name} yet") };
-    let plan = mapping(&payload, &Facts { registration_attendance: true })?;
+    let plan = mapping(&payload, &Facts::new(true))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{name} → {}", job.destination.as_str())?;
     match &plan.note {

@@ -3,7 +3,9 @@
 //! A plan leaves its destination nothing to decide: no optional steps, no look-ups by name.
 //! A plan that sends nothing says why in its `note` (`service.md`, guarantee 8).
 
-use serde::Serialize;
+use std::collections::BTreeSet;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::submission::Unmapped;
@@ -20,6 +22,9 @@ pub struct Plan {
     /// Answers whose code no label table knows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
+    /// Records of the payload that are not sent, in their order; the others are.
+    #[serde(rename = "errors", skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
 }
 
 /// The effects of a plan, by what performs them. Named as the HTTP API shows them.
@@ -28,18 +33,51 @@ pub struct Plan {
 pub enum Effects {
     /// Salesforce records to write, in order.
     Upserts(Vec<Upsert>),
+    /// Documents to submit to CommCare, each on its own.
+    Documents(Vec<Document>),
 }
 
 impl Plan {
     /// A plan of Salesforce upserts. An empty one is made by [`Plan::nothing`].
     pub fn salesforce(upserts: Vec<Upsert>) -> Self {
-        Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new() }
+        Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new(), refused: Vec::new() }
+    }
+
+    /// A plan of CommCare documents, and of the records that make none.
+    pub fn commcare(documents: Vec<Document>, refused: Vec<Refused>) -> Self {
+        Self { effects: Effects::Documents(documents), note: None, unmapped: Vec::new(), refused }
     }
 
     /// The Salesforce records that it writes.
     pub fn upserts(&self) -> &[Upsert] {
-        let Effects::Upserts(upserts) = &self.effects;
-        upserts
+        match &self.effects {
+            Effects::Upserts(upserts) => upserts,
+            Effects::Documents(_) => &[],
+        }
+    }
+
+    /// The documents that it submits to CommCare.
+    pub fn documents(&self) -> &[Document] {
+        match &self.effects {
+            Effects::Documents(documents) => documents,
+            Effects::Upserts(_) => &[],
+        }
+    }
+
+    /// The same plan without the documents of these positions.
+    #[must_use]
+    pub fn without(mut self, positions: &BTreeSet<u32>) -> Self {
+        if let Effects::Documents(documents) = &mut self.effects {
+            documents.retain(|document| !positions.contains(&document.position));
+        }
+        self
+    }
+
+    /// The error of a plan that has nothing to send, because every record of its payload is
+    /// refused.
+    pub fn refusal(&self) -> Option<String> {
+        let all = self.documents().is_empty() && !self.refused.is_empty();
+        all.then(|| list_errors(self.refused.iter().map(|refused| refused.error.as_str())))
     }
 
     /// The plan as the HTTP API shows it (`service.md`, section 2, preview).
@@ -61,6 +99,12 @@ impl Plan {
     /// A success that sends nothing, and why.
     pub fn nothing(note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..Self::salesforce(Vec::new()) }
+    }
+
+    /// The same plan, with why it sends nothing.
+    #[must_use]
+    pub fn noting(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..self }
     }
 
     /// The same plan, with the answers whose code no label table knows.
@@ -118,4 +162,48 @@ impl Upsert {
             None => self.set(name, value),
         }
     }
+}
+
+/// Errors of single records that one error text lists.
+pub const ERRORS_LISTED: usize = 20;
+
+/// The errors of several records as one text, shortened after [`ERRORS_LISTED`].
+pub fn list_errors<'e>(errors: impl Iterator<Item = &'e str>) -> String {
+    let mut errors = errors.fuse();
+    let mut text = errors.by_ref().take(ERRORS_LISTED).collect::<Vec<_>>().join("; ");
+    let more = errors.count();
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
+}
+
+/// One XForm instance: what becomes of one record of a Salesforce payload. Shown as its XML.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// 1-based position of its record in the payload as it arrived.
+    pub position: u32,
+    /// The case that it writes.
+    pub case_id: String,
+    /// The case that it hangs on; blank or absent where there is none.
+    pub parent_id: Option<String>,
+    /// The document, the same bytes whenever it is built from the same queue record.
+    pub xml: String,
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.xml)
+    }
+}
+
+/// A record of a payload that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// 1-based position in the payload as it arrived.
+    pub position: u32,
+    /// The field that is wrong; `None` where the record is not even an object.
+    pub field: Option<&'static str>,
+    /// What is wrong, with position and field.
+    pub error: String,
 }

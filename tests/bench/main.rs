@@ -112,7 +112,7 @@ fn form(number: usize, session: usize) -> String {
 /// Microseconds that a mapping takes, parsing left out.
 fn mapping(lines: &mut Table) {
     const TIMES: u32 = 2_000;
-    let facts = Facts { registration_attendance: true };
+    let facts = Facts::new(true);
     for (name, sample) in [("registration", REGISTRATION), ("attendance", ATTENDANCE)] {
         let payload: Value = serde_json::from_str(sample).unwrap();
         let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();

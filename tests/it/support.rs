@@ -5,3 +5,4 @@ pub(crate) mod firestore;
 pub(crate) mod forms;
 pub(crate) mod process;
 pub(crate) mod salesforce;
+pub(crate) mod xml;

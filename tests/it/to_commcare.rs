@@ -1,0 +1,3 @@
+//! Salesforce → CommCare.
+
+mod vectors;
