@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::destinations::Destinations;
+use crate::destinations::commcare::{self, CommCare};
 use crate::destinations::salesforce::{Salesforce, SetUpError};
 use crate::http::auth::Gatekeeper;
 use crate::jobs::Facts;
@@ -31,6 +32,9 @@ pub enum StartError {
     /// The Salesforce destination could not be set up.
     #[error("the Salesforce destination cannot be set up")]
     Salesforce(#[source] SetUpError),
+    /// The CommCare destination could not be set up.
+    #[error("the CommCare destination cannot be set up")]
+    CommCare(#[source] commcare::SetUpError),
     /// The client that reads the scheduler's signing keys could not be built.
     #[error("the HTTP client for the scheduler's signing keys cannot be built")]
     Gatekeeper(#[source] reqwest::Error),
@@ -41,13 +45,15 @@ impl App {
     pub async fn start(config: &Config, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
         let salesforce =
             config.salesforce.clone().map(Salesforce::new).transpose().map_err(StartError::Salesforce)?;
+        let commcare =
+            config.commcare.clone().map(CommCare::new).transpose().map_err(StartError::CommCare)?;
         let gatekeeper = Arc::new(Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?);
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
         let worker = Worker::new(
             queue.clone(),
-            Destinations { salesforce },
-            Facts::new(config.registration_attendance),
-            config.drain,
+            Destinations { salesforce, commcare },
+            Facts { sender: config.sender.clone(), ..Facts::new(config.registration_attendance) },
+            [config.drain, config.drain_to_commcare],
             config.retry,
             shutdown,
         );

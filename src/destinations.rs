@@ -3,12 +3,20 @@
 //! A destination without credentials is a recorder: it sends nothing, and the plan is kept with
 //! its record (`service.md`, section 6, "Dry run").
 
+mod breaker;
+pub mod commcare;
+mod mask;
+mod retry;
 pub mod salesforce;
+
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::jobs::Destination;
 use crate::plan::Plan;
+use crate::submission::Progress;
+use commcare::CommCare;
 use salesforce::Salesforce;
 
 /// What a failed delivery means for the record, and for the drain.
@@ -60,41 +68,72 @@ pub enum Delivery {
     Recorded(Value),
 }
 
+/// What has become of a plan's documents so far, for whoever watches the delivery.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<Progress>);
+
+impl Tally {
+    /// The progress so far.
+    pub fn progress(&self) -> Progress {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn accepted(&self, position: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).delivered.insert(position);
+    }
+
+    fn refused(&self, position: u32, error: &str) {
+        let mut progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.refused.insert(position, error.to_owned());
+    }
+}
+
 /// Every destination.
 pub struct Destinations {
     /// Salesforce; `None` records.
     pub salesforce: Option<Salesforce>,
+    /// CommCare; `None` records.
+    pub commcare: Option<CommCare>,
 }
 
 impl Destinations {
     /// Whether `destination` takes work now.
     pub async fn admission(&self, destination: Destination) -> Admission {
-        match self.live(destination) {
-            Some(salesforce) => salesforce.admission().await,
-            None => Admission::Open,
+        match destination {
+            Destination::Salesforce => match &self.salesforce {
+                Some(salesforce) => salesforce.admission().await,
+                None => Admission::Open,
+            },
+            Destination::CommCare => self.commcare.as_ref().map_or(Admission::Open, CommCare::admission),
+            // No job with a mapping goes there yet.
+            Destination::Postgis => Admission::Open,
         }
     }
 
-    /// Performs `plan`, all of it or nothing.
-    pub async fn perform(&self, destination: Destination, plan: &Plan) -> Result<Delivery, DeliveryError> {
-        match self.live(destination) {
-            Some(salesforce) => salesforce.execute(plan).await.map(|()| Delivery::Sent),
-            None => Ok(Delivery::Recorded(plan.to_json())),
-        }
+    /// Performs `plan`: of Salesforce records all or nothing, of documents as many as are taken, noted
+    /// in `tally`.
+    pub async fn perform(
+        &self,
+        destination: Destination,
+        plan: &Plan,
+        tally: &Tally,
+    ) -> Result<Delivery, DeliveryError> {
+        let done = match (destination, &self.salesforce, &self.commcare) {
+            (Destination::Salesforce, Some(salesforce), _) => salesforce.execute(plan).await,
+            (Destination::CommCare, _, Some(commcare)) => commcare.execute(plan, tally).await,
+            _ => return Ok(Delivery::Recorded(plan.to_json())),
+        };
+        done.map(|()| Delivery::Sent)
     }
 
     /// The destinations that are in trouble, as far as is known without asking them.
     pub fn down(&self) -> Vec<Destination> {
-        let in_trouble = |salesforce: &Salesforce| salesforce.health().admission != Admission::Open;
-        let down = self.salesforce.as_ref().is_some_and(in_trouble);
-        down.then_some(Destination::Salesforce).into_iter().collect()
-    }
-
-    fn live(&self, destination: Destination) -> Option<&Salesforce> {
-        match destination {
-            Destination::Salesforce => self.salesforce.as_ref(),
-            // No job with a mapping goes there yet.
-            Destination::CommCare | Destination::Postgis => None,
-        }
+        let salesforce = self.salesforce.as_ref().map(|salesforce| salesforce.health().admission);
+        let commcare = self.commcare.as_ref().map(CommCare::admission);
+        [(Destination::Salesforce, salesforce), (Destination::CommCare, commcare)]
+            .into_iter()
+            .filter(|(_, admission)| admission.as_ref().is_some_and(|admission| *admission != Admission::Open))
+            .map(|(destination, _)| destination)
+            .collect()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::submission::Unmapped;
+use crate::submission::{ERRORS_LISTED, Unmapped};
 
 /// What one submission would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -163,9 +163,6 @@ impl Upsert {
         }
     }
 }
-
-/// Errors of single records that one error text lists.
-pub const ERRORS_LISTED: usize = 20;
 
 /// The errors of several records as one text, shortened after [`ERRORS_LISTED`].
 pub fn list_errors<'e>(errors: impl Iterator<Item = &'e str>) -> String {

@@ -97,6 +97,10 @@ pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
         Some(settings) => format!("live, {}", settings.login_url),
         None => "dry run: plans are recorded, nothing is sent".to_owned(),
     };
+    let commcare = match &config.commcare {
+        Some(settings) => format!("live, {}", settings.receiver),
+        None => "dry run: documents are recorded, nothing is sent".to_owned(),
+    };
     let access = &config.access;
     let closed_or = |configured: bool| match (access.is_open(), configured) {
         (true, _) => "open".to_owned(),
@@ -109,6 +113,7 @@ pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
         ("listen", config.listen.to_string()),
         ("queue", queue),
         ("salesforce", salesforce),
+        ("commcare", commcare),
         ("webhooks", closed_or(webhooks)),
         ("scheduler", closed_or(access.scheduler.is_some() || operators)),
         ("operators", closed_or(operators)),

@@ -8,19 +8,18 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use crate::config::salesforce::{Login, SalesforceSettings};
+use crate::destinations::mask::Mask;
+use crate::destinations::retry::{Retries, RetryTimes};
 use crate::destinations::{Admission, DeliveryError, Failure};
 use crate::plan::Plan;
 
 mod answer;
-mod breaker;
 mod composite;
 mod failure;
 mod gate;
 mod jwt;
 mod login;
-mod mask;
 mod quota;
-mod retry;
 mod session;
 mod soap;
 mod transport;
@@ -31,9 +30,7 @@ pub use quota::ApiUsage;
 
 use composite::Request;
 use gate::{Gate, Pass};
-use mask::Mask;
 use quota::Room;
-use retry::Retries;
 use trouble::{Blame, Trouble};
 use wire::Wire;
 
@@ -128,7 +125,7 @@ impl Salesforce {
         mask: &Mask,
     ) -> Result<(), DeliveryError> {
         let body = request.body();
-        let mut retries = Retries::new(Instant::now(), &self.wire.settings);
+        let mut retries = Retries::new(Instant::now(), retry_times(&self.wire.settings));
         loop {
             let attempt = async {
                 let answer = self.wire.composite(pass, request, &body).await?;
@@ -204,5 +201,13 @@ impl Salesforce {
         let trouble = answer::refused(answer.status, &answer.body, &Mask::of_plan(&[]));
         // Reading limits takes a permission that writing records does not.
         if trouble.error.failure == Failure::Permanent { Ok(answer.usage) } else { Err(trouble) }
+    }
+}
+
+fn retry_times(settings: &SalesforceSettings) -> RetryTimes {
+    RetryTimes {
+        call: settings.request_timeout,
+        budget: settings.retry_budget,
+        delay: settings.retry_delay,
     }
 }

@@ -54,9 +54,6 @@ pub(super) async fn retry(
 ) -> Result<Json<Value>, HttpError> {
     let origin = origin_of_destination(&dest)?;
     let force = params.flag("force")?;
-    if origin == Origin::Salesforce {
-        return Err(HttpError::Later);
-    }
     let retried_id = id.clone();
     // A task of its own: the records are settled even where the caller hangs up.
     let retry = tokio::spawn(async move { app.worker.retry(origin, &retried_id, force).await });

@@ -20,19 +20,41 @@ pub(super) async fn drain_to_salesforce(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
-    let (extent, started) = (extent(&params)?, Instant::now());
-    // A task of its own: the records are settled even where the caller hangs up.
-    let drain = tokio::spawn(async move { app.worker.drain(Origin::CommCare, extent).await });
-    let report = drain.await.map_err(|_| HttpError::Unavailable)??;
-    Ok(Json(answer(report, started)))
+    drain(app, Origin::CommCare, &params).await
+}
+
+pub(super) async fn drain_to_commcare(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, HttpError> {
+    drain(app, Origin::Salesforce, &params).await
 }
 
 pub(super) async fn retry_to_salesforce(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
-    let (extent, started) = (extent(&params)?, Instant::now());
-    let retry = tokio::spawn(async move { app.worker.auto_retry(Origin::CommCare, extent).await });
+    retry(app, Origin::CommCare, &params).await
+}
+
+pub(super) async fn retry_to_commcare(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, HttpError> {
+    retry(app, Origin::Salesforce, &params).await
+}
+
+async fn drain(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<Value>, HttpError> {
+    let (extent, started) = (extent(params)?, Instant::now());
+    // A task of its own: the records are settled even where the caller hangs up.
+    let drain = tokio::spawn(async move { app.worker.drain(origin, extent).await });
+    let report = drain.await.map_err(|_| HttpError::Unavailable)??;
+    Ok(Json(answer(report, started)))
+}
+
+async fn retry(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<Value>, HttpError> {
+    let (extent, started) = (extent(params)?, Instant::now());
+    let retry = tokio::spawn(async move { app.worker.auto_retry(origin, extent).await });
     let report = retry.await.map_err(|_| HttpError::Unavailable)??;
     let processed = report.completed.len();
     let mut answer = answer(report, started);

@@ -40,6 +40,7 @@ async fn accept(app: &App, origin: Origin, request: Request) -> Result<Json<Valu
         job_name: payload.job_name.clone(),
         job_id: job_id.clone(),
         data: Arc::new(payload.data),
+        records: payload.job.and_then(|job| job.records),
     };
     let accepted = app.queue.accept(arriving).await?;
     info!(

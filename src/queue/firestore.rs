@@ -1,12 +1,14 @@
 //! The original service's back end: one Firestore collection per origin.
 //!
-//! Every write is one document under a precondition: an insert that the document doesn't exist, a
-//! change that its update time is still the one that was read (compare-and-set). No transactions:
+//! Every write has a precondition: an insert that the document doesn't exist, a change that its
+//! update time is still the one that was read (compare-and-set). No transactions that read:
 //! claimers that read the head of the queue in transactions lock one another out.
 
 mod codec;
+mod commit;
 mod emulator;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +17,8 @@ use firestore::{
     FirestoreDb, FirestoreDbOptions, FirestoreDocument, FirestoreInstant, FirestoreQueryCursor,
     FirestoreValue, FirestoreWritePrecondition,
 };
+
+use gcloud_sdk::google::firestore::v1::Value;
 
 use super::QueueError;
 use super::store::{PageCursor, Stored, Version};
@@ -90,15 +94,7 @@ impl Firestore {
     }
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
-        let before = codec::encode(&stored.record);
-        let mut fields = codec::encode(record);
-        let changed: Vec<String> = before
-            .keys()
-            .chain(fields.keys().filter(|name| !before.contains_key(*name)))
-            .filter(|name| before.get(*name) != fields.get(*name))
-            .cloned()
-            .collect();
-        fields.retain(|name, _| changed.contains(name));
+        let (fields, changed) = changed_fields(&stored.record, record);
         let collection = stored.origin.collection();
         let name = self.document_name(stored.origin, &stored.doc_id);
         let swapped = self
@@ -145,6 +141,11 @@ impl Firestore {
         found.extend(document.filter(|document| found.iter().all(|other| other.doc_id != document.doc_id)));
         found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
         Ok(found)
+    }
+
+    /// Documents whose data has this id, oldest first.
+    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Stored>, QueueError> {
+        self.with_data_id(origin, job_id).await
     }
 
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
@@ -350,6 +351,20 @@ impl Firestore {
         let last = [codec::timestamp(time), codec::reference(self.document_name(origin, doc_id))];
         FirestoreQueryCursor::AfterValue(last.into_iter().map(FirestoreValue::from).collect())
     }
+}
+
+/// The fields that a change writes, and the names of all that it touches.
+fn changed_fields(before: &Record, after: &Record) -> (HashMap<String, Value>, Vec<String>) {
+    let before = codec::encode(before);
+    let mut fields = codec::encode(after);
+    let changed: Vec<String> = before
+        .keys()
+        .chain(fields.keys().filter(|name| !before.contains_key(*name)))
+        .filter(|name| before.get(*name) != fields.get(*name))
+        .cloned()
+        .collect();
+    fields.retain(|name, _| changed.contains(name));
+    (fields, changed)
 }
 
 /// Whether a write failed because the document changed, or went, since it was read.

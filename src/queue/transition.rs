@@ -1,5 +1,6 @@
 //! The rules of the queue, as pure functions from record to record: `service.md`, sections 2–4.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Arriving, Settled, hex};
+use super::{Arriving, Lease, Settled, hex};
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Status, Trigger, Unmapped,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ERRORS_LISTED, ErrorKind, NextRetry, Progress, Record, Refusal, Status, Trigger,
+    Unmapped,
 };
 
 /// The back-off grows by this factor with each retry (`service.md`, guarantee 6).
@@ -19,8 +21,10 @@ const BACKOFF_GROWTH: f64 = 5.0;
 const BACKOFF_JITTER: f64 = 0.2;
 /// No back-off is longer, whatever is configured.
 const BACKOFF_CEILING: Duration = Duration::from_hours(30 * 24);
-/// Characters of an error that a record keeps.
+/// Characters of an error that an attempt keeps.
 const ERROR_KEPT: usize = 1_000;
+/// Characters of the last error, which may list those of many records.
+const LIST_KEPT: usize = 4_000;
 /// Unmapped answers that a record keeps.
 const UNMAPPED_KEPT: usize = 100;
 
@@ -100,11 +104,30 @@ impl Record {
         self.unmapped = Vec::new();
     }
 
+    fn forget_refusals(&mut self) {
+        self.refused = BTreeSet::new();
+        self.refusals = Vec::new();
+    }
+
+    /// Adds what a run has come to.
+    pub(super) fn add(&mut self, progress: &Progress) {
+        self.delivered.extend(&progress.delivered);
+        self.refused.extend(progress.refused.keys());
+        self.refused.retain(|position| !self.delivered.contains(position));
+        self.refusals.retain(|known| !progress.refused.contains_key(&known.position));
+        self.refusals.extend(
+            progress.refused.iter().map(|(position, error)| Refusal { position: *position, error: shorten(error) }),
+        );
+        self.refusals.retain(|refusal| self.refused.contains(&refusal.position));
+        self.refusals.sort_by_key(|refusal| refusal.position);
+        self.refusals.truncate(ERRORS_LISTED);
+    }
+
     fn fail(&mut self, kind: ErrorKind, step: &str, error: &str, next_retry_at: NextRetry) {
         self.status = Status::Failed;
         self.error_kind = Some(kind);
         self.last_step = Some(step.to_owned());
-        self.error = Some(shorten(error));
+        self.error = Some(cut(error, LIST_KEPT));
         self.next_retry_at = next_retry_at;
     }
 }
@@ -136,6 +159,10 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
         plan: None,
         unmapped: Vec::new(),
         written: Vec::new(),
+        first_position: None,
+        delivered: BTreeSet::new(),
+        refused: BTreeSet::new(),
+        refusals: Vec::new(),
     }
 }
 
@@ -160,6 +187,9 @@ pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> 
     record.updated_at = Some(now);
     record.run_retries = 0;
     record.revision += 1;
+    record.first_position = arrived.first_position;
+    record.delivered = BTreeSet::new();
+    record.forget_refusals();
     if stored.is_free(now) {
         if stored.status == Status::Processing {
             record.close_attempt(AttemptOutcome::Abandoned, now, None);
@@ -199,6 +229,13 @@ pub(super) fn take(
         record.fail(ErrorKind::Permanent, "lease", &error, NextRetry::Never);
         return Taken::Exhausted(Box::new(record));
     }
+    if stored.status == Status::Completed {
+        // Asked for again, all of it.
+        record.delivered = BTreeSet::new();
+    }
+    if trigger == Trigger::Manual {
+        record.forget_refusals();
+    }
     record.status = Status::Processing;
     record.lease_owner = Some(owner.to_owned());
     record.lease_expires_at = Some(now + policy.lease);
@@ -225,6 +262,23 @@ pub(super) fn renew(
 ) -> Option<Record> {
     let held = stored.status == Status::Processing && stored.lease_owner.as_deref() == Some(owner);
     held.then(|| Record { lease_expires_at: Some(now + policy.lease), ..stored.clone() })
+}
+
+/// Adds what a run has come to so far; `None` where the record is no longer its own.
+pub(super) fn progress(
+    stored: &Record,
+    lease: &Lease,
+    progress: &Progress,
+    now: DateTime<Utc>,
+) -> Option<Record> {
+    let held = stored.status == Status::Processing
+        && stored.lease_owner.as_deref() == Some(lease.owner.as_str())
+        && stored.revision == lease.revision;
+    held.then(|| {
+        let mut record = Record { updated_at: Some(now), ..stored.clone() };
+        record.add(progress);
+        record
+    })
 }
 
 /// Writes the outcome of the claim that `claimed` was, unless the record is someone else's by now.
@@ -335,7 +389,11 @@ fn content_hash(data: &Value) -> String {
 }
 
 fn shorten(text: &str) -> String {
-    match text.char_indices().nth(ERROR_KEPT) {
+    cut(text, ERROR_KEPT)
+}
+
+fn cut(text: &str, kept: usize) -> String {
+    match text.char_indices().nth(kept) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, error, info_span, warn};
 
+use super::delivery::{self, Delivering};
 use super::lease::Renewal;
 use super::{DrainReport, End, Planned, Stopped, Worker, order};
-use crate::destinations::{Delivery, DeliveryError, Failure};
 use crate::jobs::{self, Destination};
-use crate::plan::Plan;
+use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Claim, Outcome, Settled};
-use crate::submission::{ErrorKind, Unmapped};
+use crate::submission::{ErrorKind, Origin, Record, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease.
@@ -24,6 +24,7 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 /// A drain under way. [`Drain::finish`] ends it.
 pub(super) struct Drain {
     worker: Worker,
+    origin: Origin,
     deadline: Instant,
     /// Whether to overwrite what later forms have written.
     force: bool,
@@ -39,10 +40,11 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn new(worker: Worker, deadline: Instant, force: bool) -> Self {
+    pub(super) fn new(worker: Worker, origin: Origin, deadline: Instant, force: bool) -> Self {
         let renewal = Renewal::start(&worker.queue, worker.retry.lease);
         Self {
             worker,
+            origin,
             deadline,
             force,
             renewal,
@@ -105,6 +107,7 @@ impl Drain {
         let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
         let mut waiting = order::Waiting::new(&plans);
         let mut planned: Vec<Option<(Claim, Planned)>> = planned.into_iter().map(Some).collect();
+        let slots = Arc::clone(&self.worker.lane(self.origin).slots);
         let mut tasks = JoinSet::new();
         let mut running = HashMap::new();
         loop {
@@ -125,7 +128,7 @@ impl Drain {
                     }
                 }
                 // The semaphore is never closed: the worker owns it.
-                Ok(slot) = Arc::clone(&self.worker.slots).acquire_owned(), if waiting.any_ready() => {
+                Ok(slot) = Arc::clone(&slots).acquire_owned(), if waiting.any_ready() => {
                     let Some(position) = waiting.next_ready() else { continue };
                     let Some((claim, plan)) = planned[position].take() else { continue };
                     let writes = plan_of(&plan).map(order::writes).unwrap_or_default();
@@ -148,14 +151,15 @@ impl Drain {
     /// One record's run: perform its plan and settle it.
     fn run(
         &self,
-        claim: Claim,
+        mut claim: Claim,
         plan: Planned,
         slot: OwnedSemaphorePermit,
     ) -> impl Future<Output = End> + Send + 'static {
         let worker = self.worker.clone();
         let stopped = Arc::clone(&self.stopped);
         let force = self.force;
-        let over = self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline;
+        let deadline = self.deadline;
+        let over = self.worker.shutdown.is_stopping() || Instant::now() >= deadline;
         let span = record_span(&claim);
         let run = async move {
             let outcome = match plan {
@@ -167,7 +171,10 @@ impl Drain {
                 Ok(_) if over || stopped.get().is_some() => Outcome::Released,
                 Ok((destination, plan)) => match superseded(&worker, &claim, &plan, force).await {
                     Some(outcome) => outcome,
-                    None => perform(&worker, &claim, destination, &plan, &stopped).await,
+                    None => {
+                        let delivery = Delivering { worker: &worker, destination, deadline, stopped: &stopped };
+                        delivery.perform(&mut claim, &plan).await
+                    }
                 },
             };
             // Only now may the next begin: it has to see whether this one was stopped.
@@ -191,7 +198,15 @@ impl Drain {
 fn plan(worker: &Worker, claim: &Claim) -> Planned {
     let record = claim.record();
     match jobs::find(claim.origin(), &record.job_name) {
-        Some(job) => worker.plan(job, &record.data),
+        Some(job) => {
+            let facts = worker.facts.of(record.arrived(), record.first_position.unwrap_or(1));
+            let (destination, plan) = worker.plan(job, &record.data, &facts)?;
+            let plan = left_to_do(plan, record);
+            match plan.refusal() {
+                Some(error) => Err(error),
+                None => Ok((destination, plan)),
+            }
+        }
         None => Err(format!("no form type is named {:?}", record.job_name)),
     }
 }
@@ -212,7 +227,7 @@ async fn superseded(worker: &Worker, claim: &Claim, plan: &Plan, force: bool) ->
     if force || record.attempts.len() < 2 && record.run_retries == 0 {
         return None;
     }
-    let shared = shared_records(claim, plan);
+    let shared = delivery::shared_records(claim, plan);
     match worker.queue.later_writer(claim.origin(), record, &shared).await {
         Ok(None) => None,
         Ok(Some((later, wrote))) => {
@@ -230,50 +245,24 @@ async fn superseded(worker: &Worker, claim: &Claim, plan: &Plan, force: bool) ->
     }
 }
 
-fn shared_records(claim: &Claim, plan: &Plan) -> Vec<String> {
-    let record = claim.record();
-    // The original service's documents may lack it beside their payload.
-    let in_payload = || record.data.get("id").and_then(serde_json::Value::as_str);
-    let job_id = record.job_id.as_deref().or_else(in_payload).unwrap_or(claim.doc_id());
-    plan.shared_records(job_id)
-}
-
-/// Performs a plan, unless the service's grace period ends before.
-async fn perform(
-    worker: &Worker,
-    claim: &Claim,
-    destination: Destination,
-    plan: &Plan,
-    stopped: &OnceLock<Stopped>,
-) -> Outcome {
-    let unmapped = plan.unmapped.clone();
-    let delivered = tokio::select! {
-        delivered = worker.destinations.perform(destination, plan) => delivered,
-        () = worker.shutdown.grace_is_over() => return Outcome::Released,
-    };
-    let DeliveryError { failure, step, message } = match delivered {
-        Ok(Delivery::Sent) => {
-            let written = shared_records(claim, plan);
-            return Outcome::Completed { note: None, dry_run: None, unmapped, written };
-        }
-        Ok(Delivery::Recorded(plan)) => {
-            let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
-            return Outcome::Completed { note, dry_run: Some(plan), unmapped, written: Vec::new() };
-        }
-        Err(error) => error,
-    };
-    let kind = match failure {
-        Failure::Transient => ErrorKind::Transient,
-        Failure::Dependency => ErrorKind::Dependency,
-        Failure::Permanent => ErrorKind::Permanent,
-        Failure::Unavailable => {
-            warn!(destination = destination.as_str(), reason = message, "worker.destination_down");
-            // The first reason stands.
-            let _ = stopped.set(Stopped { destination, reason: message });
-            return Outcome::Released;
-        }
-    };
-    failed(kind, &step, message, unmapped)
+/// A plan without what earlier runs have done: documents that were taken, and those that were refused
+/// for good, which stay errors.
+fn left_to_do(plan: Plan, record: &Record) -> Plan {
+    let mut plan = plan.without(&record.delivered);
+    let again = |document: &&Document| record.refused.contains(&document.position);
+    let refused = plan.documents().iter().filter(again).map(|document| {
+        let position = document.position;
+        let known = record.refusals.iter().find(|refusal| refusal.position == position);
+        let error = known.map_or_else(
+            || format!("record {position} ({}): CommCare refused it for good", document.case_id),
+            |refusal| refusal.error.clone(),
+        );
+        Refused { position, field: None, error }
+    });
+    let refused: Vec<Refused> = refused.collect();
+    plan.refused.extend(refused);
+    plan.refused.sort_by_key(|refused| refused.position);
+    plan.without(&record.refused)
 }
 
 async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
@@ -296,6 +285,6 @@ async fn settle(worker: &Worker, claim: Claim, outcome: Outcome) -> End {
     }
 }
 
-fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> Outcome {
+pub(super) fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> Outcome {
     Outcome::Failed { kind, step: step.to_owned(), error, unmapped }
 }

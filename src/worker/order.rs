@@ -1,7 +1,7 @@
 //! Which records of a batch may run side by side (`service.md`, guarantee 4).
 //!
 //! Two forms conflict when one writes a record that the other writes or refers to. Records are
-//! compared by external id alone: an id that two objects share makes two forms wait for each other
+//! compared by external id, cases by case id, alone: an id that two objects share makes two forms wait for each other
 //! that need not, and never the other way round.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -55,15 +55,22 @@ impl Waiting {
 
 /// The records that a plan writes, by external id.
 pub(super) fn writes(plan: &Plan) -> Vec<String> {
-    plan.upserts().iter().map(|upsert| upsert.external_id.clone()).collect()
+    written(plan).map(str::to_owned).collect()
+}
+
+fn written(plan: &Plan) -> impl Iterator<Item = &str> {
+    let upserts = plan.upserts().iter().map(|upsert| upsert.external_id.as_str());
+    upserts.chain(plan.documents().iter().map(|document| document.case_id.as_str()))
+}
+
+fn referred(plan: &Plan) -> impl Iterator<Item = &str> {
+    let parents = plan.documents().iter().filter_map(|document| document.parent_id.as_deref());
+    plan.upserts().iter().flat_map(references).chain(parents.filter(|id| !id.is_empty()))
 }
 
 /// Whether a plan writes or refers to one of these records.
 pub(super) fn touches(plan: &Plan, records: &HashSet<String>) -> bool {
-    !records.is_empty()
-        && plan.upserts().iter().any(|upsert| {
-            records.contains(&upsert.external_id) || references(upsert).any(|id| records.contains(id))
-        })
+    !records.is_empty() && written(plan).chain(referred(plan)).any(|id| records.contains(id))
 }
 
 /// The external ids that an upsert's relationships name.
@@ -83,14 +90,13 @@ fn conflicts(plans: &[Option<&Plan>]) -> Vec<(usize, usize)> {
     let mut touched: HashMap<&str, Touched> = HashMap::new();
     let mut pairs = Vec::new();
     for (position, plan) in plans.iter().enumerate() {
-        let upserts = plan.map(Plan::upserts).unwrap_or_default();
-        for id in upserts.iter().flat_map(references) {
+        for id in plan.iter().flat_map(|plan| referred(plan)) {
             let touched = touched.entry(id).or_default();
             pairs.extend(touched.writer.map(|writer| (position, writer)));
             touched.readers.push(position);
         }
-        for upsert in upserts {
-            let touched = touched.entry(upsert.external_id.as_str()).or_default();
+        for id in plan.iter().flat_map(|plan| written(plan)) {
+            let touched = touched.entry(id).or_default();
             pairs.extend(touched.writer.replace(position).map(|writer| (position, writer)));
             pairs.extend(touched.readers.drain(..).map(|reader| (position, reader)));
         }

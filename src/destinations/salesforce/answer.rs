@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::composite::{Request, Step};
 use super::failure;
-use super::mask::Mask;
 use super::transport;
 use super::trouble::Trouble;
 use super::wire::Answer;
+use crate::destinations::mask::Mask;
 use crate::destinations::DeliveryError;
 use crate::plan::Upsert;
 

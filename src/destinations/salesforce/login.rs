@@ -10,10 +10,10 @@ use url::Url;
 
 use super::failure;
 use super::jwt;
-use super::mask::Mask;
 use super::soap;
 use super::transport;
 use super::trouble::Trouble;
+use crate::destinations::mask::Mask;
 use crate::clock;
 use crate::config::salesforce::{Login, SalesforceSettings};
 use crate::destinations::Failure;

@@ -18,12 +18,12 @@ use super::answer;
 use super::composite::Request;
 use super::gate::Pass;
 use super::quota::ApiUsage;
-use super::retry;
 use super::session::{Session, Sessions};
 use super::transport;
 use super::trouble::Trouble;
 use crate::clock;
 use crate::config::salesforce::SalesforceSettings;
+use crate::destinations::retry;
 
 /// A server that does not even take the connection is not worth the whole of a call's time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
