@@ -132,7 +132,9 @@ impl Destinations {
         let commcare = self.commcare.as_ref().map(CommCare::admission);
         [(Destination::Salesforce, salesforce), (Destination::CommCare, commcare)]
             .into_iter()
-            .filter(|(_, admission)| admission.as_ref().is_some_and(|admission| *admission != Admission::Open))
+            .filter(|(_, admission)| {
+                admission.as_ref().is_some_and(|admission| *admission != Admission::Open)
+            })
             .map(|(destination, _)| destination)
             .collect()
     }

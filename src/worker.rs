@@ -230,8 +230,7 @@ impl Worker {
         if drain.is_over() {
             return Ok(End::NotStarted("the time of one call was used up".to_owned()));
         }
-        if let Admission::Closed { reason } = self.destinations.admission(destination_of(origin)).await
-        {
+        if let Admission::Closed { reason } = self.destinations.admission(destination_of(origin)).await {
             return Ok(End::NotStarted(reason));
         }
         let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, Trigger::Manual).await?;

@@ -1,16 +1,53 @@
-//! Plans for people: what would be written, one block for each record.
+//! Plans for people: what would be written or sent, one block for each record.
 
 use std::fmt::Write;
 
+use quick_xml::events::Event;
+use quick_xml::{Reader, Writer};
 use serde_json::Value;
 
-/// Records of one object that are shown in a row, before the rest of them is only counted.
+/// Records of one object, or documents, that are shown in a row, before the rest of them is only counted.
 const SHOWN: usize = 3;
 /// Width of the field names' column.
 const NAMES: usize = 46;
 
-/// The upserts of a plan, as [`Plan::to_json`](crate::plan::Plan::to_json) gives it.
-pub(crate) fn upserts(plan: &Value) -> String {
+/// What a plan does, as [`Plan::to_json`](crate::plan::Plan::to_json) gives it.
+pub(crate) fn plan(plan: &Value) -> String {
+    let documents = plan.get("documents").and_then(Value::as_array);
+    documents.map_or_else(|| upserts(plan), |documents| self::documents(documents))
+}
+
+/// The documents, indented: an element a line.
+fn documents(documents: &[Value]) -> String {
+    let mut text = String::new();
+    for (number, document) in (1..).zip(documents.iter().take(SHOWN)) {
+        let xml = document.as_str().unwrap_or_default();
+        // Our own document: it reads, or is shown as it is.
+        let indented = indented(xml).unwrap_or_else(|| xml.to_owned());
+        for (at, line) in indented.lines().enumerate() {
+            let margin = if at == 0 { format!("{number:>5}") } else { " ".repeat(5) };
+            let _ = writeln!(text, "{margin}  {line}");
+        }
+    }
+    if let Some(more @ 1..) = documents.len().checked_sub(SHOWN) {
+        let _ = writeln!(text, "       … and {more} more documents like these");
+    }
+    text
+}
+
+fn indented(xml: &str) -> Option<String> {
+    let mut reader = Reader::from_str(xml);
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Eof => return String::from_utf8(writer.into_inner()).ok(),
+            Event::Decl(_) => {}
+            event => writer.write_event(event).ok()?,
+        }
+    }
+}
+
+fn upserts(plan: &Value) -> String {
     let upserts = plan.get("upserts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut text = String::new();
     let mut number = 0;

@@ -12,11 +12,7 @@ use super::salesforce::{ApiVersion, JwtLogin, Login, PrivateKey, SalesforceSetti
 
 /// Reads the Salesforce variables. `None` where there are no credentials: plans are recorded then,
 /// outside Cloud Run.
-pub(super) fn load(
-    reader: &mut Reader<'_>,
-    production: bool,
-    bounds: &Bounds,
-) -> Option<SalesforceSettings> {
+pub(super) fn load(reader: &mut Reader<'_>, production: bool, bounds: &Bounds) -> Option<SalesforceSettings> {
     let by_env = if production { "https://login.salesforce.com" } else { "https://test.salesforce.com" };
     let login_url = reader.url("SALESFORCE_LOGIN_URL", by_env);
     let api_version = api_version(reader);
@@ -162,11 +158,8 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
-        cloud_run: false,
-        request_timeout: Duration::from_secs(30),
-        lease: Duration::from_mins(2),
-    };
+    const BOUNDS: Bounds =
+        Bounds { cloud_run: false, request_timeout: Duration::from_secs(30), lease: Duration::from_mins(2) };
     const KEY: (&str, &str) = ("SF_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----");
     const ID: (&str, &str) = ("SF_CLIENT_ID", "id");
     const SECRET: (&str, &str) = ("SF_CLIENT_SECRET", "secret");

@@ -174,8 +174,11 @@ fn chains(documents: &[Document]) -> Vec<Vec<&Document>> {
 fn conclude(plan: &Plan, ended: Vec<(&Document, Ended)>, is_outage_probe: bool) -> Result<(), DeliveryError> {
     let error = |failure, message| DeliveryError { failure, step: SUBMISSION.to_owned(), message };
     let (mut nothing_went, mut not_tried) = (true, 0);
-    let mut failures: Vec<(u32, Failure, String)> =
-        plan.refused.iter().map(|refused| (refused.position, Failure::Permanent, refused.error.clone())).collect();
+    let mut failures: Vec<(u32, Failure, String)> = plan
+        .refused
+        .iter()
+        .map(|refused| (refused.position, Failure::Permanent, refused.error.clone()))
+        .collect();
     for (document, end) in ended {
         match end {
             Ended::Accepted => nothing_went = false,
@@ -193,14 +196,19 @@ fn conclude(plan: &Plan, ended: Vec<(&Document, Ended)>, is_outage_probe: bool) 
     let mut message = list_errors(failures.iter().map(|(_, _, text)| text.as_str()));
     if not_tried > 0 {
         let separator = if message.is_empty() { "" } else { "; " };
-        message.push_str(&format!("{separator}{not_tried} records were not tried, since CommCare is in trouble"));
+        message.push_str(&format!(
+            "{separator}{not_tried} records were not tried, since CommCare is in trouble"
+        ));
     }
     let has = |kind| failures.iter().any(|(_, failure, _)| *failure == kind);
-    let failure = if is_outage_probe && nothing_went && (not_tried > 0 || has(Failure::Transient)) {
-        // An outage is not held against the record that probes it.
+    let failure = if is_outage_probe && nothing_went && has(Failure::Transient) {
+        // An outage is not held against the record that probes it,
         Failure::Unavailable
-    } else if not_tried > 0 || has(Failure::Transient) {
+    } else if has(Failure::Transient) {
         Failure::Transient
+    } else if not_tried > 0 {
+        // nor against one that met none of it.
+        Failure::Unavailable
     } else if has(Failure::Dependency) {
         Failure::Dependency
     } else if has(Failure::Permanent) {

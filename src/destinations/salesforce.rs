@@ -205,9 +205,5 @@ impl Salesforce {
 }
 
 fn retry_times(settings: &SalesforceSettings) -> RetryTimes {
-    RetryTimes {
-        call: settings.request_timeout,
-        budget: settings.retry_budget,
-        delay: settings.retry_delay,
-    }
+    RetryTimes { call: settings.request_timeout, budget: settings.retry_budget, delay: settings.retry_delay }
 }

@@ -10,7 +10,9 @@ use chrono::{DateTime, Utc};
 use super::parts::{self, Part};
 use super::store::{Change, Stored};
 use super::transition::Arrival;
-use super::{Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits, transition};
+use super::{
+    Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits, transition,
+};
 use crate::clock;
 use crate::submission::Record;
 
@@ -100,16 +102,19 @@ fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) 
     let mut changes = Vec::new();
     let mut is_stale = false;
     let mut taken = HashSet::new();
-    let mut replace = |existing: &Stored, record: &Record, changes: &mut Vec<Change>| {
-        match transition::replace(&existing.record, record, now) {
+    let mut replace =
+        |existing: &Stored, record: &Record, changes: &mut Vec<Change>| match transition::replace(
+            &existing.record,
+            record,
+            now,
+        ) {
             Arrival::Duplicate => {}
             Arrival::Stale => is_stale = true,
             Arrival::Replace(mut replacement) => {
                 limits::fit(&mut replacement);
                 changes.push(Change::Swap(Box::new(existing.clone()), replacement));
             }
-        }
-    };
+        };
     // A document of the original service, which has a random id: the latest of them counts.
     let original = stored.iter().rfind(|stored| {
         stored.record.first_position.is_none() && parts.iter().all(|part| part.doc_id != stored.doc_id)
@@ -131,7 +136,8 @@ fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) 
         counts && !taken.contains(stored.doc_id.as_str())
     };
     let surplus: Vec<&Stored> = stored.iter().filter(surplus).collect();
-    if let Some(empty) = parts.last().filter(|_| !surplus.is_empty()).map(|last| parts::empty(last, records)) {
+    if let Some(empty) = parts.last().filter(|_| !surplus.is_empty()).map(|last| parts::empty(last, records))
+    {
         for existing in surplus {
             replace(existing, &empty, &mut changes);
         }

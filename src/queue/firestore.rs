@@ -144,7 +144,11 @@ impl Firestore {
     }
 
     /// Documents whose data has this id, oldest first.
-    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(
+        &self,
+        origin: Origin,
+        job_id: &str,
+    ) -> Result<Vec<Stored>, QueueError> {
         self.with_data_id(origin, job_id).await
     }
 

@@ -74,7 +74,8 @@ fn cut_plan(plan: Value, room: usize) -> Value {
         return plan;
     }
     let lists = ["upserts", "documents"].into_iter();
-    let Some((name, effects)) = lists.filter_map(|name| Some((name, plan.get(name)?.as_array()?))).next() else {
+    let Some((name, effects)) = lists.filter_map(|name| Some((name, plan.get(name)?.as_array()?))).next()
+    else {
         return json!({ "cut": "it would not fit" });
     };
     let mut used = CUT_NOTE_SIZE;
@@ -127,7 +128,14 @@ fn history_size(record: &Record) -> usize {
         record.unmapped.iter().map(|answer| 32 + answer.path.len() + answer.code.len()).sum();
     let positions = positions_size(record.delivered.len() + record.refused.len());
     let refusals: usize = record.refusals.iter().map(|refusal| 32 + refusal.error.len()).sum();
-    DOCUMENT_OVERHEAD + positions + refusals + attempts + unmapped + written + text(&record.error) + text(&record.note)
+    DOCUMENT_OVERHEAD
+        + positions
+        + refusals
+        + attempts
+        + unmapped
+        + written
+        + text(&record.error)
+        + text(&record.note)
 }
 
 /// Bytes of JSON text, without building it.

@@ -104,15 +104,17 @@ impl Sqlite {
     pub(super) async fn write_all(&self, origin: Origin, changes: &[Change]) -> Result<bool, QueueError> {
         let rows = changes.iter().map(|change| match change {
             Change::Insert(doc_id, record) => Ok((row(origin, doc_id, record, true)?, None)),
-            Change::Swap(stored, record) => {
-                Ok((changed_row(stored, record)?, Some(stored.version.0)))
-            }
+            Change::Swap(stored, record) => Ok((changed_row(stored, record)?, Some(stored.version.0))),
         });
         self.writer.all(rows.collect::<Result<_, QueueError>>()?).await
     }
 
     /// Every document of a payload that may be stored in parts.
-    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(
+        &self,
+        origin: Origin,
+        job_id: &str,
+    ) -> Result<Vec<Stored>, QueueError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM submissions WHERE {WITH_PARTS} AND json_extract(state, '$.job_id') = ? \
              ORDER BY created_at, doc_id"

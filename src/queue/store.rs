@@ -108,7 +108,11 @@ impl Store {
     }
 
     /// Every document of a submission that may be stored in parts; oldest first.
-    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(
+        &self,
+        origin: Origin,
+        job_id: &str,
+    ) -> Result<Vec<Stored>, QueueError> {
         match self {
             Self::Sqlite(store) => store.of_submission(origin, job_id).await,
             Self::Firestore(store) => store.of_submission(origin, job_id).await,

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::{Arriving, Lease, Settled, hex};
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ERRORS_LISTED, ErrorKind, NextRetry, Progress, Record, Refusal, Status, Trigger,
-    Unmapped,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ERRORS_LISTED, ErrorKind, NextRetry, Progress, Record, Refusal,
+    Status, Trigger, Unmapped,
 };
 
 /// The back-off grows by this factor with each retry (`service.md`, guarantee 6).
@@ -116,7 +116,10 @@ impl Record {
         self.refused.retain(|position| !self.delivered.contains(position));
         self.refusals.retain(|known| !progress.refused.contains_key(&known.position));
         self.refusals.extend(
-            progress.refused.iter().map(|(position, error)| Refusal { position: *position, error: shorten(error) }),
+            progress
+                .refused
+                .iter()
+                .map(|(position, error)| Refusal { position: *position, error: shorten(error) }),
         );
         self.refusals.retain(|refusal| self.refused.contains(&refusal.position));
         self.refusals.sort_by_key(|refusal| refusal.position);

@@ -172,7 +172,8 @@ impl Drain {
                 Ok((destination, plan)) => match superseded(&worker, &claim, &plan, force).await {
                     Some(outcome) => outcome,
                     None => {
-                        let delivery = Delivering { worker: &worker, destination, deadline, stopped: &stopped };
+                        let delivery =
+                            Delivering { worker: &worker, destination, deadline, stopped: &stopped };
                         delivery.perform(&mut claim, &plan).await
                     }
                 },

@@ -6,7 +6,7 @@ mod goldens;
 mod observations;
 mod properties;
 mod registration_and_attendance;
-mod samples;
+pub(crate) mod samples;
 mod tidy;
 
 use commcare_sf_integration::jobs::{self, Facts, MapError};

@@ -68,7 +68,9 @@ fn first_message(xml: &str) -> Option<Option<Answer>> {
             Event::CData(text) => append(&mut found, reading && depth > 0, &text.xml10_content()),
             Event::GeneralRef(reference) => append(&mut found, reading, &resolve(&reference)),
             Event::Eof if depth == 0 && root.is_some() => {
-                return Some(found.map(|answer| Answer { message: answer.message.trim().to_owned(), ..answer }));
+                return Some(
+                    found.map(|answer| Answer { message: answer.message.trim().to_owned(), ..answer }),
+                );
             }
             Event::Eof => return None,
             _ => {}
@@ -96,7 +98,10 @@ fn nature(start: &BytesStart<'_>) -> Option<String> {
     for attribute in start.attributes() {
         let attribute = attribute.ok()?;
         if attribute.key.0 == "nature" {
-            return attribute.normalized_value(XmlVersion::Implicit1_0).ok().map(std::borrow::Cow::into_owned);
+            return attribute
+                .normalized_value(XmlVersion::Implicit1_0)
+                .ok()
+                .map(std::borrow::Cow::into_owned);
         }
     }
     Some("unknown".to_owned())
@@ -118,16 +123,30 @@ mod tests {
     #[test]
     fn the_first_message_counts_at_any_depth() {
         let openrosa = |inner: &str| {
-            format!(r#"<?xml version="1.0"?><OpenRosaResponse xmlns="http://openrosa.org/http/response">{inner}</OpenRosaResponse>"#)
+            format!(
+                r#"<?xml version="1.0"?><OpenRosaResponse xmlns="http://openrosa.org/http/response">{inner}</OpenRosaResponse>"#
+            )
         };
         for (body, expected) in [
-            (openrosa(r#"<message nature="submit_success">   √   </message>"#), message("submit_success", "√")),
+            (
+                openrosa(r#"<message nature="submit_success">   √   </message>"#),
+                message("submit_success", "√"),
+            ),
             (openrosa(r#"<a><message nature="x">t</message></a>"#), message("x", "t")),
             (openrosa("<message>no nature</message>"), message("unknown", "no nature")),
-            (openrosa(r#"<message nature="a">first</message><message nature="b">second</message>"#), message("a", "first")),
+            (
+                openrosa(r#"<message nature="a">first</message><message nature="b">second</message>"#),
+                message("a", "first"),
+            ),
             (openrosa(r#"<message nature="a"/>"#), message("a", "")),
-            (openrosa(r#"<message nature="a"> x &lt;&amp;&#65; <b>not this</b> nor this</message>"#), message("a", "x <&A")),
-            (r#"<r><message nature="submit_success">y</message></r>"#.to_owned(), message("submit_success", "y")),
+            (
+                openrosa(r#"<message nature="a"> x &lt;&amp;&#65; <b>not this</b> nor this</message>"#),
+                message("a", "x <&A"),
+            ),
+            (
+                r#"<r><message nature="submit_success">y</message></r>"#.to_owned(),
+                message("submit_success", "y"),
+            ),
             (r#"<x:r xmlns:x="u"><x:message nature="n">y</x:message></x:r>"#.to_owned(), message("n", "y")),
         ] {
             assert_eq!(read(&body), expected, "{body}");
@@ -150,7 +169,9 @@ mod tests {
     #[test]
     fn what_is_not_xml_says_so() {
         let invalid = (None, "Invalid XML response".to_owned());
-        for body in ["", "Unauthorized", "<a>", "<a></b>", "<a/><b/>", "<a/>text", "<html><br></html>", "<x:a/>"] {
+        for body in
+            ["", "Unauthorized", "<a>", "<a></b>", "<a/><b/>", "<a/>text", "<html><br></html>", "<x:a/>"]
+        {
             assert_eq!(read(body), invalid, "{body}");
         }
         assert_eq!(Answer::read(b"<a>\xff</a>").message, "Invalid XML response");

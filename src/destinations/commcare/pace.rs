@@ -38,7 +38,8 @@ pub(super) struct Slot<'p>(&'p Pace);
 
 impl Pace {
     pub(super) fn new(most: usize, first_pause: Duration) -> Self {
-        let state = State { under_way: 0, allowed: as_share(most), not_before: None, next_pause: first_pause };
+        let state =
+            State { under_way: 0, allowed: as_share(most), not_before: None, next_pause: first_pause };
         Self { most, first_pause, state: Mutex::new(state), left: Notify::new() }
     }
 

@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn values_are_masked_and_ids_stay() {
-        let quoted = "InvalidCaseIndex: Case 'case-1' references 'group-1', UWIMANA & SONS of demo_participant";
+        let quoted =
+            "InvalidCaseIndex: Case 'case-1' references 'group-1', UWIMANA & SONS of demo_participant";
         assert_eq!(
             trouble(422, "processing_failure", quoted).text,
             "HTTP Status: 422, message: 'InvalidCaseIndex: Case 'case-1' references 'group-1', [masked] of \

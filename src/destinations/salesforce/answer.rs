@@ -12,8 +12,8 @@ use super::failure;
 use super::transport;
 use super::trouble::Trouble;
 use super::wire::Answer;
-use crate::destinations::mask::Mask;
 use crate::destinations::DeliveryError;
+use crate::destinations::mask::Mask;
 use crate::plan::Upsert;
 
 /// The step that an error names when a request fails as a whole.

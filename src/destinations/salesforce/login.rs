@@ -13,10 +13,10 @@ use super::jwt;
 use super::soap;
 use super::transport;
 use super::trouble::Trouble;
-use crate::destinations::mask::Mask;
 use crate::clock;
 use crate::config::salesforce::{Login, SalesforceSettings};
 use crate::destinations::Failure;
+use crate::destinations::mask::Mask;
 
 /// The step that errors of a login name.
 const STEP: &str = "login";

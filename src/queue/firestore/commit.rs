@@ -9,9 +9,7 @@ use std::collections::HashMap;
 use firestore::errors::FirestoreError;
 use gcloud_sdk::google::firestore::v1::precondition::ConditionType;
 use gcloud_sdk::google::firestore::v1::write::Operation;
-use gcloud_sdk::google::firestore::v1::{
-    CommitRequest, Document, DocumentMask, Precondition, Value, Write,
-};
+use gcloud_sdk::google::firestore::v1::{CommitRequest, Document, DocumentMask, Precondition, Value, Write};
 use gcloud_sdk::prost::Message;
 use gcloud_sdk::prost_types::Timestamp;
 use gcloud_sdk::tonic::Request;

@@ -106,6 +106,7 @@ async fn a_record_whose_job_has_no_mapping_fails_alone() {
     let app = TestApp::start().await;
     app.accept(&json!({ "id": "mill", "form": { "@name": "Wet Mill Visit" } })).await;
     let unknown = Arriving {
+        records: None,
         origin: Origin::CommCare,
         job_name: "A form of long ago".to_owned(),
         job_id: "old".to_owned(),
