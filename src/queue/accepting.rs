@@ -85,8 +85,12 @@ impl Queue {
                 }
             }
             // Another submission's id may read like a part's name: then the parts go by their hash.
-            if self.store.get(origin, &first).await?.is_some_and(|taken| !is_of(&taken, &job_id)) {
-                parts::name(&mut parts, &hashed_doc_id(&job_id));
+            for part in 0..parts.len() {
+                let taken = self.store.get(origin, &parts[part].doc_id).await?;
+                if taken.is_some_and(|taken| !is_of(&taken, &job_id)) {
+                    parts::name(&mut parts, &hashed_doc_id(&job_id));
+                    break;
+                }
             }
         }
         Err(QueueError::Contended { doc_id: doc_id(&job_id) })

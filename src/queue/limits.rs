@@ -21,6 +21,10 @@ const NAME_LIMIT: usize = 1_500;
 /// document ids are short).
 const DOCUMENT_OVERHEAD: usize = 512;
 
+/// Firestore: bytes that a map takes beside its fields, as a document does ("Storage size
+/// calculations").
+const MAP_OVERHEAD: usize = 32;
+
 /// Bytes that a payload stored in parts may take, its positions included.
 pub(super) const ROOM: usize = DOCUMENT_LIMIT - RESERVE - DOCUMENT_OVERHEAD;
 /// Bytes of a position, which is either delivered or refused: an integer.
@@ -127,7 +131,7 @@ fn history_size(record: &Record) -> usize {
     let unmapped: usize =
         record.unmapped.iter().map(|answer| 32 + answer.path.len() + answer.code.len()).sum();
     let positions = positions_size(record.delivered.len() + record.refused.len());
-    let refusals: usize = record.refusals.iter().map(|refusal| 32 + refusal.error.len()).sum();
+    let refusals: usize = record.refusals.iter().map(|refusal| 64 + refusal.error.len()).sum();
     DOCUMENT_OVERHEAD
         + positions
         + refusals
@@ -168,7 +172,7 @@ fn value_size(value: &Value) -> usize {
         Value::Number(_) => 8,
         Value::String(text) => text.len() + 1,
         Value::Array(items) => items.iter().map(value_size).sum(),
-        Value::Object(fields) => map_size(fields),
+        Value::Object(fields) => MAP_OVERHEAD + map_size(fields),
     }
 }
 

@@ -26,12 +26,10 @@ pub(super) fn split(whole: Record, records: &str) -> Result<Vec<Part>, QueueErro
     }
     let mut rest = Arc::try_unwrap(whole.data).unwrap_or_else(|shared| Value::clone(&shared));
     let template = Record { data: Arc::default(), ..whole };
-    let Some(Value::Array(list)) = rest.get_mut(records).map(Value::take) else {
+    let Some(list) = rest.get_mut(records).and_then(Value::as_array_mut).map(std::mem::take) else {
         limits::check(&rest)?;
-        // What it weighs beside no list of records fits: the list was no list.
         return Ok(vec![part(Record { data: Arc::new(rest), ..template })]);
     };
-    rest[records] = Value::Array(Vec::new());
     let room = limits::ROOM.saturating_sub(limits::size(&rest));
     let mut parts = Vec::new();
     let (mut run, mut used, mut first_position) = (Vec::new(), 0, 1_u32);

@@ -74,6 +74,17 @@ async fn a_missing_parent_is_a_dependency_until_it_is_there() {
 }
 
 #[tokio::test]
+async fn a_commcare_that_overlooks_the_version_is_understood_all_the_same() {
+    let hq = CommCareStandIn::start().await;
+    hq.check_parents();
+    hq.ignore_version();
+    let app = start(&hq).await;
+    let record = app.process_for_commcare(&participants("j-1", 1)).await;
+    assert_eq!(record["error_kind"], "dependency", "{record}");
+    assert!(record["error"].as_str().unwrap().contains("HTTP Status: 201"));
+}
+
+#[tokio::test]
 async fn the_first_of_transient_dependency_and_permanent_decides() {
     let permanent = || refused("CaseValueError: x");
     let dependency = || refused("InvalidCaseIndex: x");
