@@ -119,9 +119,10 @@ fn print(record: &Value) -> anyhow::Result<()> {
     let word = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
     let plan = &record["plan"];
     let count = |list: &str| plan[list].as_array().map_or(0, Vec::len);
-    let (count, what) = match plan["documents"].is_array() {
-        true => (count("documents"), "CommCare documents"),
-        false => (count("upserts"), "Salesforce records"),
+    let (count, what) = if plan["documents"].is_array() {
+        (count("documents"), "CommCare documents")
+    } else {
+        (count("upserts"), "Salesforce records")
     };
     writeln!(out, "{} ({}): {count} {what}", word("job_name"), word("status"))?;
     writeln!(out, "{}", table::plan(plan))?;

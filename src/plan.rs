@@ -167,15 +167,14 @@ impl Upsert {
 /// The errors of several records as one text, shortened after [`ERRORS_LISTED`].
 pub fn list_errors<'e>(errors: impl Iterator<Item = &'e str>) -> String {
     let mut errors = errors.fuse();
-    let mut text = errors.by_ref().take(ERRORS_LISTED).collect::<Vec<_>>().join("; ");
-    let more = errors.count();
-    if more > 0 {
-        text.push_str(&format!("; and {more} more"));
+    let text = errors.by_ref().take(ERRORS_LISTED).collect::<Vec<_>>().join("; ");
+    match errors.count() {
+        0 => text,
+        more => format!("{text}; and {more} more"),
     }
-    text
 }
 
-/// One XForm instance: what becomes of one record of a Salesforce payload. Shown as its XML.
+/// One `XForm` instance: what becomes of one record of a Salesforce payload. Shown as its XML.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// 1-based position of its record in the payload as it arrived.

@@ -30,6 +30,7 @@ mod error;
 mod firestore;
 mod limits;
 mod parts;
+mod progress;
 mod sqlite;
 mod store;
 mod transition;
@@ -277,7 +278,7 @@ impl Queue {
     pub async fn save_progress(&self, lease: &Lease, progress: &Progress) -> Result<bool, QueueError> {
         for _ in 0..SWAP_TRIES {
             let Some(stored) = self.store.get(lease.origin, &lease.doc_id).await? else { return Ok(false) };
-            let Some(mut saved) = transition::progress(&stored.record, lease, progress, clock::now()) else {
+            let Some(mut saved) = progress::add(&stored.record, lease, progress, clock::now()) else {
                 return Ok(false);
             };
             limits::fit(&mut saved);

@@ -253,23 +253,7 @@ impl Worker {
     /// What a payload of `job` would do if it came now: its plan, or the error that its record would
     /// get.
     pub fn preview(&self, job: &Job, data: &Value) -> Planned {
-        self.plan(job, data, &self.facts.of(clock::now(), 1))
-    }
-
-    /// The plan of a stored payload.
-    fn plan(&self, job: &Job, data: &Value, facts: &Facts) -> Planned {
-        let Some(mapping) = job.mapping else {
-            return Err(format!(
-                "this version cannot process {} yet; retry the record once it is upgraded",
-                job.name
-            ));
-        };
-        // A mapping that panics is a bug in the mapping: it fails this record and no other.
-        match catch_unwind(AssertUnwindSafe(|| mapping(data, facts))) {
-            Ok(Ok(plan)) => Ok((job.destination, plan)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),
-        }
+        plan(job, data, &self.facts.of(clock::now(), 1))
     }
 
     /// The destinations that are in trouble.
@@ -287,6 +271,22 @@ impl Worker {
 
     fn deadline(&self, origin: Origin) -> Instant {
         Instant::now() + self.lane(origin).settings.budget
+    }
+}
+
+/// The plan of a stored payload.
+fn plan(job: &Job, data: &Value, facts: &Facts) -> Planned {
+    let Some(mapping) = job.mapping else {
+        return Err(format!(
+            "this version cannot process {} yet; retry the record once it is upgraded",
+            job.name
+        ));
+    };
+    // A mapping that panics is a bug in the mapping: it fails this record and no other.
+    match catch_unwind(AssertUnwindSafe(|| mapping(data, facts))) {
+        Ok(Ok(plan)) => Ok((job.destination, plan)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),
     }
 }
 

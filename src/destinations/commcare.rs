@@ -193,13 +193,13 @@ fn conclude(plan: &Plan, ended: Vec<(&Document, Ended)>, is_outage_probe: bool) 
         }
     }
     failures.sort_by_key(|(position, ..)| *position);
-    let mut message = list_errors(failures.iter().map(|(_, _, text)| text.as_str()));
-    if not_tried > 0 {
-        let separator = if message.is_empty() { "" } else { "; " };
-        message.push_str(&format!(
-            "{separator}{not_tried} records were not tried, since CommCare is in trouble"
-        ));
-    }
+    let untried = format!("{not_tried} records were not tried, since CommCare is in trouble");
+    let listed = list_errors(failures.iter().map(|(_, _, text)| text.as_str()));
+    let message = match (failures.is_empty(), not_tried) {
+        (_, 0) => listed,
+        (true, _) => untried,
+        (false, _) => format!("{listed}; {untried}"),
+    };
     let has = |kind| failures.iter().any(|(_, failure, _)| *failure == kind);
     let failure = if is_outage_probe && nothing_went && has(Failure::Transient) {
         // An outage is not held against the record that probes it,

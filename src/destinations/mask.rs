@@ -49,8 +49,12 @@ impl Mask {
     /// A mask of texts that a message may quote. Values that have an id's shape stay, as do `ids`.
     pub(super) fn of_texts(texts: &[String], ids: &[&str]) -> Self {
         let mut mask = Self::of_secrets(&[]);
-        ids.iter().for_each(|id| mask.add_id(id));
-        texts.iter().for_each(|text| mask.add_text(text));
+        for id in ids {
+            mask.add_id(id);
+        }
+        for text in texts {
+            mask.add_text(text);
+        }
         mask
     }
 

@@ -1,4 +1,4 @@
-//! Salesforce → CommCare: every record of a payload becomes one XForm instance
+//! Salesforce → CommCare: every record of a payload becomes one `XForm` instance
 //! (`salesforce-to-commcare.md`). A job type is one file of tables below this module that read like
 //! section 6 of the page; `element` says what the tables' words mean, `text` is how a value becomes
 //! text, and `document` writes the result.

@@ -8,7 +8,6 @@ mod codec;
 mod commit;
 mod emulator;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,8 +16,6 @@ use firestore::{
     FirestoreDb, FirestoreDbOptions, FirestoreDocument, FirestoreInstant, FirestoreQueryCursor,
     FirestoreValue, FirestoreWritePrecondition,
 };
-
-use gcloud_sdk::google::firestore::v1::Value;
 
 use super::QueueError;
 use super::store::{PageCursor, Stored, Version};
@@ -94,7 +91,7 @@ impl Firestore {
     }
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
-        let (fields, changed) = changed_fields(&stored.record, record);
+        let (fields, changed) = codec::changed(&stored.record, record);
         let collection = stored.origin.collection();
         let name = self.document_name(stored.origin, &stored.doc_id);
         let swapped = self
@@ -128,7 +125,7 @@ impl Firestore {
         job_id: &str,
         doc_id: &str,
     ) -> Result<Option<Stored>, QueueError> {
-        let mut found = self.with_data_id(origin, job_id).await?;
+        let mut found = self.of_submission(origin, job_id).await?;
         let own = found.iter().position(|stored| stored.doc_id == doc_id);
         Ok(own.map(|position| found.swap_remove(position)).or_else(|| found.pop()))
     }
@@ -137,23 +134,14 @@ impl Firestore {
         // An id with a slash, or one too long, can't be a document's.
         let is_doc_id = super::doc_id(id) == id;
         let by_doc_id = async { if is_doc_id { self.get(origin, id).await } else { Ok(None) } };
-        let (mut found, document) = futures::try_join!(self.with_data_id(origin, id), by_doc_id)?;
+        let (mut found, document) = futures::try_join!(self.of_submission(origin, id), by_doc_id)?;
         found.extend(document.filter(|document| found.iter().all(|other| other.doc_id != document.doc_id)));
         found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
         Ok(found)
     }
 
-    /// Documents whose data has this id, oldest first.
-    pub(super) async fn of_submission(
-        &self,
-        origin: Origin,
-        job_id: &str,
-    ) -> Result<Vec<Stored>, QueueError> {
-        self.with_data_id(origin, job_id).await
-    }
-
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
-    async fn with_data_id(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
         let mut ids = vec![FirestoreValue::from(codec::text(id))];
         if let Some(number) = id.parse::<i64>().ok().filter(|number| number.to_string() == id) {
             ids.push(FirestoreValue::from(codec::integer(number)));
@@ -355,20 +343,6 @@ impl Firestore {
         let last = [codec::timestamp(time), codec::reference(self.document_name(origin, doc_id))];
         FirestoreQueryCursor::AfterValue(last.into_iter().map(FirestoreValue::from).collect())
     }
-}
-
-/// The fields that a change writes, and the names of all that it touches.
-fn changed_fields(before: &Record, after: &Record) -> (HashMap<String, Value>, Vec<String>) {
-    let before = codec::encode(before);
-    let mut fields = codec::encode(after);
-    let changed: Vec<String> = before
-        .keys()
-        .chain(fields.keys().filter(|name| !before.contains_key(*name)))
-        .filter(|name| before.get(*name) != fields.get(*name))
-        .cloned()
-        .collect();
-    fields.retain(|name, _| changed.contains(name));
-    (fields, changed)
 }
 
 /// Whether a write failed because the document changed, or went, since it was read.

@@ -77,9 +77,8 @@ fn cut_plan(plan: Value, room: usize) -> Value {
     if size(&plan) <= room {
         return plan;
     }
-    let lists = ["upserts", "documents"].into_iter();
-    let Some((name, effects)) = lists.filter_map(|name| Some((name, plan.get(name)?.as_array()?))).next()
-    else {
+    let list = |name| Some((name, plan.get(name)?.as_array()?));
+    let Some((name, effects)) = ["upserts", "documents"].into_iter().find_map(list) else {
         return json!({ "cut": "it would not fit" });
     };
     let mut used = CUT_NOTE_SIZE;

@@ -8,11 +8,10 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Arriving, Lease, Settled, hex};
+use super::{Arriving, Settled, hex};
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ERRORS_LISTED, ErrorKind, NextRetry, Progress, Record, Refusal,
-    Status, Trigger, Unmapped,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Status, Trigger, Unmapped,
 };
 
 /// The back-off grows by this factor with each retry (`service.md`, guarantee 6).
@@ -102,28 +101,6 @@ impl Record {
         self.dry_run = false;
         self.plan = None;
         self.unmapped = Vec::new();
-    }
-
-    fn forget_refusals(&mut self) {
-        self.refused = BTreeSet::new();
-        self.refusals = Vec::new();
-    }
-
-    /// Adds what a run has come to.
-    pub(super) fn add(&mut self, progress: &Progress) {
-        self.delivered.extend(&progress.delivered);
-        self.refused.extend(progress.refused.keys());
-        self.refused.retain(|position| !self.delivered.contains(position));
-        self.refusals.retain(|known| !progress.refused.contains_key(&known.position));
-        self.refusals.extend(
-            progress
-                .refused
-                .iter()
-                .map(|(position, error)| Refusal { position: *position, error: shorten(error) }),
-        );
-        self.refusals.retain(|refusal| self.refused.contains(&refusal.position));
-        self.refusals.sort_by_key(|refusal| refusal.position);
-        self.refusals.truncate(ERRORS_LISTED);
     }
 
     fn fail(&mut self, kind: ErrorKind, step: &str, error: &str, next_retry_at: NextRetry) {
@@ -267,23 +244,6 @@ pub(super) fn renew(
     held.then(|| Record { lease_expires_at: Some(now + policy.lease), ..stored.clone() })
 }
 
-/// Adds what a run has come to so far; `None` where the record is no longer its own.
-pub(super) fn progress(
-    stored: &Record,
-    lease: &Lease,
-    progress: &Progress,
-    now: DateTime<Utc>,
-) -> Option<Record> {
-    let held = stored.status == Status::Processing
-        && stored.lease_owner.as_deref() == Some(lease.owner.as_str())
-        && stored.revision == lease.revision;
-    held.then(|| {
-        let mut record = Record { updated_at: Some(now), ..stored.clone() };
-        record.add(progress);
-        record
-    })
-}
-
 /// Writes the outcome of the claim that `claimed` was, unless the record is someone else's by now.
 pub(super) fn settle(
     stored: &Record,
@@ -391,7 +351,7 @@ fn content_hash(data: &Value) -> String {
     hex(&hasher.finalize())
 }
 
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     cut(text, ERROR_KEPT)
 }
 

@@ -169,14 +169,13 @@ impl Drain {
                     Outcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
                 }
                 Ok(_) if over || stopped.get().is_some() => Outcome::Released,
-                Ok((destination, plan)) => match superseded(&worker, &claim, &plan, force).await {
-                    Some(outcome) => outcome,
-                    None => {
-                        let delivery =
-                            Delivering { worker: &worker, destination, deadline, stopped: &stopped };
-                        delivery.perform(&mut claim, &plan).await
+                Ok((destination, plan)) => {
+                    let delivery = Delivering { worker: &worker, destination, deadline, stopped: &stopped };
+                    match superseded(&worker, &claim, &plan, force).await {
+                        Some(outcome) => outcome,
+                        None => delivery.perform(&mut claim, &plan).await,
                     }
-                },
+                }
             };
             // Only now may the next begin: it has to see whether this one was stopped.
             drop(slot);
@@ -201,7 +200,7 @@ fn plan(worker: &Worker, claim: &Claim) -> Planned {
     match jobs::find(claim.origin(), &record.job_name) {
         Some(job) => {
             let facts = worker.facts.of(record.arrived(), record.first_position.unwrap_or(1));
-            let (destination, plan) = worker.plan(job, &record.data, &facts)?;
+            let (destination, plan) = super::plan(job, &record.data, &facts)?;
             let plan = left_to_do(plan, record);
             match plan.refusal() {
                 Some(error) => Err(error),

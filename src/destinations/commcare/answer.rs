@@ -20,17 +20,23 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads an answer's body, whatever its status.
     pub(super) fn read(body: &[u8]) -> Self {
-        let read = std::str::from_utf8(body).ok().and_then(first_message);
-        match read {
-            None => Self { nature: None, message: "Invalid XML response".to_owned() },
-            Some(None) => Self { nature: None, message: "No <message> element found".to_owned() },
-            Some(Some(answer)) => answer,
+        let nothing = |message: &str| Self { nature: None, message: message.to_owned() };
+        match std::str::from_utf8(body).ok().and_then(first_message) {
+            None => nothing("Invalid XML response"),
+            Some(Found::Nothing) => nothing("No <message> element found"),
+            Some(Found::Message(answer)) => answer,
         }
     }
 }
 
+/// What well-formed XML holds.
+enum Found {
+    Nothing,
+    Message(Answer),
+}
+
 /// The first `message` below the root in the root's namespace; `None` where the XML is broken.
-fn first_message(xml: &str) -> Option<Option<Answer>> {
+fn first_message(xml: &str) -> Option<Found> {
     let mut reader = NsReader::from_str(xml);
     reader.config_mut().expand_empty_elements = true;
     let mut root: Option<Vec<u8>> = None;
@@ -59,18 +65,14 @@ fn first_message(xml: &str) -> Option<Option<Answer>> {
                 reading = false;
                 depth -= 1;
             }
-            Event::Text(text) if depth == 0 => {
-                if !text.xml10_content().trim().is_empty() {
-                    return None;
-                }
-            }
+            Event::Text(text) if depth == 0 && !text.xml10_content().trim().is_empty() => return None,
             Event::Text(text) => append(&mut found, reading, &text.xml10_content()),
             Event::CData(text) => append(&mut found, reading && depth > 0, &text.xml10_content()),
             Event::GeneralRef(reference) => append(&mut found, reading, &resolve(&reference)),
             Event::Eof if depth == 0 && root.is_some() => {
-                return Some(
-                    found.map(|answer| Answer { message: answer.message.trim().to_owned(), ..answer }),
-                );
+                let Some(answer) = found else { return Some(Found::Nothing) };
+                let message = answer.message.trim().to_owned();
+                return Some(Found::Message(Answer { message, ..answer }));
             }
             Event::Eof => return None,
             _ => {}

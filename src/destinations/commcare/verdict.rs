@@ -18,6 +18,9 @@ const SUCCESS: &str = "submit_success";
 /// domain's submissions are blocked.
 const BLOCKED: u16 = 509;
 
+/// Characters of a message that are kept: one of many in a record's error.
+const MESSAGE_KEPT: usize = 300;
+
 /// Whose trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
@@ -75,7 +78,7 @@ pub(super) fn judge(
         return Ok(());
     }
     let (failure, blame) = classify(status, nature, &answer.message);
-    let message = mask(document).apply(&answer.message);
+    let message = shorten(mask(document).apply(&answer.message));
     Err(Trouble {
         failure,
         blame,
@@ -90,18 +93,15 @@ pub(super) fn judge(
 }
 
 fn classify(status: StatusCode, nature: &str, message: &str) -> (Failure, Blame) {
-    // The parent case does not exist yet; the same bytes succeed once it does.
-    let refused = || match message.contains("InvalidCaseIndex") {
-        true => (Failure::Dependency, Blame::Record),
-        false => (Failure::Permanent, Blame::Record),
-    };
+    // The parent case does not exist yet: the same bytes succeed once it does.
+    let missing_parent = message.contains("InvalidCaseIndex");
+    let refused = if missing_parent { Failure::Dependency } else { Failure::Permanent };
     match (status.as_u16(), nature) {
         (401 | 403 | BLOCKED, _) => (Failure::Unavailable, Blame::Refusal),
         // Without the version header a refused form answers 201.
-        (201, "submit_error") | (422, "processing_failure") => refused(),
-        (429 | 503, _) => (Failure::Transient, Blame::Outage),
+        (201, "submit_error") | (422, "processing_failure") => (refused, Blame::Record),
         // HQ's own errors come with a nature, those of what stands before it without.
-        (500.., "") => (Failure::Transient, Blame::Outage),
+        (429 | 503, _) | (500.., "") => (Failure::Transient, Blame::Outage),
         _ => (Failure::Transient, Blame::Record),
     }
 }
@@ -110,6 +110,14 @@ fn classify(status: StatusCode, nature: &str, message: &str) -> (Failure, Blame)
 /// pass. A wrong address or a redirect does not within seconds.
 fn is_worth_a_retry(status: StatusCode) -> bool {
     status.is_success() || status.is_server_error() || matches!(status.as_u16(), 408 | 422 | 423 | 425 | 429)
+}
+
+fn shorten(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_KEPT) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// The values of the document that a message may quote; its ids stay.

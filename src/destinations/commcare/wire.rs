@@ -64,7 +64,7 @@ impl Wire {
             Ok((status, retry_after, read(response).await?))
         }
         .await
-        .map_err(|error| broken(error))?;
+        .map_err(broken)?;
         Span::current().record("http.status", status.as_u16());
         verdict::judge(status, &Answer::read(&body), retry_after, document)
     }

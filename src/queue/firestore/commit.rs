@@ -14,7 +14,7 @@ use gcloud_sdk::prost::Message;
 use gcloud_sdk::prost_types::Timestamp;
 use gcloud_sdk::tonic::Request;
 
-use super::{Firestore, REQUEST_TIMEOUT, changed_fields, codec, lost_race};
+use super::{Firestore, REQUEST_TIMEOUT, codec, lost_race};
 use crate::queue::QueueError;
 use crate::queue::store::{Change, Stored};
 use crate::submission::Origin;
@@ -50,7 +50,7 @@ impl Firestore {
         let (fields, mask, condition): (HashMap<String, Value>, _, _) = match change {
             Change::Insert(_, record) => (codec::encode(record), None, ConditionType::Exists(false)),
             Change::Swap(stored, record) => {
-                let (fields, field_paths) = changed_fields(&stored.record, record);
+                let (fields, field_paths) = codec::changed(&stored.record, record);
                 (fields, Some(DocumentMask { field_paths }), ConditionType::UpdateTime(read_at(stored)))
             }
         };

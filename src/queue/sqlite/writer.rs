@@ -153,15 +153,12 @@ async fn all(connection: &mut SqliteConnection, changes: &[Change]) -> Result<bo
     // A transaction within the transaction.
     let mut savepoint = connection.begin().await?;
     for (row, expected) in changes {
-        let applied = match expected {
-            Some(version) => update(&mut savepoint, row, *version).await?,
-            None => {
-                let mut applied = [false];
-                insert(&mut savepoint, &[(0, row)], &mut applied).await?;
-                applied[0]
-            }
-        };
-        if !applied {
+        let mut applied = [false];
+        match expected {
+            Some(version) => applied[0] = update(&mut savepoint, row, *version).await?,
+            None => insert(&mut savepoint, &[(0, row)], &mut applied).await?,
+        }
+        if applied == [false] {
             savepoint.rollback().await?;
             return Ok(false);
         }

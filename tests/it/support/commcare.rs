@@ -237,10 +237,8 @@ impl Inner {
         assert_eq!(header("content-type"), Some("text/xml"));
         let versioned = header("x-openrosa-version") == Some("3.0") && !self.ignores_version;
         self.without_version += usize::from(!versioned);
-        let refuse = |why: &str| match versioned {
-            true => openrosa(422, "processing_failure", why),
-            false => openrosa(201, "submit_error", why),
-        };
+        let (status, nature) = if versioned { (422, "processing_failure") } else { (201, "submit_error") };
+        let refuse = |why: &str| openrosa(status, nature, why);
         let document = match std::str::from_utf8(body).map_err(|e| e.to_string()).and_then(xml::parse) {
             Ok(document) => document,
             Err(error) => return refuse(&format!("Problem processing form: {error}")),
@@ -249,12 +247,10 @@ impl Inner {
         if let Some(known) = self.forms.get_mut(&id) {
             if known.bytes == body && known.processed {
                 known.duplicates += 1;
-                return match versioned {
-                    true => openrosa(201, "submit_success", "   √   "),
-                    false => {
-                        openrosa(201, "submit_error", &format!("Form is a duplicate of another! ({id})"))
-                    }
-                };
+                if versioned {
+                    return openrosa(201, "submit_success", "   √   ");
+                }
+                return openrosa(201, "submit_error", &format!("Form is a duplicate of another! ({id})"));
             }
             known.edits += usize::from(known.bytes != body);
         }
