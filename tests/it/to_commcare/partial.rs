@@ -121,6 +121,26 @@ async fn a_long_list_of_errors_is_cut_and_the_rest_counted() {
 }
 
 #[tokio::test]
+async fn what_commcare_quotes_of_a_payload_is_masked_wherever_it_is_kept() {
+    let hq = CommCareStandIn::start().await;
+    let app = start(&hq).await;
+    let quoted = "CaseValueError: Njeri of 0712-000-417 and HH-004417, not case-j-1-1 of group-1";
+    hq.fail("case-j-1-1", refused(quoted));
+    let payload = participants("j-1", 1);
+    app.accept_for_commcare(&payload).await;
+    let report = app.drain_to_commcare("").await;
+    let mut record = app.commcare_record("j-1").await;
+    record.as_object_mut().unwrap().remove("data");
+    for text in [report.to_string(), record.to_string()] {
+        assert!(
+            !text.contains("Njeri") && !text.contains("000-417") && !text.contains("HH-004417"),
+            "{text}"
+        );
+        assert!(text.contains("case-j-1-1 of group-1"), "ids stay: {text}");
+    }
+}
+
+#[tokio::test]
 async fn an_edited_payload_is_sent_whole() {
     let hq = CommCareStandIn::start().await;
     let app = start(&hq).await;
