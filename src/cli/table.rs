@@ -38,10 +38,22 @@ fn documents(documents: &[Value]) -> String {
 fn indented(xml: &str) -> Option<String> {
     let mut reader = Reader::from_str(xml);
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    // A start is written once it is known whether its end follows.
+    let mut started = None;
     loop {
-        match reader.read_event().ok()? {
+        let event = reader.read_event().ok()?;
+        let event = match (started.take(), event) {
+            (Some(start), Event::End(_)) => Event::Empty(start),
+            (Some(start), event) => {
+                writer.write_event(Event::Start(start)).ok()?;
+                event
+            }
+            (None, event) => event,
+        };
+        match event {
             Event::Eof => return String::from_utf8(writer.into_inner()).ok(),
             Event::Decl(_) => {}
+            Event::Start(start) => started = Some(start),
             event => writer.write_event(event).ok()?,
         }
     }

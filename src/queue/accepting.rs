@@ -14,7 +14,7 @@ use super::{
     Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits, transition,
 };
 use crate::clock;
-use crate::submission::Record;
+use crate::submission::{Origin, Record};
 
 /// What an arriving payload does to the documents of its submission.
 enum Arrived {
@@ -67,8 +67,12 @@ impl Queue {
         drop(arriving);
         let mut parts = parts::split(whole, records)?;
         parts::name(&mut parts, &doc_id(&job_id));
+        let mut looks_closer = false;
         for _ in 0..SWAP_TRIES {
-            let stored = self.store.of_submission(origin, &job_id).await?;
+            let mut stored = self.store.of_submission(origin, &job_id).await?;
+            if looks_closer {
+                self.look_closer(origin, &job_id, &mut parts, &mut stored).await?;
+            }
             let first = parts.first().map(|part| part.doc_id.clone()).unwrap_or_default();
             match arrive(&stored, &parts, records, clock::now()) {
                 Arrived::Settled(fate) => {
@@ -84,16 +88,37 @@ impl Queue {
                     }
                 }
             }
-            // Another submission's id may read like a part's name: then the parts go by their hash.
-            for part in 0..parts.len() {
-                let taken = self.store.get(origin, &parts[part].doc_id).await?;
-                if taken.is_some_and(|taken| !is_of(&taken, &job_id)) {
-                    parts::name(&mut parts, &hashed_doc_id(&job_id));
-                    break;
+            looks_closer = true;
+        }
+        Err(QueueError::Contended { doc_id: doc_id(&job_id) })
+    }
+}
+
+impl Queue {
+    /// Looks behind the names of the parts, once one of them was taken: by this submission, where its
+    /// id is a number that no index finds; or by another, whose id reads like a part's name: then
+    /// the parts go by their hash.
+    async fn look_closer(
+        &self,
+        origin: Origin,
+        job_id: &str,
+        parts: &mut [Part],
+        stored: &mut Vec<Stored>,
+    ) -> Result<(), QueueError> {
+        for part in 0..parts.len() {
+            if stored.iter().any(|stored| stored.doc_id == parts[part].doc_id) {
+                continue;
+            }
+            match self.store.get(origin, &parts[part].doc_id).await? {
+                None => {}
+                Some(found) if is_of(&found, job_id) => stored.push(found),
+                Some(_) => {
+                    parts::name(parts, &hashed_doc_id(job_id));
+                    return Ok(());
                 }
             }
         }
-        Err(QueueError::Contended { doc_id: doc_id(&job_id) })
+        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ on_both_back_ends!(
     a_replacement_with_more_parts_takes_the_place_of_the_one_record,
     a_part_in_work_is_new_again_when_its_payload_was_replaced,
     an_id_that_reads_like_a_part_is_not_one,
+    an_id_that_is_a_number_finds_its_payload_again,
     many_small_records_leave_room_for_their_positions,
     what_cannot_be_parted_is_refused,
 );
@@ -32,10 +33,15 @@ fn payload(id: &str, count: usize, bytes: usize, word: &str) -> Value {
 }
 
 fn arriving(data: Value) -> Arriving {
+    let id = data["id"].as_str().unwrap().to_owned();
+    arriving_as(data, &id)
+}
+
+fn arriving_as(data: Value, id: &str) -> Arriving {
     Arriving {
         origin: Origin::Salesforce,
         job_name: "Participant".to_owned(),
-        job_id: data["id"].as_str().unwrap().to_owned(),
+        job_id: id.to_owned(),
         data: Arc::new(data),
         records: Some("participants"),
     }
@@ -167,6 +173,22 @@ async fn an_id_that_reads_like_a_part_is_not_one(backend: Backend) {
         assert_eq!(put(&queue, payload(id, 1, KILOBYTE, "other")).await.fate, Fate::Duplicate);
     }
     assert_eq!(put(&queue, payload("j", 20, 100 * KILOBYTE, "large")).await.fate, Fate::Duplicate);
+}
+
+async fn an_id_that_is_a_number_finds_its_payload_again(backend: Backend) {
+    let queue = backend.open().await;
+    for id in ["7", "12.5", "123456789012345678901234567890"] {
+        for count in [1, 20] {
+            let sending = || {
+                let mut payload = payload(id, count, 100 * KILOBYTE, "a");
+                payload["id"] = serde_json::from_str(id).unwrap();
+                arriving_as(payload, id)
+            };
+            let fate = queue.accept(sending()).await.unwrap().fate;
+            assert!(fate == Fate::Stored || fate == Fate::Replaced, "{id} {fate:?}");
+            assert_eq!(queue.accept(sending()).await.unwrap().fate, Fate::Duplicate, "{id}");
+        }
+    }
 }
 
 async fn many_small_records_leave_room_for_their_positions(backend: Backend) {
