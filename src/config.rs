@@ -53,7 +53,7 @@ pub struct RetryPolicy {
 pub struct DrainSettings {
     /// `SF_BATCH_SIZE` or `CC_BATCH_SIZE`: records that one call claims.
     pub batch_size: usize,
-    /// `SF_CONCURRENCY`, or [`PAYLOADS_AT_A_TIME`]: records processed at a time.
+    /// `SF_CONCURRENCY`, or four payloads for CommCare: records processed at a time.
     pub concurrency: usize,
     /// Records that a call claims before it has worked off those before, however many it is to take:
     /// what bounds the memory for their payloads.
