@@ -7,6 +7,7 @@ use tracing::error;
 
 use crate::config::Config;
 use crate::destinations::Destinations;
+use crate::destinations::commcare::{self, CommCare};
 use crate::destinations::postgis::{self, MigrationError, Postgis};
 use crate::destinations::salesforce::{Salesforce, SetUpError};
 use crate::http::auth::Gatekeeper;
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The PostGIS database has not the schema that the service needs.
     #[error("the PostGIS database cannot be migrated (RUN_MIGRATIONS)")]
     Migration(#[source] MigrationError),
+    /// The CommCare destination could not be set up.
+    #[error("the CommCare destination cannot be set up")]
+    CommCare(#[source] commcare::SetUpError),
     /// The client that reads the scheduler's signing keys could not be built.
     #[error("the HTTP client for the scheduler's signing keys cannot be built")]
     Gatekeeper(#[source] reqwest::Error),
@@ -64,13 +68,15 @@ impl App {
             }
         }
         let postgis = config.postgis.as_ref().map(Postgis::new);
+        let commcare =
+            config.commcare.clone().map(CommCare::new).transpose().map_err(StartError::CommCare)?;
         let gatekeeper = Arc::new(Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?);
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
         let worker = Worker::new(
             queue.clone(),
-            Destinations { salesforce, postgis },
-            Facts { registration_attendance: config.registration_attendance },
-            config.drain,
+            Destinations { salesforce, commcare, postgis },
+            Facts { sender: config.sender.clone(), ..Facts::new(config.registration_attendance) },
+            [config.drain, config.drain_to_commcare],
             config.retry,
             shutdown,
             metrics.clone(),

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
+use crate::clock;
 use crate::config::Config;
 use crate::demo;
 use crate::destinations::postgis;
@@ -37,7 +38,7 @@ enum Command {
     Demo,
     /// Print what a payload would write, without writing it.
     Preview {
-        /// A file with the payload's JSON, as CommCare's forwarding posts it; `-` for standard input.
+        /// A file with the payload's JSON, as it is posted to the webhook; `-` for standard input.
         file: PathBuf,
         /// Who sends such a payload.
         #[arg(long, value_enum, default_value = "cc")]
@@ -53,6 +54,17 @@ enum Command {
 enum Sender {
     /// CommCare.
     Cc,
+    /// Salesforce.
+    Sf,
+}
+
+impl From<Sender> for Origin {
+    fn from(sender: Sender) -> Self {
+        match sender {
+            Sender::Cc => Self::CommCare,
+            Sender::Sf => Self::Salesforce,
+        }
+    }
 }
 
 /// Runs one command.
@@ -64,7 +76,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             Server::start(&config).await?.run().await
         }
         Command::Demo => demo::run(&environment).await,
-        Command::Preview { file, origin: Sender::Cc } => preview(&file),
+        Command::Preview { file, origin } => preview(&file, origin.into()),
         Command::Migrate => migrate(&Config::load(&environment)?).await,
         Command::CheckConfig => check_config(&Config::load(&environment)?),
     }
@@ -93,7 +105,7 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn preview(file: &Path) -> anyhow::Result<()> {
+fn preview(file: &Path, origin: Origin) -> anyhow::Result<()> {
     let json = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin())
     } else {
@@ -101,19 +113,30 @@ fn preview(file: &Path) -> anyhow::Result<()> {
     };
     let json = json.with_context(|| file.display().to_string())?;
     let payload: Value = serde_json::from_str(&json).with_context(|| file.display().to_string())?;
-    let name = jobs::job_name(Origin::CommCare, &payload).context("form.@name: missing")?;
-    let Some(job) = jobs::find(Origin::CommCare, name) else {
+    let field = match origin {
+        Origin::CommCare => "form.@name: missing",
+        Origin::Salesforce => "jobType: missing",
+    };
+    let name = jobs::job_name(origin, &payload).context(field)?;
+    let Some(job) = jobs::find(origin, name) else {
         bail!("no form type is named {name:?}: the service would store and send nothing");
     };
     let Some(mapping) = job.mapping else { bail!("this version cannot process {name} yet") };
     // As the service with these settings would: the sandbox leaves registrations' attendance out.
-    let registration_attendance = Config::load(&environment)?.registration_attendance;
-    let plan = mapping(&payload, &Facts { registration_attendance })?;
+    let config = Config::load(&environment)?;
+    let facts = Facts { sender: config.sender, ..Facts::new(config.registration_attendance) };
+    let plan = mapping(&payload, &facts.of(clock::now(), 1))?;
+    if let Some(refusal) = plan.refusal() {
+        bail!(refusal);
+    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{name} → {}", job.destination.as_str())?;
     match &plan.note {
         Some(note) => writeln!(out, "  nothing is sent: {note}")?,
         None => write!(out, "{}", table::effects(&plan.to_json()))?,
+    }
+    for refused in &plan.refused {
+        writeln!(out, "  not sent: {}", refused.error)?;
     }
     for answer in &plan.unmapped {
         writeln!(out, "  unmapped: {} has the unknown code {:?}", answer.path, answer.code)?;

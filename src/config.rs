@@ -5,6 +5,7 @@
 //! masked, which is what `check-config` prints and what the test of `.env.example` compares.
 
 mod access;
+pub mod commcare;
 mod login;
 pub mod postgis;
 mod queue;
@@ -22,6 +23,9 @@ pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
 use reader::Reader;
 pub use reader::Setting;
 use salesforce::SalesforceSettings;
+
+use crate::jobs::Sender;
+use commcare::CommCareSettings;
 
 /// Why the service can't start: every problem, by variable name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,12 +55,28 @@ pub struct RetryPolicy {
 /// Sizes and times of a drain.
 #[derive(Debug, Clone, Copy)]
 pub struct DrainSettings {
-    /// `SF_BATCH_SIZE`: records that one call claims.
+    /// `SF_BATCH_SIZE` or `CC_BATCH_SIZE`: records that one call claims.
     pub batch_size: usize,
-    /// `SF_CONCURRENCY`: records processed at a time.
+    /// `SF_CONCURRENCY`, or four payloads for CommCare: records processed at a time.
     pub concurrency: usize,
+    /// Records that a call claims before it has worked off those before, however many it is to take:
+    /// what bounds the memory for their payloads.
+    pub claimed_at_a_time: usize,
     /// `DRAIN_BUDGET_SECONDS`: how long one call goes on.
     pub budget: Duration,
+}
+
+/// Payloads for CommCare that are processed, and claimed, at a time. Each is up to a document's
+/// 1 MiB, and its records share the `CC_CONCURRENCY` submissions.
+const PAYLOADS_AT_A_TIME: usize = 4;
+
+/// What the settings of several destinations share.
+struct Bounds {
+    cloud_run: bool,
+    /// `REQUEST_TIMEOUT_SECONDS`.
+    request_timeout: Duration,
+    /// `LEASE_SECONDS`.
+    lease: Duration,
 }
 
 /// The whole configuration.
@@ -74,12 +94,18 @@ pub struct Config {
     pub postgis: Option<PostgisSettings>,
     /// `INLINE_SECONDS`: how long a wet-mill form may take inside its webhook call.
     pub inline: Duration,
+    /// CommCare; `None` records documents instead of sending them.
+    pub commcare: Option<CommCareSettings>,
+    /// Who CommCare documents come from.
+    pub sender: Sender,
     /// Whether registrations write attendance (`SALESFORCE_ENV`, `SF_SANDBOX_ATTENDANCE`).
     pub registration_attendance: bool,
     /// When a record is tried again.
     pub retry: RetryPolicy,
     /// CommCare → Salesforce and PostGIS.
     pub drain: DrainSettings,
+    /// Salesforce → CommCare.
+    pub drain_to_commcare: DrainSettings,
     /// `MAX_BODY_BYTES`.
     pub max_body_bytes: usize,
     /// Who may call what.
@@ -110,16 +136,12 @@ impl Config {
             retry_backoff: reader.seconds("RETRY_BACKOFF_SECONDS", 60),
         };
         let request_timeout = reader.seconds("REQUEST_TIMEOUT_SECONDS", 30);
-        let salesforce = login::load(&mut reader, production, cloud_run, request_timeout, retry.lease);
-        complete_or_absent(
-            &mut reader,
-            "CommCare",
-            &["CC_DOMAIN", "CC_USERNAME"],
-            &["CC_API_KEY"],
-            cloud_run,
-        );
+        let bounds = Bounds { cloud_run, request_timeout, lease: retry.lease };
+        let salesforce = login::load(&mut reader, production, &bounds);
+        let commcare = commcare::load(&mut reader, &bounds);
+        let sender = commcare::sender(&mut reader);
         let postgis = postgis::load(&mut reader, cloud_run, request_timeout);
-        read_for_later_destinations(&mut reader);
+        let budget = reader.seconds("DRAIN_BUDGET_SECONDS", 150);
         let config = Self {
             listen,
             project,
@@ -127,12 +149,21 @@ impl Config {
             salesforce,
             postgis,
             inline: reader.seconds("INLINE_SECONDS", 20),
+            commcare,
+            sender,
             registration_attendance: production || sandbox_attendance,
             retry,
             drain: DrainSettings {
                 batch_size: reader.number("SF_BATCH_SIZE", 10, 1, 500),
                 concurrency: reader.number("SF_CONCURRENCY", 8, 1, 100),
-                budget: reader.seconds("DRAIN_BUDGET_SECONDS", 150),
+                claimed_at_a_time: usize::MAX,
+                budget,
+            },
+            drain_to_commcare: DrainSettings {
+                batch_size: reader.number("CC_BATCH_SIZE", 1, 1, 500),
+                concurrency: PAYLOADS_AT_A_TIME,
+                claimed_at_a_time: PAYLOADS_AT_A_TIME,
+                budget,
             },
             max_body_bytes: reader.number("MAX_BODY_BYTES", 32 * 1024 * 1024, 1, usize::MAX),
             access: access::load(&mut reader, listen.ip()),
@@ -172,42 +203,5 @@ fn log_format(reader: &mut Reader<'_>, cloud_run: bool) -> LogFormat {
     match reader.choice("LOG_FORMAT", &["json", "pretty"], default).as_str() {
         "json" => LogFormat::Json,
         _ => LogFormat::Pretty,
-    }
-}
-
-/// A destination's credentials are all there, or none is; in Cloud Run, where nothing would notice
-/// that plans are only recorded, they must be there.
-fn complete_or_absent(
-    reader: &mut Reader<'_>,
-    destination: &str,
-    names: &[&'static str],
-    secrets: &[&'static str],
-    cloud_run: bool,
-) {
-    let mut missing = Vec::new();
-    for name in names {
-        if reader.text(name, "not set").is_none() {
-            missing.push(*name);
-        }
-    }
-    for name in secrets {
-        if reader.secret(name).is_none() {
-            missing.push(*name);
-        }
-    }
-    let absent = missing.len() == names.len() + secrets.len();
-    if !missing.is_empty() && (cloud_run || !absent) {
-        reader.problem(&format!("{}: missing, and {destination} needs it", missing.join(", ")));
-    }
-}
-
-/// Variables of the destinations that have no delivery yet: checked and listed all the same, so
-/// that one environment serves this version and the next.
-fn read_for_later_destinations(reader: &mut Reader<'_>) {
-    let _: usize = reader.number("CC_BATCH_SIZE", 1, 1, 500);
-    let _: usize = reader.number("CC_CONCURRENCY", 50, 1, 500);
-    reader.url("CC_BASE_URL", "https://www.commcarehq.org");
-    for name in ["CC_USER_ID", "CC_META_USERNAME", "CC_DEVICE_ID"] {
-        reader.text(name, "not set");
     }
 }

@@ -15,8 +15,8 @@ use crate::server::Server;
 use crate::submission::Origin;
 use crate::telemetry;
 
-/// One sample of every form type: `samples/` beside this file.
-const SAMPLES: &[&str] = &[
+/// One sample of every form type from CommCare: `samples/` beside this file.
+const FORMS: &[&str] = &[
     include_str!("demo/samples/farmer_registration.json"),
     include_str!("demo/samples/edit_farmer_details.json"),
     include_str!("demo/samples/field_day_farmer_registration.json"),
@@ -29,6 +29,16 @@ const SAMPLES: &[&str] = &[
     include_str!("demo/samples/farm_visit_aa.json"),
     include_str!("demo/samples/wet_mill_registration_form.json"),
     include_str!("demo/samples/wet_mill_visit.json"),
+];
+
+/// One sample of every job type from Salesforce, in the order in which cases hang on one another.
+const PAYLOADS: &[&str] = &[
+    include_str!("demo/samples/project_role.json"),
+    include_str!("demo/samples/training_group.json"),
+    include_str!("demo/samples/training_session.json"),
+    include_str!("demo/samples/household_sampling.json"),
+    include_str!("demo/samples/participant.json"),
+    include_str!("demo/samples/wetmill.json"),
 ];
 
 /// What the demo takes from the environment: where it listens and what it logs. Nothing else, so
@@ -52,10 +62,13 @@ pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow:
     let server = Server::start(&config).await?;
     let address = format!("http://{}", server.address()?);
     let show = async {
-        show(&address).await?;
+        show(&address, Origin::CommCare, FORMS).await?;
+        show(&address, Origin::Salesforce, PAYLOADS).await?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "Serving on {address} with the queue in {}; Ctrl-C stops.", folder.0.display())?;
-        writeln!(out, "  curl {address}/status-count/{}", Origin::CommCare.collection())?;
+        for origin in Origin::ALL {
+            writeln!(out, "  curl {address}/status-count/{}", origin.collection())?;
+        }
         drop(out);
         std::future::pending().await
     };
@@ -66,12 +79,16 @@ pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow:
 }
 
 /// Posts the samples, drains, and prints what each record became.
-async fn show(address: &str) -> anyhow::Result<()> {
+async fn show(address: &str, origin: Origin, samples: &[&'static str]) -> anyhow::Result<()> {
+    let (webhook, drain) = match origin {
+        Origin::CommCare => ("process-data-cc", "process-firestore-to-sf"),
+        Origin::Salesforce => ("process-data-sf", "process-firestore-to-cc"),
+    };
     let client = reqwest::Client::new();
     let mut ids = Vec::new();
-    for sample in SAMPLES {
+    for sample in samples {
         let answer: Value = client
-            .post(format!("{address}/process-data-cc"))
+            .post(format!("{address}/{webhook}"))
             .header("content-type", "application/json")
             .body(*sample)
             .send()
@@ -81,7 +98,7 @@ async fn show(address: &str) -> anyhow::Result<()> {
             .await?;
         ids.push(answer["request_id"].as_str().context("the webhook's answer has no request_id")?.to_owned());
     }
-    let drain = client.post(format!("{address}/process-firestore-to-sf?drain=true")).send().await?;
+    let drain = client.post(format!("{address}/{drain}?drain=true")).send().await?;
     let report: Value = drain.error_for_status()?.json().await?;
     ensure!(
         report["failed_records"] == Value::Array(Vec::new()),
@@ -89,12 +106,13 @@ async fn show(address: &str) -> anyhow::Result<()> {
         report["failed_records"]
     );
     for id in &ids {
-        let url = format!("{address}/record/{}/{id}", Origin::CommCare.collection());
+        let url = format!("{address}/record/{}/{id}", origin.collection());
         let found: Value = client.get(url).send().await?.error_for_status()?.json().await?;
         print(&found[0]["data"])?;
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} forms posted, queued, drained: dry run, nothing left this machine.", ids.len())?;
+    writeln!(out, "{} submissions posted, queued, drained: dry run, nothing left this machine.", ids.len())?;
+    writeln!(out)?;
     Ok(())
 }
 

@@ -3,13 +3,21 @@
 //! A destination without credentials is a recorder: it sends nothing, and the plan is kept with
 //! its record (`service.md`, section 6, "Dry run").
 
+mod breaker;
+pub mod commcare;
+mod mask;
 pub mod postgis;
+mod retry;
 pub mod salesforce;
+
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
 use crate::jobs::Destination;
 use crate::plan::{Effects, Plan};
+use crate::submission::Progress;
+use commcare::CommCare;
 use postgis::Postgis;
 use salesforce::Salesforce;
 
@@ -62,10 +70,32 @@ pub enum Delivery {
     Recorded(Value),
 }
 
+/// What has become of a plan's documents so far, for whoever watches the delivery.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<Progress>);
+
+impl Tally {
+    /// The progress so far.
+    pub fn progress(&self) -> Progress {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn accepted(&self, position: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).delivered.insert(position);
+    }
+
+    fn refused(&self, position: u32, error: &str) {
+        let mut progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.refused.insert(position, error.to_owned());
+    }
+}
+
 /// Every destination.
 pub struct Destinations {
     /// Salesforce; `None` records.
     pub salesforce: Option<Salesforce>,
+    /// CommCare; `None` records.
+    pub commcare: Option<CommCare>,
     /// PostGIS; `None` records.
     pub postgis: Option<Postgis>,
 }
@@ -74,9 +104,13 @@ impl Destinations {
     /// Whether `destination` takes work now. PostGIS always does: a form that finds it down fails by
     /// itself, and holds up nothing that goes elsewhere.
     pub async fn admission(&self, destination: Destination) -> Admission {
-        match (destination, &self.salesforce) {
-            (Destination::Salesforce, Some(salesforce)) => salesforce.admission().await,
-            (Destination::Salesforce | Destination::CommCare | Destination::Postgis, _) => Admission::Open,
+        match destination {
+            Destination::Salesforce => match &self.salesforce {
+                Some(salesforce) => salesforce.admission().await,
+                None => Admission::Open,
+            },
+            Destination::CommCare => self.commcare.as_ref().map_or(Admission::Open, CommCare::admission),
+            Destination::Postgis => Admission::Open,
         }
     }
 
@@ -87,27 +121,33 @@ impl Destinations {
         }
     }
 
-    /// Performs `plan`, all of it or nothing.
-    pub async fn perform(&self, plan: &Plan) -> Result<Delivery, DeliveryError> {
-        match (&plan.effects, &self.salesforce, &self.postgis) {
-            (Effects::Upserts(_), Some(salesforce), _) => salesforce.execute(plan).await?,
-            (Effects::Rows(rows), salesforce, Some(postgis)) => {
+    /// Performs `plan`: of Salesforce records and rows all or nothing, of documents as many as are
+    /// taken, noted in `tally`.
+    pub async fn perform(&self, plan: &Plan, tally: &Tally) -> Result<Delivery, DeliveryError> {
+        match (&plan.effects, &self.salesforce, &self.commcare, &self.postgis) {
+            (Effects::Upserts(_), Some(salesforce), _, _) => salesforce.execute(plan).await?,
+            (Effects::Documents(_), _, Some(commcare), _) => commcare.execute(plan, tally).await?,
+            (Effects::Rows(rows), salesforce, _, Some(postgis)) => {
                 postgis.execute(rows, salesforce.as_ref()).await?;
             }
-            (Effects::Upserts(_), None, _) | (Effects::Rows(_), _, None) => {
-                return Ok(Delivery::Recorded(plan.to_json()));
-            }
+            (Effects::Upserts(_), None, _, _)
+            | (Effects::Documents(_), _, None, _)
+            | (Effects::Rows(_), _, _, None) => return Ok(Delivery::Recorded(plan.to_json())),
         }
         Ok(Delivery::Sent)
     }
 
     /// The destinations that are in trouble, as far as is known without asking them.
     pub fn down(&self) -> Vec<Destination> {
-        let salesforce = self.salesforce.as_ref();
-        let salesforce =
-            salesforce.is_some_and(|salesforce| salesforce.health().admission != Admission::Open);
-        let postgis = self.postgis.as_ref().is_some_and(Postgis::is_down);
-        let down = [(Destination::Salesforce, salesforce), (Destination::Postgis, postgis)];
+        let salesforce = self.salesforce.as_ref().map(|salesforce| salesforce.health().admission);
+        let commcare = self.commcare.as_ref().map(CommCare::admission);
+        let in_trouble =
+            |admission: Option<Admission>| admission.is_some_and(|found| found != Admission::Open);
+        let down = [
+            (Destination::Salesforce, in_trouble(salesforce)),
+            (Destination::CommCare, in_trouble(commcare)),
+            (Destination::Postgis, self.postgis.as_ref().is_some_and(Postgis::is_down)),
+        ];
         down.into_iter().filter(|(_, is_down)| *is_down).map(|(destination, _)| destination).collect()
     }
 }

@@ -43,9 +43,9 @@ fn router(app: Arc<App>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::webhook));
     let scheduler = Router::new()
         .route("/process-firestore-to-sf", post(scheduler::drain_to_salesforce))
-        .route("/process-firestore-to-cc", post(later))
+        .route("/process-firestore-to-cc", post(scheduler::drain_to_commcare))
         .route("/auto-retry-firestore-to-sf", post(scheduler::retry_to_salesforce))
-        .route("/auto-retry-firestore-to-cc", post(later))
+        .route("/auto-retry-firestore-to-cc", post(scheduler::retry_to_commcare))
         .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::scheduler));
     let operator = Router::new()
         .route(
@@ -58,7 +58,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/failed/{dest}", get(admin::failed))
         .route("/status-count/{collection}", get(admin::status_count))
         .route("/preview/cc", post(preview::commcare))
-        .route("/preview/sf", post(later))
+        .route("/preview/sf", post(preview::salesforce))
         .route("/metrics", get(metrics::show))
         .route("/openapi.json", get(later))
         .route("/docs", get(later))

@@ -3,8 +3,6 @@
 //! A mapping turns a payload into a [`Plan`] and does nothing else: no I/O, no clock, no
 //! randomness, so that the same payload always gives the same plan. A form type is one file
 //! below this module and one row of [`JOBS`].
-#![expect(clippy::trivially_copy_pass_by_ref, reason = "facts are passed as every mapping's signature says")]
-
 mod attendance;
 mod demo_plot_observation;
 mod farm_visit;
@@ -15,16 +13,21 @@ mod observation;
 mod participant_checks;
 mod people;
 mod registration;
+mod salesforce_to_commcare;
 mod survey;
 mod training_observation;
 mod wetmill;
 mod wetmill_registration;
 mod wetmill_visit;
 
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::plan::Plan;
 use crate::submission::Origin;
+use salesforce_to_commcare::JobType;
 
 /// Where a job's plan is performed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +52,57 @@ impl Destination {
 }
 
 /// What a mapping may know beside the payload.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Facts {
     /// Whether registrations write attendance: not in the Salesforce sandbox, as in the
     /// original, unless `SF_SANDBOX_ATTENDANCE=true`.
     pub registration_attendance: bool,
+    /// Who CommCare documents come from.
+    pub sender: Sender,
+    /// When the payload arrived: the time of CommCare documents, so that a repeat is the same
+    /// bytes.
+    pub arrived: DateTime<Utc>,
+    /// 1-based position of the first record that the payload holds: more than 1 in the later parts
+    /// of a payload that is stored in parts.
+    pub first_position: u32,
+}
+
+impl Facts {
+    /// What holds for the whole service. When a payload arrived is for [`Facts::of`] to say.
+    pub const fn new(registration_attendance: bool) -> Self {
+        Self {
+            registration_attendance,
+            sender: Sender::DEFAULT,
+            arrived: DateTime::UNIX_EPOCH,
+            first_position: 1,
+        }
+    }
+
+    /// The same, for one payload.
+    #[must_use]
+    pub fn of(&self, arrived: DateTime<Utc>, first_position: u32) -> Self {
+        Self { arrived, first_position, ..self.clone() }
+    }
+}
+
+/// Who CommCare documents say that they come from (`salesforce-to-commcare.md`, decision X6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// `CC_USER_ID`: the API user.
+    pub user_id: Cow<'static, str>,
+    /// `CC_META_USERNAME`.
+    pub username: Cow<'static, str>,
+    /// `CC_DEVICE_ID`.
+    pub device_id: Cow<'static, str>,
+}
+
+impl Sender {
+    /// The original's.
+    pub const DEFAULT: Self = Self {
+        user_id: Cow::Borrowed("e926526fc13b126fffdb6d001f25b269"),
+        username: Cow::Borrowed("api"),
+        device_id: Cow::Borrowed("ID-10_t"),
+    };
 }
 
 /// Why a payload can't be mapped. Names the form path and the type that was found, never the
@@ -80,6 +129,9 @@ pub struct Job {
     pub destination: Destination,
     /// Its mapping; `None` until it is written: such a submission is accepted and kept.
     pub mapping: Option<Mapping>,
+    /// The list of its payload that holds records which do not depend on one another, where it has
+    /// one.
+    pub records: Option<&'static str>,
 }
 
 /// Every handled job name (`service.md`, section 1).
@@ -96,24 +148,48 @@ pub static JOBS: &[Job] = &[
     to_salesforce(farm_visit::FARM_VISIT_AA, farm_visit::map),
     to_postgis("Wet Mill Registration Form", wetmill_registration::map),
     to_postgis("Wet Mill Visit", wetmill_visit::map),
-    to_commcare("Participant"),
-    to_commcare("Training Group"),
-    to_commcare("Training Session"),
-    to_commcare("Project Role"),
-    to_commcare("Household Sampling"),
-    to_commcare("Wetmill"),
+    to_commcare(&salesforce_to_commcare::participant::JOB, salesforce_to_commcare::participant::map),
+    to_commcare(&salesforce_to_commcare::training_group::JOB, salesforce_to_commcare::training_group::map),
+    to_commcare(
+        &salesforce_to_commcare::training_session::JOB,
+        salesforce_to_commcare::training_session::map,
+    ),
+    to_commcare(&salesforce_to_commcare::project_role::JOB, salesforce_to_commcare::project_role::map),
+    to_commcare(
+        &salesforce_to_commcare::household_sampling::JOB,
+        salesforce_to_commcare::household_sampling::map,
+    ),
+    to_commcare(&salesforce_to_commcare::wetmill::JOB, salesforce_to_commcare::wetmill::map),
 ];
 
 const fn to_salesforce(name: &'static str, mapping: Mapping) -> Job {
-    Job { name, origin: Origin::CommCare, destination: Destination::Salesforce, mapping: Some(mapping) }
+    Job {
+        name,
+        origin: Origin::CommCare,
+        destination: Destination::Salesforce,
+        mapping: Some(mapping),
+        records: None,
+    }
 }
 
 const fn to_postgis(name: &'static str, mapping: Mapping) -> Job {
-    Job { name, origin: Origin::CommCare, destination: Destination::Postgis, mapping: Some(mapping) }
+    Job {
+        name,
+        origin: Origin::CommCare,
+        destination: Destination::Postgis,
+        mapping: Some(mapping),
+        records: None,
+    }
 }
 
-const fn to_commcare(name: &'static str) -> Job {
-    Job { name, origin: Origin::Salesforce, destination: Destination::CommCare, mapping: None }
+const fn to_commcare(job: &JobType, mapping: Mapping) -> Job {
+    Job {
+        name: job.name,
+        origin: Origin::Salesforce,
+        destination: Destination::CommCare,
+        mapping: Some(mapping),
+        records: Some(job.records),
+    }
 }
 
 /// The job that handles `name` from `origin`.

@@ -5,10 +5,12 @@
 
 pub mod rows;
 
-use serde::Serialize;
+use std::collections::BTreeSet;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::submission::Unmapped;
+use crate::submission::{ERRORS_LISTED, Unmapped};
 use rows::Rows;
 
 /// Characters from which on an id stands in no other by chance. CommCare's have 36.
@@ -32,6 +34,9 @@ pub struct Plan {
     /// Answers whose code no label table knows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
+    /// Records of the payload that are not sent, in their order; the others are.
+    #[serde(rename = "errors", skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
 }
 
 /// The effects of a plan, by what performs them. Named as the HTTP API shows them.
@@ -42,24 +47,31 @@ pub enum Effects {
     Upserts(Vec<Upsert>),
     /// Rows of the wet-mill tables.
     Rows(Rows),
+    /// Documents to submit to CommCare, each on its own.
+    Documents(Vec<Document>),
 }
 
 impl Plan {
     /// A plan of Salesforce upserts. An empty one is made by [`Plan::nothing`].
     pub fn salesforce(upserts: Vec<Upsert>) -> Self {
-        Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new() }
+        Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new(), refused: Vec::new() }
+    }
+
+    /// A plan of CommCare documents, and of the records that make none.
+    pub fn commcare(documents: Vec<Document>, refused: Vec<Refused>) -> Self {
+        Self { effects: Effects::Documents(documents), note: None, unmapped: Vec::new(), refused }
     }
 
     /// A plan of PostGIS rows.
     pub fn postgis(rows: Rows) -> Self {
-        Self { effects: Effects::Rows(rows), note: None, unmapped: Vec::new() }
+        Self { effects: Effects::Rows(rows), note: None, unmapped: Vec::new(), refused: Vec::new() }
     }
 
     /// The Salesforce records that it writes.
     pub fn upserts(&self) -> &[Upsert] {
         match &self.effects {
             Effects::Upserts(upserts) => upserts,
-            Effects::Rows(_) => &[],
+            Effects::Rows(_) | Effects::Documents(_) => &[],
         }
     }
 
@@ -70,6 +82,9 @@ impl Plan {
                 upserts.iter().map(|upsert| (upsert.object, upsert.external_id.as_str())).collect()
             }
             Effects::Rows(rows) => vec![rows.written()],
+            Effects::Documents(documents) => {
+                documents.iter().map(|document| ("case", document.case_id.as_str())).collect()
+            }
         }
     }
 
@@ -78,7 +93,35 @@ impl Plan {
         match &self.effects {
             Effects::Upserts(upserts) => upserts.iter().flat_map(Upsert::references).collect(),
             Effects::Rows(rows) => rows.reference().into_iter().collect(),
+            Effects::Documents(documents) => {
+                let parents = documents.iter().filter_map(|document| document.parent_id.as_deref());
+                parents.filter(|id| !id.is_empty()).collect()
+            }
         }
+    }
+
+    /// The documents that it submits to CommCare.
+    pub fn documents(&self) -> &[Document] {
+        match &self.effects {
+            Effects::Documents(documents) => documents,
+            Effects::Upserts(_) | Effects::Rows(_) => &[],
+        }
+    }
+
+    /// The same plan without the documents of these positions.
+    #[must_use]
+    pub fn without(mut self, positions: &BTreeSet<u32>) -> Self {
+        if let Effects::Documents(documents) = &mut self.effects {
+            documents.retain(|document| !positions.contains(&document.position));
+        }
+        self
+    }
+
+    /// The error of a plan that has nothing to send, because every record of its payload is
+    /// refused.
+    pub fn refusal(&self) -> Option<String> {
+        let all = self.documents().is_empty() && !self.refused.is_empty();
+        all.then(|| list_errors(self.refused.iter().map(|refused| refused.error.as_str())))
     }
 
     /// The plan as the HTTP API shows it (`service.md`, section 2, preview).
@@ -88,8 +131,12 @@ impl Plan {
 
     /// The records that it writes and that are not the form's own, as `object/external id`: those
     /// whose external id is not made of the submission's. A short submission id may stand in others
-    /// by chance: with one, no record counts as its own.
+    /// by chance: with one, no record counts as its own. CommCare's cases are not among them: there
+    /// the latest submission counts, by CommCare's own rules.
     pub fn shared_records(&self, job_id: &str) -> Vec<String> {
+        if matches!(self.effects, Effects::Documents(_)) {
+            return Vec::new();
+        }
         let is_own = |id: &str| job_id.len() >= UNMISTAKABLE && id.contains(job_id);
         let shared = self.writes().into_iter().filter(|(_, external_id)| !is_own(external_id));
         let mut records: Vec<String> =
@@ -100,24 +147,27 @@ impl Plan {
     }
 
     /// The first record of this plan that would undo what `newer` has written: one that both write,
-    /// with another value in a field that both set.
-    pub fn overwrites(&self, newer: &Self) -> Option<&Upsert> {
-        self.upserts().iter().find(|upsert| {
-            newer.upserts().iter().any(|other| {
-                let same_record = upsert.object == other.object
-                    && comparable(&upsert.external_id) == comparable(&other.external_id);
-                same_record
-                    && upsert
-                        .fields
-                        .iter()
-                        .any(|(field, value)| other.fields.get(field).is_some_and(|newer| newer != value))
-            })
-        })
+    /// with another value in a field that both set; a mill with anything else of its row. Its object
+    /// or table, and its external id.
+    pub fn overwrites(&self, newer: &Self) -> Option<(&'static str, &str)> {
+        if let (Effects::Rows(rows), Effects::Rows(others)) = (&self.effects, &newer.effects) {
+            let written = rows.written();
+            return (written == others.written() && rows != others).then_some(written);
+        }
+        let undone =
+            self.upserts().iter().find(|upsert| newer.upserts().iter().any(|other| upsert.undoes(other)));
+        undone.map(|upsert| (upsert.object, upsert.external_id.as_str()))
     }
 
     /// A success that sends nothing, and why.
     pub fn nothing(note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..Self::salesforce(Vec::new()) }
+    }
+
+    /// The same plan, with why it sends nothing.
+    #[must_use]
+    pub fn noting(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), ..self }
     }
 
     /// The same plan, with the answers whose code no label table knows.
@@ -176,9 +226,58 @@ impl Upsert {
         }
     }
 
+    /// Whether it writes another value into a field of the record that `other` writes.
+    fn undoes(&self, other: &Self) -> bool {
+        let differs =
+            |(field, value): (&String, &Value)| other.fields.get(field).is_some_and(|set| set != value);
+        self.object == other.object
+            && comparable(&self.external_id) == comparable(&other.external_id)
+            && self.fields.iter().any(differs)
+    }
+
     /// The external ids that its relationships name.
     fn references(&self) -> impl Iterator<Item = &str> {
         let targets = self.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
         targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
     }
+}
+
+/// The errors of several records as one text, shortened after [`ERRORS_LISTED`].
+pub fn list_errors<'e>(errors: impl Iterator<Item = &'e str>) -> String {
+    let mut errors = errors.fuse();
+    let text = errors.by_ref().take(ERRORS_LISTED).collect::<Vec<_>>().join("; ");
+    match errors.count() {
+        0 => text,
+        more => format!("{text}; and {more} more"),
+    }
+}
+
+/// One `XForm` instance: what becomes of one record of a Salesforce payload. Shown as its XML.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// 1-based position of its record in the payload as it arrived.
+    pub position: u32,
+    /// The case that it writes.
+    pub case_id: String,
+    /// The case that it hangs on; blank or absent where there is none.
+    pub parent_id: Option<String>,
+    /// The document, the same bytes whenever it is built from the same queue record.
+    pub xml: String,
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.xml)
+    }
+}
+
+/// A record of a payload that cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// 1-based position in the payload as it arrived.
+    pub position: u32,
+    /// The field that is wrong; `None` where the record is not even an object.
+    pub field: Option<&'static str>,
+    /// What is wrong, with position and field.
+    pub error: String,
 }

@@ -14,16 +14,23 @@
 //! 6. A worker whose lease was taken over, or whose record was replaced meanwhile, cannot write
 //!    its outcome.
 //! 7. A record keeps its last attempts, and fails with the time of its next retry.
+//! 8. What a run has delivered is kept while it goes on, under the fence of sentence 6, and outlives
+//!    a crash; a replacement forgets it.
+//! 9. A payload of records beyond a document's limit is stored in parts, which are written and
+//!    replaced together.
 //!
 //! # How
 //! A back end offers few primitives ([`store::Store`]): insert where absent, read, and replace
 //! under the condition that nothing changed since it was read (compare-and-set). The rules live
 //! once, as pure functions from record to record, in [`transition`].
 
+mod accepting;
 mod claim;
 mod error;
 mod firestore;
 mod limits;
+mod parts;
+mod progress;
 mod sqlite;
 mod store;
 mod transition;
@@ -40,7 +47,7 @@ use tracing::error;
 
 use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
-use crate::submission::{Origin, Record, Status, Trigger};
+use crate::submission::{Origin, Progress, Record, Status, Trigger};
 
 pub use claim::{Claim, Lease, Retry, Settled};
 pub use error::QueueError;
@@ -49,7 +56,7 @@ pub use transition::Outcome;
 
 use claim::Take;
 use store::{Store, Stored};
-use transition::{Arrival, Taken};
+use transition::Taken;
 
 /// How often one compare-and-set is tried against concurrent changes of the same record before
 /// the operation gives up: far more often than a record has writers.
@@ -66,6 +73,8 @@ pub struct Arriving {
     pub job_id: String,
     /// The payload.
     pub data: Arc<Value>,
+    /// The list of the payload at which it may be stored in parts, where it has one.
+    pub records: Option<&'static str>,
 }
 
 /// What [`Queue::accept`] did.
@@ -121,35 +130,6 @@ impl Queue {
     /// Whether the back end answers.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.store.ping().await
-    }
-
-    /// Stores a submission, durably, unless the record that its id names makes that unnecessary.
-    pub async fn accept(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
-        let doc_id = doc_id(&arriving.job_id);
-        let record = transition::arrive(&arriving, clock::now());
-        limits::check(&record.data)?;
-        let mut existing = self.store.existing(arriving.origin, &arriving.job_id, &doc_id).await?;
-        for _ in 0..SWAP_TRIES {
-            let Some(stored) = existing else {
-                if self.store.insert(arriving.origin, &doc_id, &record).await? {
-                    return Ok(Accepted { doc_id, fate: Fate::Stored });
-                }
-                existing = self.store.get(arriving.origin, &doc_id).await?;
-                continue;
-            };
-            let doc_id = stored.doc_id.clone();
-            let mut replacement = match transition::replace(&stored.record, &record, clock::now()) {
-                Arrival::Duplicate => return Ok(Accepted { doc_id, fate: Fate::Duplicate }),
-                Arrival::Stale => return Ok(Accepted { doc_id, fate: Fate::Stale }),
-                Arrival::Replace(replacement) => *replacement,
-            };
-            limits::fit(&mut replacement);
-            if self.store.swap(&stored, &replacement).await?.is_some() {
-                return Ok(Accepted { doc_id, fate: Fate::Replaced });
-            }
-            existing = self.store.get(arriving.origin, &doc_id).await?;
-        }
-        Err(QueueError::Contended { doc_id })
     }
 
     /// Claims up to `limit` records that are `new` or whose lease ran out, oldest first.
@@ -291,7 +271,8 @@ impl Queue {
                 Ok(Take::Exhausted)
             }
             Some(version) => {
-                Ok(Take::Claimed(Box::new(Claim { stored: Stored { record, version, ..stored } })))
+                let stored = Stored { record, version, ..stored };
+                Ok(Take::Claimed(Box::new(Claim { stored, progress: Progress::default() })))
             }
         }
     }
@@ -311,8 +292,24 @@ impl Queue {
         Err(QueueError::Contended { doc_id: lease.doc_id.clone() })
     }
 
-    /// Ends a claim.
+    /// Keeps what a run has delivered so far. `false` where the claim was lost, or its record replaced.
+    pub async fn save_progress(&self, lease: &Lease, progress: &Progress) -> Result<bool, QueueError> {
+        for _ in 0..SWAP_TRIES {
+            let Some(stored) = self.store.get(lease.origin, &lease.doc_id).await? else { return Ok(false) };
+            let Some(mut saved) = progress::add(&stored.record, lease, progress, clock::now()) else {
+                return Ok(false);
+            };
+            limits::fit(&mut saved);
+            if self.store.swap(&stored, &saved).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(QueueError::Contended { doc_id: lease.doc_id.clone() })
+    }
+
+    /// Ends a claim, with what its run has delivered.
     pub async fn settle(&self, claim: Claim, outcome: Outcome) -> Result<Settled, QueueError> {
+        let progress = claim.progress;
         let claimed = claim.stored.record.clone();
         let mut stored = claim.stored;
         let jitter = rand::random_range(-1.0..=1.0);
@@ -323,6 +320,9 @@ impl Queue {
                 // Where an answer was lost, the outcome may be there already.
                 return Ok(transition::settled_before(&stored.record, &claimed));
             };
+            if settled == Settled::Written {
+                record.add(&progress);
+            }
             limits::fit(&mut record);
             if self.store.swap(&stored, &record).await?.is_some() {
                 return Ok(settled);
@@ -347,7 +347,7 @@ impl Queue {
         let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(100);
         loop {
-            let again = Claim { stored: claim.stored.clone() };
+            let again = Claim { stored: claim.stored.clone(), progress: claim.progress.clone() };
             match self.settle(again, outcome.clone()).await {
                 Err(QueueError::Unavailable { .. }) if Instant::now() + pause < deadline => {
                     tokio::time::sleep(pause).await;
@@ -360,7 +360,8 @@ impl Queue {
 
     /// The records of a submission id: those whose data has it, or whose document id it is.
     pub async fn find(&self, origin: Origin, id: &str) -> Result<Vec<(String, Record)>, QueueError> {
-        let found = self.store.find(origin, id).await?;
+        let mut found = self.store.find(origin, id).await?;
+        found.sort_by_key(|stored| (stored.record.created_at, stored.record.first_position));
         Ok(found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect())
     }
 
@@ -397,7 +398,11 @@ impl Queue {
 pub fn doc_id(job_id: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':');
     let usable = (1..=200).contains(&job_id.len()) && job_id.chars().all(plain) && !job_id.starts_with("__");
-    if usable { job_id.to_owned() } else { format!("sha256-{}", hex(&Sha256::digest(job_id))) }
+    if usable { job_id.to_owned() } else { hashed_doc_id(job_id) }
+}
+
+fn hashed_doc_id(job_id: &str) -> String {
+    format!("sha256-{}", hex(&Sha256::digest(job_id)))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -103,6 +103,10 @@ pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
         Some(settings) => format!("live, {}", settings.login_url),
         None => "dry run: plans are recorded, nothing is sent".to_owned(),
     };
+    let commcare = match &config.commcare {
+        Some(settings) => format!("live, {}", settings.receiver),
+        None => "dry run: documents are recorded, nothing is sent".to_owned(),
+    };
     let postgis = match &config.postgis {
         Some(settings) => format!("live, {}", settings.database),
         None => "dry run: plans are recorded, nothing is stored".to_owned(),
@@ -119,6 +123,7 @@ pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
         ("listen", config.listen.to_string()),
         ("queue", queue),
         ("salesforce", salesforce),
+        ("commcare", commcare),
         ("postgis", postgis),
         ("webhooks", closed_or(webhooks)),
         ("scheduler", closed_or(access.scheduler.is_some() || operators)),

@@ -4,6 +4,7 @@
 //! service's Firestore documents plus what the guarantees need; a record serialises to exactly
 //! that document. No I/O here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,9 @@ use serde_json::Value;
 
 /// Attempts that a record keeps (`service.md`, section 3).
 pub const ATTEMPTS_KEPT: usize = 20;
+
+/// Errors of a payload's records that one text lists; the rest is counted.
+pub const ERRORS_LISTED: usize = 20;
 
 /// Where a submission came from; decides its queue collection and where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -218,6 +222,38 @@ pub struct Unmapped {
     pub code: String,
 }
 
+/// What has become of the records of a payload for CommCare, by position in the payload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Those that CommCare has taken.
+    pub delivered: BTreeSet<u32>,
+    /// Those that it has refused for good, and why.
+    pub refused: BTreeMap<u32, String>,
+}
+
+impl Progress {
+    /// Whether nothing has become of any.
+    pub fn is_empty(&self) -> bool {
+        self.delivered.is_empty() && self.refused.is_empty()
+    }
+}
+
+impl Record {
+    /// When the payload now stored arrived; the same whenever it is asked.
+    pub fn arrived(&self) -> DateTime<Utc> {
+        self.created_at.or(self.timestamp).unwrap_or_default()
+    }
+}
+
+/// Why CommCare refused a record of a payload for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The record's position in the payload.
+    pub position: u32,
+    /// Why; ids only.
+    pub error: String,
+}
+
 /// One submission in the queue: the document of `service.md`, section 3, without its doc id.
 ///
 /// Absent fields stay absent, so that a document of the original service reads, and is shown,
@@ -298,6 +334,19 @@ pub struct Record {
     /// an older form must not overwrite any more.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub written: Vec<String>,
+    /// Of a payload that is stored in parts: the position of the first record that this one holds,
+    /// counted from 1 in the payload as it arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_position: Option<u32>,
+    /// Salesforce → CommCare: positions that CommCare has taken, so that a retry sends the rest alone.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeSet::is_empty")]
+    pub delivered: BTreeSet<u32>,
+    /// Positions that CommCare has refused for good: a manual retry alone sends them again.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeSet::is_empty")]
+    pub refused: BTreeSet<u32>,
+    /// Why, for the first of them.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]

@@ -5,6 +5,7 @@
 //! lease is renewed for as long as its drain has it. When a destination is in trouble of its own, or
 //! the service stops, what has not been tried goes back to `new`.
 
+mod delivery;
 mod drain;
 mod lease;
 mod observed;
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::info;
 
+use crate::clock;
 use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::salesforce::{Health, Salesforce};
 use crate::destinations::{Admission, Destinations};
@@ -97,22 +99,30 @@ pub struct Worker {
     queue: Queue,
     destinations: Arc<Destinations>,
     facts: Facts,
-    settings: DrainSettings,
+    /// By origin, in the order of [`Origin::ALL`].
+    lanes: [Lane; 2],
     retry: RetryPolicy,
     shutdown: Shutdown,
     metrics: Metrics,
-    /// Bounds the records in work over the whole process, however many drains overlap.
-    slots: Arc<Semaphore>,
     name: Arc<str>,
 }
 
+/// How one origin's records are worked off.
+#[derive(Clone)]
+struct Lane {
+    settings: DrainSettings,
+    /// Bounds the records in work over the whole process, however many drains overlap.
+    slots: Arc<Semaphore>,
+}
+
 impl Worker {
-    /// A worker that no other process is named like.
+    /// A worker that no other process is named like. `settings` are by origin, in the order of
+    /// [`Origin::ALL`].
     pub fn new(
         queue: Queue,
         destinations: Destinations,
         facts: Facts,
-        settings: DrainSettings,
+        settings: [DrainSettings; 2],
         retry: RetryPolicy,
         shutdown: Shutdown,
         metrics: Metrics,
@@ -123,11 +133,11 @@ impl Worker {
             queue,
             destinations: Arc::new(destinations),
             facts,
-            settings,
+            lanes: settings
+                .map(|settings| Lane { settings, slots: Arc::new(Semaphore::new(settings.concurrency)) }),
             retry,
             shutdown,
             metrics,
-            slots: Arc::new(Semaphore::new(settings.concurrency)),
             name: format!("{process}-{}", &unique[..8]).into(),
         }
     }
@@ -157,24 +167,26 @@ impl Worker {
         extent: Extent,
         trigger: Trigger,
     ) -> Result<DrainReport, QueueError> {
-        let least = if extent.until_empty { CLAIMED_PER_SLOT * self.settings.concurrency } else { 1 };
-        let limit = extent.limit.unwrap_or(self.settings.batch_size.max(least));
-        let mut drain = Drain::new(self.clone(), self.deadline(), false);
-        self.destinations.drain_begins(Destination::Salesforce);
+        let settings = self.lane(origin).settings;
+        let destination = destination_of(origin);
+        let least = if extent.until_empty { CLAIMED_PER_SLOT * settings.concurrency } else { 1 };
+        let limit = extent.limit.unwrap_or(settings.batch_size.max(least));
+        let mut drain = Drain::new(self.clone(), origin, self.deadline(origin), false);
+        self.destinations.drain_begins(destination);
         let mut left = limit;
         while !drain.is_over() {
             // Most forms go to Salesforce: where it takes none, those to PostGIS wait with them, having
             // been tried in their webhook calls already.
             // A destination that was in trouble is tried with one record; the rest follow if it went.
-            let probing = match self.destinations.admission(Destination::Salesforce).await {
+            let probing = match self.destinations.admission(destination).await {
                 Admission::Open => false,
                 Admission::Probe => true,
                 Admission::Closed { reason } => {
-                    drain.stop(Destination::Salesforce, reason);
+                    drain.stop(destination, reason);
                     break;
                 }
             };
-            let wanted = if probing { 1 } else { left };
+            let wanted = if probing { 1 } else { left.min(settings.claimed_at_a_time) };
             let claimed = match self.claim(origin, wanted, trigger).await {
                 Ok(claims) => drain.run_batch(claims).await,
                 // What was done before is reported; with nothing done, the trouble is the answer.
@@ -185,7 +197,8 @@ impl Worker {
                 }
             };
             left = if extent.until_empty { limit } else { left - claimed };
-            if claimed == 0 || left == 0 || !(extent.until_empty || probing) {
+            let goes_on = extent.until_empty || probing || claimed == settings.claimed_at_a_time;
+            if claimed == 0 || left == 0 || !goes_on {
                 break;
             }
         }
@@ -211,8 +224,11 @@ impl Worker {
         within: Duration,
     ) -> Result<End, QueueError> {
         let deadline = Instant::now() + within;
-        let worker = Self { slots: Arc::new(Semaphore::new(1)), ..self.clone() };
-        let drain = Drain::new(worker, deadline, false);
+        let mut worker = self.clone();
+        for lane in &mut worker.lanes {
+            lane.slots = Arc::new(Semaphore::new(1));
+        }
+        let drain = Drain::new(worker, origin, deadline, false);
         let destination = Some(Destination::Postgis);
         self.run_one(origin, doc_id, destination, Trigger::Inline, drain).await
     }
@@ -225,14 +241,14 @@ impl Worker {
         id: &str,
         force: bool,
     ) -> Result<Option<Vec<Retried>>, QueueError> {
-        let deadline = self.deadline();
+        let deadline = self.deadline(origin);
         let found = self.queue.find(origin, id).await?;
         if found.is_empty() {
             return Ok(None);
         }
         let mut results = Vec::with_capacity(found.len());
         for (doc_id, record) in found {
-            let drain = Drain::new(self.clone(), deadline, force);
+            let drain = Drain::new(self.clone(), origin, deadline, force);
             let destination = jobs::find(origin, &record.job_name).map(|job| job.destination);
             let end = self.run_one(origin, &doc_id, destination, Trigger::Manual, drain).await?;
             results.push(Retried { doc_id, end });
@@ -277,20 +293,10 @@ impl Worker {
         })
     }
 
-    /// What a payload of `job` would do: its plan, or the error that its record would get.
-    pub fn plan(&self, job: &Job, data: &Value) -> Planned {
-        let Some(mapping) = job.mapping else {
-            return Err(format!(
-                "this version cannot process {} yet; retry the record once it is upgraded",
-                job.name
-            ));
-        };
-        // A mapping that panics is a bug in the mapping: it fails this record and no other.
-        match catch_unwind(AssertUnwindSafe(|| mapping(data, &self.facts))) {
-            Ok(Ok(plan)) => Ok((job.destination, plan)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),
-        }
+    /// What a payload of `job` would do if it came now: its plan, or the error that its record would
+    /// get.
+    pub fn preview(&self, job: &Job, data: &Value) -> Planned {
+        plan(job, data, &self.facts.of(clock::now(), 1))
     }
 
     /// When the service stops, and the work that it waits for.
@@ -308,8 +314,40 @@ impl Worker {
         self.destinations.salesforce.as_ref().map(Salesforce::health)
     }
 
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.budget
+    fn lane(&self, origin: Origin) -> &Lane {
+        let [to_salesforce, to_commcare] = &self.lanes;
+        match origin {
+            Origin::CommCare => to_salesforce,
+            Origin::Salesforce => to_commcare,
+        }
+    }
+
+    fn deadline(&self, origin: Origin) -> Instant {
+        Instant::now() + self.lane(origin).settings.budget
+    }
+}
+
+/// The plan of a stored payload.
+fn plan(job: &Job, data: &Value, facts: &Facts) -> Planned {
+    let Some(mapping) = job.mapping else {
+        return Err(format!(
+            "this version cannot process {} yet; retry the record once it is upgraded",
+            job.name
+        ));
+    };
+    // A mapping that panics is a bug in the mapping: it fails this record and no other.
+    match catch_unwind(AssertUnwindSafe(|| mapping(data, facts))) {
+        Ok(Ok(plan)) => Ok((job.destination, plan)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),
+    }
+}
+
+/// The destination whose trouble stops an origin's drain.
+fn destination_of(origin: Origin) -> Destination {
+    match origin {
+        Origin::CommCare => Destination::Salesforce,
+        Origin::Salesforce => Destination::CommCare,
     }
 }
 

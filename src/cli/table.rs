@@ -1,28 +1,32 @@
-//! Plans for people: what would be written, one block for each record.
+//! Plans for people: what would be written or sent, one block for each record.
 
 use std::fmt::Write;
 
+use quick_xml::events::Event;
+use quick_xml::{Reader, Writer};
 use serde_json::Value;
 
-/// Records of one object that are shown in a row, before the rest of them is only counted.
+/// Records of one object, or documents, that are shown in a row, before the rest of them is only counted.
 const SHOWN: usize = 3;
 /// Width of the field names' column.
 const NAMES: usize = 52;
 
 /// The effects of a plan, as [`Plan::to_json`](crate::plan::Plan::to_json) gives it.
 pub(crate) fn effects(plan: &Value) -> String {
-    match plan.get("rows") {
-        Some(rows) => self::rows(rows),
-        None => upserts(plan),
+    match (plan.get("rows"), plan["documents"].as_array()) {
+        (Some(rows), _) => self::rows(rows),
+        (None, Some(documents)) => self::documents(documents),
+        (None, None) => upserts(plan),
     }
 }
 
 /// How many effects there are, and of which kind.
 pub(crate) fn count(plan: &Value) -> String {
     let length = |value: &Value| value.as_array().map_or(0, Vec::len);
-    match plan["rows"].as_object() {
-        Some(tables) => format!("{} PostGIS rows", tables.values().map(length).sum::<usize>()),
-        None => format!("{} Salesforce records", length(&plan["upserts"])),
+    match (plan["rows"].as_object(), plan["documents"].as_array()) {
+        (Some(tables), _) => format!("{} PostGIS rows", tables.values().map(length).sum::<usize>()),
+        (None, Some(documents)) => format!("{} CommCare documents", documents.len()),
+        (None, None) => format!("{} Salesforce records", length(&plan["upserts"])),
     }
 }
 
@@ -41,6 +45,48 @@ fn rows(tables: &Value) -> String {
         }
     }
     text
+}
+
+/// The documents, indented: an element a line.
+fn documents(documents: &[Value]) -> String {
+    let mut text = String::new();
+    for (number, document) in (1..).zip(documents.iter().take(SHOWN)) {
+        let xml = document.as_str().unwrap_or_default();
+        // Our own document: it reads, or is shown as it is.
+        let indented = indented(xml).unwrap_or_else(|| xml.to_owned());
+        for (at, line) in indented.lines().enumerate() {
+            let margin = if at == 0 { format!("{number:>5}") } else { " ".repeat(5) };
+            let _ = writeln!(text, "{margin}  {line}");
+        }
+    }
+    if let Some(more @ 1..) = documents.len().checked_sub(SHOWN) {
+        let _ = writeln!(text, "       … and {more} more documents like these");
+    }
+    text
+}
+
+fn indented(xml: &str) -> Option<String> {
+    let mut reader = Reader::from_str(xml);
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    // A start is written once it is known whether its end follows.
+    let mut started = None;
+    loop {
+        let event = reader.read_event().ok()?;
+        let event = match (started.take(), event) {
+            (Some(start), Event::End(_)) => Event::Empty(start),
+            (Some(start), event) => {
+                writer.write_event(Event::Start(start)).ok()?;
+                event
+            }
+            (None, event) => event,
+        };
+        match event {
+            Event::Eof => return String::from_utf8(writer.into_inner()).ok(),
+            Event::Decl(_) => {}
+            Event::Start(start) => started = Some(start),
+            event => writer.write_event(event).ok()?,
+        }
+    }
 }
 
 fn upserts(plan: &Value) -> String {

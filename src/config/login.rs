@@ -4,23 +4,15 @@
 //! then the private key, then the password: an environment that is on its way from one to the next
 //! uses the newest.
 
-use std::time::Duration;
-
 use secrecy::{ExposeSecret, SecretString};
 
+use super::Bounds;
 use super::reader::Reader;
 use super::salesforce::{ApiVersion, JwtLogin, Login, PrivateKey, SalesforceSettings};
 
-/// Reads the Salesforce variables; `request_timeout` bounds one call, and `lease` is how long a
-/// record's claim lasts. `None` where there are no credentials: plans are recorded then, outside
-/// Cloud Run.
-pub(super) fn load(
-    reader: &mut Reader<'_>,
-    production: bool,
-    cloud_run: bool,
-    request_timeout: Duration,
-    lease: Duration,
-) -> Option<SalesforceSettings> {
+/// Reads the Salesforce variables. `None` where there are no credentials: plans are recorded then,
+/// outside Cloud Run.
+pub(super) fn load(reader: &mut Reader<'_>, production: bool, bounds: &Bounds) -> Option<SalesforceSettings> {
     let by_env = if production { "https://login.salesforce.com" } else { "https://test.salesforce.com" };
     let login_url = reader.url("SALESFORCE_LOGIN_URL", by_env);
     let api_version = api_version(reader);
@@ -32,13 +24,13 @@ pub(super) fn load(
             login,
             login_url: login_url?,
             api_version,
-            request_timeout,
-            retry_budget: lease / 2,
+            request_timeout: bounds.request_timeout,
+            retry_budget: bounds.lease / 2,
             retry_delay: SalesforceSettings::RETRY_DELAY,
             api_reserve_percent,
         }),
         Ok(None) => {
-            if cloud_run {
+            if bounds.cloud_run {
                 reader.problem(
                     "SF_CLIENT_ID and SF_CLIENT_SECRET, SF_CLIENT_ID and SF_PRIVATE_KEY, or the \
                      SALESFORCE_ENV's user name and password: missing, and Salesforce needs one of them",
@@ -162,8 +154,12 @@ impl Credentials {
 mod tests {
     use std::collections::HashMap;
 
+    use std::time::Duration;
+
     use super::*;
 
+    const BOUNDS: Bounds =
+        Bounds { cloud_run: false, request_timeout: Duration::from_secs(30), lease: Duration::from_mins(2) };
     const KEY: (&str, &str) = ("SF_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----");
     const ID: (&str, &str) = ("SF_CLIENT_ID", "id");
     const SECRET: (&str, &str) = ("SF_CLIENT_SECRET", "secret");
@@ -173,7 +169,7 @@ mod tests {
         let variables: HashMap<_, _> = variables.iter().copied().collect();
         let lookup = |name: &str| variables.get(name).map(|value| (*value).to_owned());
         let mut reader = Reader::new(&lookup);
-        let settings = load(&mut reader, false, false, Duration::from_secs(30), Duration::from_mins(2));
+        let settings = load(&mut reader, false, &BOUNDS);
         (settings, reader.finish().1)
     }
 

@@ -8,21 +8,20 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use crate::config::salesforce::{Login, SalesforceSettings};
+use crate::destinations::mask::Mask;
+use crate::destinations::retry::{Retries, RetryTimes};
 use crate::destinations::{Admission, DeliveryError, Failure};
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 
 mod answer;
-mod breaker;
 mod composite;
 mod failure;
 mod gate;
 mod jwt;
 mod login;
-mod mask;
 mod query;
 mod quota;
-mod retry;
 mod session;
 mod soap;
 mod transport;
@@ -34,9 +33,7 @@ pub use quota::ApiUsage;
 
 use composite::Request;
 use gate::{Gate, Pass};
-use mask::Mask;
 use quota::Room;
-use retry::Retries;
 use trouble::{Blame, Trouble};
 use wire::Wire;
 
@@ -138,7 +135,7 @@ impl Salesforce {
         started: Instant,
     ) -> Result<(), DeliveryError> {
         let body = request.body();
-        let mut retries = Retries::new(started, &self.wire.settings);
+        let mut retries = Retries::new(started, retry_times(&self.wire.settings));
         loop {
             let attempt = async {
                 let answer = self.wire.composite(pass, request, &body).await?;
@@ -215,4 +212,8 @@ impl Salesforce {
         // Reading limits takes a permission that writing records does not.
         if trouble.error.failure == Failure::Permanent { Ok(answer.usage) } else { Err(trouble) }
     }
+}
+
+fn retry_times(settings: &SalesforceSettings) -> RetryTimes {
+    RetryTimes { call: settings.request_timeout, budget: settings.retry_budget, delay: settings.retry_delay }
 }

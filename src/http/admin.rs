@@ -55,9 +55,6 @@ pub(super) async fn retry(
 ) -> Result<Json<Value>, HttpError> {
     let origin = origin_of_destination(&dest)?;
     let force = params.flag("force")?;
-    if origin == Origin::Salesforce {
-        return Err(HttpError::Later);
-    }
     identify(&id);
     let (worker, retried_id) = (app.worker.clone(), id.clone());
     let retried = work(&app, async move { worker.retry(origin, &retried_id, force).await }).await?;

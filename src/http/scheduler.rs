@@ -21,19 +21,41 @@ pub(super) async fn drain_to_salesforce(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
-    let (extent, started) = (extent(&params)?, Instant::now());
-    let worker = app.worker.clone();
-    let report = work(&app, async move { worker.drain(Origin::CommCare, extent).await }).await?;
-    Ok(Json(answer(report, started)))
+    drain(app, Origin::CommCare, &params).await
+}
+
+pub(super) async fn drain_to_commcare(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, HttpError> {
+    drain(app, Origin::Salesforce, &params).await
 }
 
 pub(super) async fn retry_to_salesforce(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Json<Value>, HttpError> {
-    let (extent, started) = (extent(&params)?, Instant::now());
+    retry(app, Origin::CommCare, &params).await
+}
+
+pub(super) async fn retry_to_commcare(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Value>, HttpError> {
+    retry(app, Origin::Salesforce, &params).await
+}
+
+async fn drain(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<Value>, HttpError> {
+    let (extent, started) = (extent(params)?, Instant::now());
     let worker = app.worker.clone();
-    let report = work(&app, async move { worker.auto_retry(Origin::CommCare, extent).await }).await?;
+    let report = work(&app, async move { worker.drain(origin, extent).await }).await?;
+    Ok(Json(answer(report, started)))
+}
+
+async fn retry(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<Value>, HttpError> {
+    let (extent, started) = (extent(params)?, Instant::now());
+    let worker = app.worker.clone();
+    let report = work(&app, async move { worker.auto_retry(origin, extent).await }).await?;
     let processed = report.completed.len();
     let mut answer = answer(report, started);
     answer["processed_records_count"] = processed.into();

@@ -51,6 +51,7 @@ async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json
         job_name: payload.job_name.clone(),
         job_id: job_id.clone(),
         data: Arc::new(payload.data),
+        records: payload.job.and_then(|job| job.records),
     };
     let accepted = app.queue.accept(arriving).await?;
     let fate = word(accepted.fate);

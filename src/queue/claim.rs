@@ -1,13 +1,14 @@
 //! Records in the hands of workers.
 
 use super::store::Stored;
-use crate::submission::{Origin, Record};
+use crate::submission::{Origin, Progress, Record};
 
 /// A record in the hands of one worker, until it is settled or its lease runs out.
 #[derive(Debug)]
 #[must_use = "a claim that is not settled blocks its record until the lease runs out"]
 pub struct Claim {
     pub(super) stored: Stored,
+    pub(super) progress: Progress,
 }
 
 impl Claim {
@@ -26,12 +27,18 @@ impl Claim {
         &self.stored.record
     }
 
+    /// Keeps what the run has delivered, to be written when the claim is settled.
+    pub fn report(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
+
     /// What renews this claim's lease while the claim itself is being worked on.
     pub fn lease(&self) -> Lease {
         Lease {
             origin: self.stored.origin,
             doc_id: self.stored.doc_id.clone(),
             owner: self.stored.record.lease_owner.clone().unwrap_or_default(),
+            revision: self.stored.record.revision,
         }
     }
 }
@@ -42,6 +49,8 @@ pub struct Lease {
     pub(super) origin: Origin,
     pub(super) doc_id: String,
     pub(super) owner: String,
+    /// The edition of the payload that was claimed.
+    pub(super) revision: u32,
 }
 
 /// What a claim's end did to its record.

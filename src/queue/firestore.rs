@@ -1,10 +1,11 @@
 //! The original service's back end: one Firestore collection per origin.
 //!
-//! Every write is one document under a precondition: an insert that the document doesn't exist, a
-//! change that its update time is still the one that was read (compare-and-set). No transactions:
+//! Every write has a precondition: an insert that the document doesn't exist, a change that its
+//! update time is still the one that was read (compare-and-set). No transactions that read:
 //! claimers that read the head of the queue in transactions lock one another out.
 
 mod codec;
+mod commit;
 mod emulator;
 
 use std::time::Duration;
@@ -90,15 +91,7 @@ impl Firestore {
     }
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
-        let before = codec::encode(&stored.record);
-        let mut fields = codec::encode(record);
-        let changed: Vec<String> = before
-            .keys()
-            .chain(fields.keys().filter(|name| !before.contains_key(*name)))
-            .filter(|name| before.get(*name) != fields.get(*name))
-            .cloned()
-            .collect();
-        fields.retain(|name, _| changed.contains(name));
+        let (fields, changed) = codec::changed(&stored.record, record);
         let collection = stored.origin.collection();
         let name = self.document_name(stored.origin, &stored.doc_id);
         let swapped = self
@@ -132,7 +125,7 @@ impl Firestore {
         job_id: &str,
         doc_id: &str,
     ) -> Result<Option<Stored>, QueueError> {
-        let mut found = self.with_data_id(origin, job_id).await?;
+        let mut found = self.of_submission(origin, job_id).await?;
         let own = found.iter().position(|stored| stored.doc_id == doc_id);
         Ok(own.map(|position| found.swap_remove(position)).or_else(|| found.pop()))
     }
@@ -141,14 +134,14 @@ impl Firestore {
         // The document that the id makes, which is its own where it can be a document's.
         let doc_id = super::doc_id(id);
         let (mut found, document) =
-            futures::try_join!(self.with_data_id(origin, id), self.get(origin, &doc_id))?;
+            futures::try_join!(self.of_submission(origin, id), self.get(origin, &doc_id))?;
         found.extend(document.filter(|document| found.iter().all(|other| other.doc_id != document.doc_id)));
         found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
         Ok(found)
     }
 
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
-    async fn with_data_id(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
         let number = id.parse::<i64>().ok().filter(|number| number.to_string() == id);
         let text = FirestoreValue::from(codec::text(id));
         let either = number.map(|number| codec::array(vec![codec::text(id), codec::integer(number)]));

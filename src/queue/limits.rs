@@ -10,7 +10,7 @@ use crate::submission::Record;
 const DOCUMENT_LIMIT: usize = 1_048_576;
 /// Kept free for what processing adds to an accepted record.
 const RESERVE: usize = 24 * 1024;
-/// Bytes that a cut plan takes beside its upserts.
+/// Bytes that a cut plan takes beside its effects.
 const CUT_NOTE_SIZE: usize = 256;
 /// Firestore: maximum depth of maps and arrays ("Usage and limits"). Depth is counted from the
 /// document's own fields, so a field's value may nest one level less.
@@ -21,6 +21,31 @@ const NAME_LIMIT: usize = 1_500;
 /// document ids are short).
 const DOCUMENT_OVERHEAD: usize = 512;
 
+/// Firestore: bytes that a map takes beside its fields, as a document does ("Storage size
+/// calculations").
+const MAP_OVERHEAD: usize = 32;
+
+/// Bytes that a payload stored in parts may take, its positions included.
+pub(super) const ROOM: usize = DOCUMENT_LIMIT - RESERVE - DOCUMENT_OVERHEAD;
+/// Bytes of a position, which is either delivered or refused: an integer.
+const POSITION_SIZE: usize = 8;
+
+/// Bytes that a value takes in a payload, whether that is kept as a map or as text.
+pub(super) fn size(value: &Value) -> usize {
+    value_size(value).max(text_size(value))
+}
+
+/// Bytes that a record takes in a payload, with what is kept about its delivery.
+pub(super) fn record_size(record: &Value) -> usize {
+    // The comma of the text.
+    size(record) + 1 + POSITION_SIZE
+}
+
+/// Bytes that are kept about the delivery of so many records.
+pub(super) fn positions_size(records: usize) -> usize {
+    records * POSITION_SIZE
+}
+
 /// Refuses a payload that no record could hold.
 pub(super) fn check(data: &Value) -> Result<(), QueueError> {
     let size = payload_size(data) + DOCUMENT_OVERHEAD;
@@ -28,8 +53,8 @@ pub(super) fn check(data: &Value) -> Result<(), QueueError> {
     if size > limit { Err(QueueError::TooLarge { size, limit }) } else { Ok(()) }
 }
 
-/// Makes a record fit: drops the oldest attempts, then keys of written records, and shortens the
-/// plan of a dry run, saying so.
+/// Makes a record fit: drops the oldest attempts, then keys of written records and reasons of refused
+/// ones, and shortens the plan of a dry run, saying so.
 pub(super) fn fit(record: &mut Record) {
     // Room for the fields of the next claim.
     let limit = DOCUMENT_LIMIT - RESERVE / 4;
@@ -40,27 +65,30 @@ pub(super) fn fit(record: &mut Record) {
     while payload + history_size(record) > limit && !record.written.is_empty() {
         record.written.truncate(record.written.len() / 2);
     }
+    while payload + history_size(record) > limit && record.refusals.pop().is_some() {}
     let room = limit.saturating_sub(payload + history_size(record));
     if let Some(plan) = record.plan.take() {
         record.plan = Some(cut_plan(plan, room));
     }
 }
 
-/// As many of the plan's upserts as `room` bytes hold.
+/// As many of the plan's effects as `room` bytes hold.
 fn cut_plan(plan: Value, room: usize) -> Value {
-    let size = |value: &Value| value_size(value).max(text_size(value));
     if size(&plan) <= room {
         return plan;
     }
-    let upserts = plan.get("upserts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let list = |name| Some((name, plan.get(name)?.as_array()?));
+    let Some((name, effects)) = ["upserts", "documents"].into_iter().find_map(list) else {
+        return json!({ "cut": "it would not fit" });
+    };
     let mut used = CUT_NOTE_SIZE;
-    let fitting = upserts.iter().take_while(|upsert| {
-        used += size(upsert) + 1;
+    let fitting = effects.iter().take_while(|effect| {
+        used += size(effect) + 1;
         used <= room
     });
     let kept: Vec<Value> = fitting.cloned().collect();
-    let cut = format!("{} of {} upserts are kept: all of them would not fit", kept.len(), upserts.len());
-    json!({ "upserts": kept, "cut": cut })
+    let cut = format!("{} of {} {name} are kept: all of them would not fit", kept.len(), effects.len());
+    json!({ name: kept, "cut": cut })
 }
 
 /// Whether Firestore can hold `value` as a map: no array directly in an array, at most 20 levels,
@@ -107,7 +135,16 @@ fn history_size(record: &Record) -> usize {
     let written: usize = record.written.iter().map(|key| key.len() + 1).sum();
     let unmapped: usize =
         record.unmapped.iter().map(|answer| 32 + answer.path.len() + answer.code.len()).sum();
-    DOCUMENT_OVERHEAD + attempts + unmapped + written + text(&record.error) + text(&record.note)
+    let positions = positions_size(record.delivered.len() + record.refused.len());
+    let refusals: usize = record.refusals.iter().map(|refusal| 64 + refusal.error.len()).sum();
+    DOCUMENT_OVERHEAD
+        + positions
+        + refusals
+        + attempts
+        + unmapped
+        + written
+        + text(&record.error)
+        + text(&record.note)
 }
 
 /// Bytes of JSON text, without building it.
@@ -140,7 +177,7 @@ fn value_size(value: &Value) -> usize {
         Value::Number(_) => 8,
         Value::String(text) => text.len() + 1,
         Value::Array(items) => items.iter().map(value_size).sum(),
-        Value::Object(fields) => map_size(fields),
+        Value::Object(fields) => MAP_OVERHEAD + map_size(fields),
     }
 }
 

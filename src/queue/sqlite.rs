@@ -17,7 +17,7 @@ use sqlx::sqlite::{
 };
 
 use super::QueueError;
-use super::store::{PageCursor, Stored, Version};
+use super::store::{Change, PageCursor, Stored, Version};
 use crate::config::SqliteSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
 use writer::{Row, Writer};
@@ -30,6 +30,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 
 const COLUMNS: &str = "doc_id, state, data, version";
+
+/// The collection whose payloads may be stored in parts, as its index says it.
+const WITH_PARTS: &str = "collection = 'salesforce_collection'";
 
 /// A row as it is read: document id, state, data, version.
 type Found = (String, String, String, i64);
@@ -82,10 +85,7 @@ impl Sqlite {
     }
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
-        let new_payload = record.data != stored.record.data;
-        let mut row = row(stored.origin, &stored.doc_id, record, new_payload)?;
-        row.written = (record.written != stored.record.written).then(|| record.written.clone());
-        let swapped = self.writer.swap(row, stored.version.0).await?;
+        let swapped = self.writer.swap(changed_row(stored, record)?, stored.version.0).await?;
         Ok(swapped.then_some(Version(stored.version.0 + 1)))
     }
 
@@ -100,8 +100,37 @@ impl Sqlite {
         found.map(|found| stored(origin, found)).transpose()
     }
 
+    /// Changes several documents, or none where one is no longer what was read.
+    pub(super) async fn write_all(&self, origin: Origin, changes: &[Change]) -> Result<bool, QueueError> {
+        let rows = changes.iter().map(|change| match change {
+            Change::Insert(doc_id, record) => Ok((row(origin, doc_id, record, true)?, None)),
+            Change::Swap(stored, record) => Ok((changed_row(stored, record)?, Some(stored.version.0))),
+        });
+        self.writer.all(rows.collect::<Result<_, QueueError>>()?).await
+    }
+
+    /// Every document of a payload that may be stored in parts.
+    pub(super) async fn of_submission(
+        &self,
+        origin: Origin,
+        job_id: &str,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM submissions WHERE {WITH_PARTS} AND json_extract(state, '$.job_id') = ? \
+             ORDER BY created_at, doc_id"
+        );
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(job_id.to_owned());
+        self.read(origin, query.fetch_all(&self.readers).await)
+    }
+
     pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
-        // Every document id here is made of its submission's id: no other index is needed.
+        if origin == Origin::Salesforce {
+            let parts = self.of_submission(origin, id).await?;
+            if !parts.is_empty() {
+                return Ok(parts);
+            }
+        }
+        // Every other document's id is made of its submission's id: no index is needed for it.
         let sql = format!(
             "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at"
         );
@@ -232,6 +261,14 @@ async fn prepare(readers: &SqlitePool) -> Result<(), QueueError> {
 
 fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The row that a change makes of a record.
+fn changed_row(stored: &Stored, record: &Record) -> Result<Row, QueueError> {
+    let new_payload = record.data != stored.record.data;
+    let mut row = row(stored.origin, &stored.doc_id, record, new_payload)?;
+    row.written = (record.written != stored.record.written).then(|| record.written.clone());
+    Ok(row)
 }
 
 /// The row of a record; its payload only where that changes.

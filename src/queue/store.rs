@@ -25,6 +25,25 @@ pub(super) struct Stored {
 /// some stand for all.
 const LATER_WRITERS: u32 = 50;
 
+/// One of several changes that happen together.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// A document that must not exist yet.
+    Insert(String, Box<Record>),
+    /// One that must still be what was read.
+    Swap(Box<Stored>, Box<Record>),
+}
+
+impl Change {
+    /// The document that it changes.
+    pub(super) fn doc_id(&self) -> &str {
+        match self {
+            Self::Insert(doc_id, _) => doc_id,
+            Self::Swap(stored, _) => &stored.doc_id,
+        }
+    }
+}
+
 /// Where the next page of failed records begins: after this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageCursor {
@@ -79,6 +98,28 @@ impl Store {
         match self {
             Self::Sqlite(store) => store.swap(stored, record).await,
             Self::Firestore(store) => store.swap(stored, record).await,
+        }
+    }
+
+    /// Durably makes all of these changes, or none. `false` where one of them does not apply.
+    ///
+    /// Beyond 10 MiB Firestore takes them in several requests; then those before may be made.
+    pub(super) async fn write_all(&self, origin: Origin, changes: &[Change]) -> Result<bool, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.write_all(origin, changes).await,
+            Self::Firestore(store) => store.write_all(origin, changes).await,
+        }
+    }
+
+    /// Every document of a submission that may be stored in parts; oldest first.
+    pub(super) async fn of_submission(
+        &self,
+        origin: Origin,
+        job_id: &str,
+    ) -> Result<Vec<Stored>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.of_submission(origin, job_id).await,
+            Self::Firestore(store) => store.of_submission(origin, job_id).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The rules of the queue, as pure functions from record to record: `service.md`, sections 2–4.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,10 @@ const BACKOFF_GROWTH: f64 = 5.0;
 const BACKOFF_JITTER: f64 = 0.2;
 /// No back-off is longer, whatever is configured.
 const BACKOFF_CEILING: Duration = Duration::from_hours(30 * 24);
-/// Characters of an error that a record keeps.
+/// Characters of an error that an attempt keeps.
 const ERROR_KEPT: usize = 1_000;
+/// Characters of the last error, which may list those of many records.
+const LIST_KEPT: usize = 4_000;
 /// Unmapped answers that a record keeps.
 const UNMAPPED_KEPT: usize = 100;
 
@@ -104,7 +107,7 @@ impl Record {
         self.status = Status::Failed;
         self.error_kind = Some(kind);
         self.last_step = Some(step.to_owned());
-        self.error = Some(shorten(error));
+        self.error = Some(cut(error, LIST_KEPT));
         self.next_retry_at = next_retry_at;
     }
 }
@@ -136,6 +139,10 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
         plan: None,
         unmapped: Vec::new(),
         written: Vec::new(),
+        first_position: None,
+        delivered: BTreeSet::new(),
+        refused: BTreeSet::new(),
+        refusals: Vec::new(),
     }
 }
 
@@ -160,6 +167,9 @@ pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> 
     record.updated_at = Some(now);
     record.run_retries = 0;
     record.revision += 1;
+    record.first_position = arrived.first_position;
+    record.delivered = BTreeSet::new();
+    record.forget_refusals();
     if stored.is_free(now) {
         if stored.status == Status::Processing {
             record.close_attempt(AttemptOutcome::Abandoned, now, None);
@@ -205,6 +215,13 @@ pub(super) fn take(
         );
         record.fail(ErrorKind::Permanent, "lease", &error, NextRetry::Never);
         return Taken::Exhausted(Box::new(record));
+    }
+    if stored.status == Status::Completed {
+        // Asked for again, all of it.
+        record.delivered = BTreeSet::new();
+    }
+    if trigger == Trigger::Manual {
+        record.forget_refusals();
     }
     record.status = Status::Processing;
     record.lease_owner = Some(owner.to_owned());
@@ -355,8 +372,12 @@ fn content_hash(data: &Value) -> String {
     hex(&hasher.finalize())
 }
 
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(ERROR_KEPT) {
+pub(super) fn shorten(text: &str) -> String {
+    cut(text, ERROR_KEPT)
+}
+
+fn cut(text: &str, kept: usize) -> String {
+    match text.char_indices().nth(kept) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

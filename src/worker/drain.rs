@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, error, info, info_span, warn};
 
+use super::delivery::{self, Delivering};
 use super::lease::Renewal;
 use super::observed::Observed;
 use super::{DrainReport, End, Planned, Stopped, Worker, order};
-use crate::destinations::{Delivery, DeliveryError, Failure};
 use crate::jobs::{self, Destination};
-use crate::plan::Plan;
+use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Claim, Outcome, QueueError, Settled};
-use crate::submission::{ErrorKind, Unmapped};
+use crate::submission::{ErrorKind, Origin, Record, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -32,6 +32,7 @@ enum Ran {
 /// A drain under way. [`Drain::finish`] ends it.
 pub(super) struct Drain {
     worker: Worker,
+    origin: Origin,
     deadline: Instant,
     /// Whether to overwrite what later forms have written.
     force: bool,
@@ -47,10 +48,11 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn new(worker: Worker, deadline: Instant, force: bool) -> Self {
+    pub(super) fn new(worker: Worker, origin: Origin, deadline: Instant, force: bool) -> Self {
         let renewal = Renewal::start(&worker.queue, worker.retry.lease);
         Self {
             worker,
+            origin,
             deadline,
             force,
             renewal,
@@ -116,6 +118,7 @@ impl Drain {
         let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
         let mut waiting = order::Waiting::new(&plans);
         let mut planned: Vec<Option<(Claim, Planned)>> = planned.into_iter().map(Some).collect();
+        let slots = Arc::clone(&self.worker.lane(self.origin).slots);
         let mut tasks = JoinSet::new();
         let mut running = HashMap::new();
         loop {
@@ -139,7 +142,7 @@ impl Drain {
                     }
                 }
                 // The semaphore is never closed: the worker owns it.
-                Ok(slot) = Arc::clone(&self.worker.slots).acquire_owned(), if waiting.any_ready() => {
+                Ok(slot) = Arc::clone(&slots).acquire_owned(), if waiting.any_ready() => {
                     let Some(position) = waiting.next_ready() else { continue };
                     let Some((claim, plan)) = planned[position].take() else { continue };
                     let writes = plan_of(&plan).map(order::writes).unwrap_or_default();
@@ -162,7 +165,7 @@ impl Drain {
     /// One record's run: perform its plan and settle it.
     fn run(
         &self,
-        claim: Claim,
+        mut claim: Claim,
         plan: Planned,
         slot: OwnedSemaphorePermit,
     ) -> impl Future<Output = Ran> + Send + 'static {
@@ -182,22 +185,17 @@ impl Drain {
                     Outcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
                 }
                 Ok(_) if over || stopped.get().is_some() => Outcome::Released,
-                Ok((destination, plan)) => match superseded(&worker, &claim, &plan, force).await {
-                    Ok(Some(outcome)) => outcome,
-                    Ok(None) => {
-                        let in_time = async {
-                            tokio::select! {
-                                () = worker.shutdown.grace_is_over() => {}
-                                () = tokio::time::sleep_until(deadline) => {}
-                            }
-                        };
-                        perform(&worker, &claim, destination, &plan, &stopped, in_time).await
+                Ok((destination, plan)) => {
+                    let delivery = Delivering { worker: &worker, destination, deadline, stopped: &stopped };
+                    match superseded(&worker, &claim, &plan, force).await {
+                        Ok(Some(outcome)) => outcome,
+                        Ok(None) => delivery.perform(&mut claim, &plan).await,
+                        Err(error) => {
+                            error!(error = &error as &dyn std::error::Error, "worker.later_forms_unknown");
+                            return Ran::Held(Box::new(claim));
+                        }
                     }
-                    Err(error) => {
-                        error!(error = &error as &dyn std::error::Error, "worker.later_forms_unknown");
-                        return Ran::Held(Box::new(claim));
-                    }
-                },
+                }
             };
             // Only now may the next begin: it has to see whether this one was stopped.
             drop(slot);
@@ -220,7 +218,15 @@ impl Drain {
 fn plan(worker: &Worker, claim: &Claim) -> Planned {
     let record = claim.record();
     match jobs::find(claim.origin(), &record.job_name) {
-        Some(job) => worker.plan(job, &record.data),
+        Some(job) => {
+            let facts = worker.facts.of(record.arrived(), record.first_position.unwrap_or(1));
+            let (destination, plan) = super::plan(job, &record.data, &facts)?;
+            let plan = left_to_do(plan, record);
+            match plan.refusal() {
+                Some(error) => Err(error),
+                None => Ok((destination, plan)),
+            }
+        }
         None => Err(format!("no form type is named {:?}", record.job_name)),
     }
 }
@@ -246,67 +252,38 @@ async fn superseded(
     if force || record.attempts.len() < 2 && record.run_retries == 0 {
         return Ok(None);
     }
-    let shared = shared_records(claim, plan);
+    let shared = delivery::shared_records(claim, plan);
     let later = worker.queue.later_writers(claim.origin(), record, &shared).await?;
     Ok(later.into_iter().find_map(|(later, record)| {
         let job = jobs::find(claim.origin(), &record.job_name)?;
-        let (_, newer) = worker.plan(job, &record.data).ok()?;
-        let upsert = plan.overwrites(&newer)?;
+        let (_, newer) = super::plan(job, &record.data, &worker.facts).ok()?;
+        let (object, external_id) = plan.overwrites(&newer)?;
         let error = format!(
-            "form {later} arrived later and has written {} {}: nothing newer is overwritten (a retry with \
-             force=true does)",
-            upsert.object, upsert.external_id
+            "form {later} arrived later and has written {object} {external_id}: nothing newer is overwritten (a \
+             retry with force=true does)"
         );
-        Some(failed(ErrorKind::Permanent, upsert.object, error, plan.unmapped.clone()))
+        Some(failed(ErrorKind::Permanent, object, error, plan.unmapped.clone()))
     }))
 }
 
-fn shared_records(claim: &Claim, plan: &Plan) -> Vec<String> {
-    let record = claim.record();
-    // The original service's documents may lack it beside their payload.
-    let in_payload = || record.data.get("id").and_then(serde_json::Value::as_str);
-    let job_id = record.job_id.as_deref().or_else(in_payload).unwrap_or(claim.doc_id());
-    plan.shared_records(job_id)
-}
-
-/// Performs a plan, unless `time_is_up` comes before: what was sent by then is sent again, without
-/// harm.
-async fn perform(
-    worker: &Worker,
-    claim: &Claim,
-    destination: Destination,
-    plan: &Plan,
-    stopped: &OnceLock<Stopped>,
-    time_is_up: impl Future<Output = ()>,
-) -> Outcome {
-    let unmapped = plan.unmapped.clone();
-    let delivered = tokio::select! {
-        delivered = worker.destinations.perform(plan) => delivered,
-        () = time_is_up => return Outcome::Released,
-    };
-    let DeliveryError { failure, step, message } = match delivered {
-        Ok(Delivery::Sent) => {
-            let written = shared_records(claim, plan);
-            return Outcome::Completed { note: None, dry_run: None, unmapped, written };
-        }
-        Ok(Delivery::Recorded(plan)) => {
-            let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
-            return Outcome::Completed { note, dry_run: Some(plan), unmapped, written: Vec::new() };
-        }
-        Err(error) => error,
-    };
-    let kind = match failure {
-        Failure::Transient => ErrorKind::Transient,
-        Failure::Dependency => ErrorKind::Dependency,
-        Failure::Permanent => ErrorKind::Permanent,
-        Failure::Unavailable => {
-            warn!(destination = destination.as_str(), reason = message, "worker.destination_down");
-            // The first reason stands.
-            let _ = stopped.set(Stopped { destination, reason: message });
-            return Outcome::Released;
-        }
-    };
-    failed(kind, &step, message, unmapped)
+/// A plan without what earlier runs have done: documents that were taken, and those that were refused
+/// for good, which stay errors.
+fn left_to_do(plan: Plan, record: &Record) -> Plan {
+    let mut plan = plan.without(&record.delivered);
+    let again = |document: &&Document| record.refused.contains(&document.position);
+    let refused = plan.documents().iter().filter(again).map(|document| {
+        let position = document.position;
+        let known = record.refusals.iter().find(|refusal| refusal.position == position);
+        let error = known.map_or_else(
+            || format!("record {position} ({}): CommCare refused it for good", document.case_id),
+            |refusal| refusal.error.clone(),
+        );
+        Refused { position, field: None, error }
+    });
+    let refused: Vec<Refused> = refused.collect();
+    plan.refused.extend(refused);
+    plan.refused.sort_by_key(|refused| refused.position);
+    plan.without(&record.refused)
 }
 
 async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instant) -> End {
@@ -335,6 +312,6 @@ async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instan
     }
 }
 
-fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> Outcome {
+pub(super) fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> Outcome {
     Outcome::Failed { kind, step: step.to_owned(), error, unmapped }
 }

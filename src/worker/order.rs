@@ -1,7 +1,7 @@
 //! Which records of a batch may run side by side (`service.md`, guarantee 4).
 //!
 //! Two forms conflict when one writes a record that the other writes or refers to. Records are
-//! compared by external id alone: an id that two objects share makes two forms wait for each other
+//! compared by external id, cases by case id, alone: an id that two objects share makes two forms wait for each other
 //! that need not, and never the other way round.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -154,7 +154,7 @@ mod tests {
             let mut payload = json!({ "id": "id", "form": { "@name": name } });
             payload["form"].as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
             let job = jobs::find(Origin::CommCare, name).unwrap();
-            job.mapping.unwrap()(&payload, &Facts { registration_attendance: true }).unwrap()
+            job.mapping.unwrap()(&payload, &Facts::new(true)).unwrap()
         };
         let mill = json!({ "wetmill_tns_id": "tns", "subcase_0": { "case": { "@case_id": "mill" } } });
         let visit = json!({ "case": { "@case_id": "mill" }, "date": "2026-03-17", "survey_type": "KE" });

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "prints figures")]
 
 mod client;
+mod commcare;
 mod limit;
 mod postgis;
 mod salesforce;
@@ -34,6 +35,8 @@ const SAMPLES: &[&str] = &[
     include_str!("../../src/demo/samples/farm_visit_aa.json"),
 ];
 
+const PARTICIPANT: &str = include_str!("../../src/demo/samples/participant.json");
+
 /// Forms that each load posts.
 const POSTED: usize = 20_000;
 /// Forms that are drained, and what one Salesforce call takes.
@@ -61,6 +64,9 @@ async fn main() {
     postgis::measure(&mut lines).await;
     mapping(&mut lines);
     large_form(&mut lines).await;
+    submissions(&mut lines).await;
+    large_payload(&mut lines).await;
+    documents(&mut lines);
     lines.print();
 }
 
@@ -128,7 +134,7 @@ fn form(number: usize, session: usize) -> String {
 /// Microseconds that a mapping takes, parsing left out.
 fn mapping(lines: &mut Table) {
     const TIMES: u32 = 2_000;
-    let facts = Facts { registration_attendance: true };
+    let facts = Facts::new(true);
     for sample in SAMPLES {
         let payload: Value = serde_json::from_str(sample).unwrap();
         let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();
@@ -158,6 +164,57 @@ async fn large_form(lines: &mut Table) {
     assert_eq!(report["processed_records"].as_array().map(Vec::len), Some(1), "{report}");
     let peak = service.memory("VmHWM") - rest;
     lines.add(&format!("peak memory for a form of {size:.2} MiB"), format!("{peak:.0} MB"), "", "");
+}
+
+/// One payload's submissions, `CC_CONCURRENCY` (50) at a time.
+async fn submissions(lines: &mut Table) {
+    const RECORDS: u32 = 500;
+    let url = commcare::start(CALL).await;
+    let service = Service::start(&commcare::variables(&url)).await;
+    let payload = commcare::participants("bench", RECORDS as usize, 0);
+    service.post("/process-data-sf", payload.to_string()).await;
+    let began = Instant::now();
+    let answer = service.post("/process-firestore-to-cc", String::new()).await;
+    let took = began.elapsed().as_secs_f64();
+    assert_eq!(answer["processed_records"].as_array().map(Vec::len), Some(1), "{answer}");
+    let limit = (CALL * RECORDS.div_ceil(50)).as_secs_f64();
+    let what = format!("{RECORDS} records to CommCare, {} ms a call", CALL.as_millis());
+    lines.add(&what, format!("{took:.2} s"), &format!("{:.2} × {limit:.1} s", took / limit), "1.2 ×");
+}
+
+/// A payload of 10,000 records, from the webhook to CommCare, and the memory that it takes.
+async fn large_payload(lines: &mut Table) {
+    const RECORDS: usize = 10_000;
+    let url = commcare::start(Duration::ZERO).await;
+    let service = Service::start(&commcare::variables(&url)).await;
+    let payload = commcare::participants("bench", RECORDS, 650).to_string();
+    let megabytes = payload.len() as f64 / 1e6;
+    let began = Instant::now();
+    service.post("/process-data-sf", payload).await;
+    let accepted = began.elapsed().as_secs_f64();
+    let after_webhook = service.memory("VmHWM");
+    let answer = service.post("/process-firestore-to-cc?drain=true", String::new()).await;
+    let took = began.elapsed().as_secs_f64();
+    assert_eq!(answer["failed_records"].as_array().map(Vec::len), Some(0), "{answer}");
+    let what = format!("{RECORDS} records, {megabytes:.0} MB, to CommCare");
+    lines.add(&what, format!("{took:.2} s"), &format!("{accepted:.2} s of it to accept"), "");
+    let peaks = format!("{after_webhook:.0} MB, {:.0} MB", service.memory("VmHWM"));
+    lines.add("  peak resident memory, accepted and sent", peaks, "", "");
+}
+
+/// Documents built a second, on one core.
+fn documents(lines: &mut Table) {
+    const RECORDS: usize = 1_000;
+    const TIMES: usize = 20;
+    let payload = commcare::participants("bench", RECORDS, 0);
+    let mapping = jobs::find(Origin::Salesforce, "Participant").unwrap().mapping.unwrap();
+    let facts = Facts::new(true);
+    let began = Instant::now();
+    for _ in 0..TIMES {
+        std::hint::black_box(mapping(std::hint::black_box(&payload), &facts).unwrap());
+    }
+    let rate = (RECORDS * TIMES) as f64 / began.elapsed().as_secs_f64();
+    lines.add("participant documents built, one core", format!("{rate:.0}/s"), "", "");
 }
 
 /// What was measured, beside the limit and the aim.

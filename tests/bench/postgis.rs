@@ -90,10 +90,10 @@ fn destination(url: &str) -> Postgis {
 fn rows(payload: &str) -> Rows {
     let payload: Value = serde_json::from_str(payload).unwrap();
     let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();
-    let plan = job.mapping.unwrap()(&payload, &Facts { registration_attendance: true }).unwrap();
+    let plan = job.mapping.unwrap()(&payload, &Facts::new(true)).unwrap();
     match plan.effects {
         Effects::Rows(rows) => rows,
-        Effects::Upserts(_) => panic!("{} goes to PostGIS", job.name),
+        Effects::Upserts(_) | Effects::Documents(_) => panic!("{} goes to PostGIS", job.name),
     }
 }
 

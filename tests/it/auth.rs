@@ -10,9 +10,9 @@ const WEBHOOKS: [(&str, &str, u16); 2] =
     [("POST", "/process-data-cc", 400), ("POST", "/process-data-sf", 400)];
 const SCHEDULER: [(&str, &str, u16); 4] = [
     ("POST", "/process-firestore-to-sf", 200),
-    ("POST", "/process-firestore-to-cc", 501),
+    ("POST", "/process-firestore-to-cc", 200),
     ("POST", "/auto-retry-firestore-to-sf", 200),
-    ("POST", "/auto-retry-firestore-to-cc", 501),
+    ("POST", "/auto-retry-firestore-to-cc", 200),
 ];
 const OPERATORS: [(&str, &str, u16); 14] = [
     ("GET", "/retry/sf/nobody", 404),
@@ -23,7 +23,7 @@ const OPERATORS: [(&str, &str, u16); 14] = [
     ("GET", "/failed/sf", 200),
     ("GET", "/status-count/commcare_collection", 200),
     ("POST", "/preview/cc", 400),
-    ("POST", "/preview/sf", 501),
+    ("POST", "/preview/sf", 400),
     ("GET", "/metrics", 200),
     ("GET", "/openapi.json", 501),
     ("GET", "/docs", 501),

@@ -15,4 +15,5 @@ mod process;
 mod queue;
 mod salesforce;
 mod support;
+mod to_commcare;
 mod under_fire;

@@ -6,7 +6,7 @@ mod goldens;
 mod observations;
 mod properties;
 mod registration_and_attendance;
-mod samples;
+pub(crate) mod samples;
 mod tidy;
 mod wet_mills;
 
@@ -16,17 +16,17 @@ use commcare_sf_integration::submission::Origin;
 use serde_json::{Map, Value};
 
 /// Production: registrations write attendance.
-const PRODUCTION: Facts = Facts { registration_attendance: true };
+const PRODUCTION: Facts = Facts::new(true);
 
 /// Routes and maps a CommCare payload.
 fn map(payload: &Value) -> Result<Plan, MapError> {
-    map_with(payload, PRODUCTION)
+    map_with(payload, &PRODUCTION)
 }
 
-fn map_with(payload: &Value, facts: Facts) -> Result<Plan, MapError> {
+fn map_with(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let name = jobs::job_name(Origin::CommCare, payload).expect("the payload names a job");
     let job = jobs::find(Origin::CommCare, name).expect("the job is in the table");
-    job.mapping.expect("the job has a mapping")(payload, &facts)
+    job.mapping.expect("the job has a mapping")(payload, facts)
 }
 
 /// `payload` with `value` at `path` (dots between keys, numbers for list items); groups on the

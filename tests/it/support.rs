@@ -1,6 +1,7 @@
 //! Wire-level stand-ins for the services that cannot run here, and the app under test.
 
 pub(crate) mod app;
+pub(crate) mod commcare;
 pub(crate) mod firestore;
 pub(crate) mod forms;
 pub(crate) mod log;
@@ -8,3 +9,4 @@ pub(crate) mod metrics;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod salesforce;
+pub(crate) mod xml;

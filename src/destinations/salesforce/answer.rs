@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::composite::{Request, Step};
 use super::failure;
-use super::mask::Mask;
 use super::transport;
 use super::trouble::Trouble;
 use super::wire::Answer;
 use crate::destinations::DeliveryError;
+use crate::destinations::mask::Mask;
 use crate::plan::Upsert;
 
 /// The step that an error names when a request fails as a whole.

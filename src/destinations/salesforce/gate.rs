@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::breaker::{Breaker, Pauses, Policy, Probe};
 use super::quota::Quota;
 use super::trouble::{Blame, Trouble};
+use crate::destinations::breaker::{Breaker, Pauses, Policy, Probe};
 use crate::destinations::{Admission, DeliveryError, Failure};
 
 /// Deliveries in a row that met no answer, each after its own retries: one record that Salesforce

@@ -10,13 +10,13 @@ use url::Url;
 
 use super::failure;
 use super::jwt;
-use super::mask::Mask;
 use super::soap;
 use super::transport;
 use super::trouble::Trouble;
 use crate::clock;
 use crate::config::salesforce::{Login, SalesforceSettings};
 use crate::destinations::Failure;
+use crate::destinations::mask::Mask;
 
 /// The step that errors of a login name.
 const STEP: &str = "login";

@@ -5,10 +5,10 @@ use std::fmt;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::mask::Mask;
 use super::trouble::Trouble;
 use super::{Salesforce, answer, gate};
 use crate::destinations::DeliveryError;
+use crate::destinations::mask::Mask;
 
 /// A query of one field of the record with an id.
 pub struct Soql(String);

@@ -11,7 +11,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::breaker::Pauses;
+use crate::destinations::breaker::Pauses;
 
 /// How often the `limits` resource is asked while there is no room: at once when work comes, then
 /// ever more rarely. Asking is a call too.

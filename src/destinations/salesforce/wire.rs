@@ -19,12 +19,12 @@ use super::composite::Request;
 use super::gate::Pass;
 use super::query::Soql;
 use super::quota::ApiUsage;
-use super::retry;
 use super::session::{Session, Sessions};
 use super::transport;
 use super::trouble::Trouble;
 use crate::clock;
 use crate::config::salesforce::SalesforceSettings;
+use crate::destinations::retry;
 use crate::metrics::{CallOutcome, Metrics};
 
 /// A server that does not even take the connection is not worth the whole of a call's time.

@@ -58,6 +58,20 @@ pub(super) fn encode(record: &Record) -> HashMap<String, Firestore> {
     document
 }
 
+/// The fields that a change writes, and the names of all that it touches.
+pub(super) fn changed(before: &Record, after: &Record) -> (HashMap<String, Firestore>, Vec<String>) {
+    let before = encode(before);
+    let mut fields = encode(after);
+    let changed: Vec<String> = before
+        .keys()
+        .chain(fields.keys().filter(|name| !before.contains_key(*name)))
+        .filter(|name| before.get(*name) != fields.get(*name))
+        .cloned()
+        .collect();
+    fields.retain(|name, _| changed.contains(name));
+    (fields, changed)
+}
+
 /// The record of a document's fields.
 pub(super) fn decode(fields: HashMap<String, Firestore>) -> Result<Record, serde_json::Error> {
     let mut record: Map<String, Value> =

@@ -36,11 +36,30 @@ pub(super) struct Row {
     pub(super) written: Option<Vec<String>>,
 }
 
+/// A row, and the version that it must still have; `None` inserts.
+pub(super) type Change = (Row, Option<i64>);
+
+/// What one caller asks for.
+#[derive(Debug)]
+enum Task {
+    One(Change),
+    /// All of them, or none.
+    All(Vec<Change>),
+}
+
+impl Task {
+    /// The row that it inserts, where it is one insert.
+    fn insert(&self) -> Option<&Row> {
+        match self {
+            Self::One((row, None)) => Some(row),
+            Self::One(_) | Self::All(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Write {
-    row: Row,
-    /// The version that the row must still have; `None` inserts.
-    expected: Option<i64>,
+    task: Task,
     /// Answers whether the write applied.
     reply: oneshot::Sender<Result<bool, QueueError>>,
 }
@@ -63,18 +82,23 @@ impl Writer {
 
     /// Inserts; `false` where the document exists.
     pub(super) async fn insert(&self, row: Row) -> Result<bool, QueueError> {
-        self.write(row, None).await
+        self.write(Task::One((row, None))).await
     }
 
     /// Replaces; `false` where the document no longer has this version.
     pub(super) async fn swap(&self, row: Row, expected: i64) -> Result<bool, QueueError> {
-        self.write(row, Some(expected)).await
+        self.write(Task::One((row, Some(expected)))).await
     }
 
-    async fn write(&self, row: Row, expected: Option<i64>) -> Result<bool, QueueError> {
+    /// Inserts and replaces; `false`, with nothing written, where one of them does not apply.
+    pub(super) async fn all(&self, changes: Vec<Change>) -> Result<bool, QueueError> {
+        self.write(Task::All(changes)).await
+    }
+
+    async fn write(&self, task: Task) -> Result<bool, QueueError> {
         let gone = || QueueError::unavailable("writing", std::io::Error::other("its writer has ended"));
         let (reply, written) = oneshot::channel();
-        self.writes.send(Write { row, expected, reply }).await.map_err(|_| gone())?;
+        self.writes.send(Write { task, reply }).await.map_err(|_| gone())?;
         written.await.map_err(|_| gone())?
     }
 }
@@ -101,38 +125,60 @@ async fn commit(connection: &mut SqliteConnection, group: &[Write]) -> Result<Ve
     let mut applied = vec![false; group.len()];
     // IMMEDIATE: takes the write lock at the start, where waiting for another process is safe.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let inserts: Vec<usize> =
-        (0..group.len()).filter(|position| group[*position].expected.is_none()).collect();
+    let inserts: Vec<(usize, &Row)> = group
+        .iter()
+        .enumerate()
+        .filter_map(|(position, write)| Some((position, write.task.insert()?)))
+        .collect();
     let mut rest = inserts.as_slice();
     while !rest.is_empty() {
         // Powers of two: few different statements, which the connection keeps prepared.
         let (rows, later) = rest.split_at(ROWS.min(1 << rest.len().ilog2()));
-        insert(&mut transaction, group, rows, &mut applied).await?;
+        insert(&mut transaction, rows, &mut applied).await?;
         rest = later;
     }
     for (write, applied) in group.iter().zip(&mut applied) {
-        if let Some(version) = write.expected {
-            *applied = update(&mut transaction, &write.row, version).await?;
+        match &write.task {
+            Task::One((_, None)) => {}
+            Task::One((row, Some(version))) => *applied = update(&mut transaction, row, *version).await?,
+            Task::All(changes) => *applied = all(&mut transaction, changes).await?,
         }
     }
     transaction.commit().await?;
     Ok(applied)
 }
 
+/// All changes, or none of them.
+async fn all(connection: &mut SqliteConnection, changes: &[Change]) -> Result<bool, sqlx::Error> {
+    // A transaction within the transaction.
+    let mut savepoint = connection.begin().await?;
+    for (row, expected) in changes {
+        let mut applied = [false];
+        match expected {
+            Some(version) => applied[0] = update(&mut savepoint, row, *version).await?,
+            None => insert(&mut savepoint, &[(0, row)], &mut applied).await?,
+        }
+        if applied == [false] {
+            savepoint.rollback().await?;
+            return Ok(false);
+        }
+    }
+    savepoint.commit().await?;
+    Ok(true)
+}
+
 /// Inserts some rows of a group with one statement: a statement costs more than a row, since each
 /// goes to SQLite's thread and back.
 async fn insert(
     connection: &mut SqliteConnection,
-    group: &[Write],
-    positions: &[usize],
+    rows: &[(usize, &Row)],
     applied: &mut [bool],
 ) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(
         "INSERT INTO submissions (collection, doc_id, status, created_at, updated_at, \
          lease_expires_at, due_at, state, data) ",
     );
-    sql.push_values(positions, |mut values, position| {
-        let row = &group[*position].row;
+    sql.push_values(rows, |mut values, (_, row)| {
         values
             .push_bind(row.collection)
             .push_bind(&row.doc_id)
@@ -146,8 +192,8 @@ async fn insert(
     });
     sql.push(" ON CONFLICT DO NOTHING");
     let done = sql.build().execute(&mut *connection).await?;
-    if done.rows_affected() == positions.len() as u64 {
-        for position in positions {
+    if done.rows_affected() == rows.len() as u64 {
+        for (position, _) in rows {
             applied[*position] = true;
         }
         return Ok(());
@@ -162,8 +208,7 @@ async fn insert(
             .fetch_all(connection)
             .await?;
     let mut inserted: HashSet<(String, String)> = inserted.into_iter().collect();
-    for position in positions {
-        let row = &group[*position].row;
+    for (position, row) in rows {
         // Removed once found: of one document twice in the group, the first was inserted.
         applied[*position] = inserted.remove(&(row.collection.to_owned(), row.doc_id.clone()));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use commcare_sf_integration::config::salesforce::Login;
 use commcare_sf_integration::config::{LogFormat, QueueSettings};
+use commcare_sf_integration::jobs::Sender;
 
 use super::{CLOUD_RUN, load, one_problem};
 
@@ -21,8 +22,31 @@ fn an_empty_environment_is_a_dry_run_on_this_machine() {
     assert_eq!((lease, backoff), (Duration::from_mins(2), Duration::from_mins(1)));
     let drain = config.drain;
     assert_eq!((drain.batch_size, drain.concurrency, drain.budget), (10, 8, Duration::from_secs(150)));
+    let drain = config.drain_to_commcare;
+    assert_eq!((drain.batch_size, drain.budget), (1, Duration::from_secs(150)));
+    assert!(config.commcare.is_none());
+    assert_eq!(config.sender, Sender::DEFAULT);
     assert_eq!((config.log_format, config.log_filter.as_str()), (LogFormat::Pretty, "info"));
     assert!(config.settings.iter().all(|setting| !setting.given));
+}
+
+#[test]
+fn commcare_is_reached_with_what_its_variables_say() {
+    let variables = [
+        ("CC_DOMAIN", "demo"),
+        ("CC_USERNAME", "user@example.org"),
+        ("CC_API_KEY", "key"),
+        ("CC_USER_ID", "the-user"),
+        ("CC_CONCURRENCY", "7"),
+        ("REQUEST_TIMEOUT_SECONDS", "9"),
+        ("LEASE_SECONDS", "60"),
+    ];
+    let config = load(&variables).unwrap();
+    let settings = config.commcare.unwrap();
+    assert_eq!(settings.receiver.as_str(), "https://www.commcarehq.org/a/demo/receiver/GCP_Forms/");
+    assert_eq!((settings.username.as_str(), settings.concurrency), ("user@example.org", 7));
+    assert_eq!((settings.request_timeout.as_secs(), settings.retry_budget.as_secs()), (9, 30));
+    assert_eq!((&*config.sender.user_id, &*config.sender.username), ("the-user", "api"));
 }
 
 #[test]

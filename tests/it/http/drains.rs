@@ -105,6 +105,7 @@ async fn a_record_whose_job_nobody_knows_fails_alone() {
     use commcare_sf_integration::submission::Origin;
     let app = TestApp::start().await;
     let unknown = Arriving {
+        records: None,
         origin: Origin::CommCare,
         job_name: "A form of long ago".to_owned(),
         job_id: "old".to_owned(),

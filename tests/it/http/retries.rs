@@ -71,11 +71,3 @@ async fn an_unknown_id_is_not_found() {
         assert_eq!(answer, expected);
     }
 }
-
-#[tokio::test]
-async fn the_way_to_commcare_comes_later() {
-    let app = TestApp::start().await;
-    for method in ["GET", "POST"] {
-        app.call(method, "/retry/cc/j-1", &[]).await.expect(501);
-    }
-}

@@ -115,7 +115,7 @@ proptest! {
         for (choice, value) in changes {
             replace(&mut payload, choice, value);
         }
-        let facts = Facts { registration_attendance };
+        let facts = Facts::new(registration_attendance);
         let plan = mapping(&payload, &facts);
         prop_assert_eq!(&plan, &mapping(&payload, &facts));
         if let Ok(plan) = plan {

@@ -101,15 +101,15 @@ fn a_group_of_another_type_is_an_error_that_names_path_and_type() {
 
 #[test]
 fn the_sandbox_leaves_out_a_registrations_attendance_only() {
-    let sandbox = Facts { registration_attendance: false };
+    let sandbox = Facts::new(false);
     for payload in [sample("Farmer Registration"), sample("Field Day Farmer Registration"), moving()] {
         let production = map(&payload).unwrap();
         let (attendance, others) = production.upserts().split_last().unwrap();
         assert_eq!(attendance.object, "Attendance__c");
-        assert_eq!(map_with(&payload, sandbox).unwrap().upserts(), others);
+        assert_eq!(map_with(&payload, &sandbox).unwrap().upserts(), others);
     }
     let attendance = sample("Attendance Full - Current Module");
-    assert_eq!(map_with(&attendance, sandbox).unwrap(), map(&attendance).unwrap());
+    assert_eq!(map_with(&attendance, &sandbox).unwrap(), map(&attendance).unwrap());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::map;
 
 /// The demo payload of a job name.
-pub(super) fn sample(job_name: &str) -> Value {
+pub(crate) fn sample(job_name: &str) -> Value {
     let mut file = String::new();
     for c in job_name.chars() {
         if c.is_ascii_alphanumeric() {

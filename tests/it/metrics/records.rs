@@ -119,6 +119,7 @@ async fn a_record_of_an_unknown_job_is_another_one() {
         job_name: "A form of long ago".to_owned(),
         job_id: "old".to_owned(),
         data: json!({ "id": "old" }).into(),
+        records: None,
     };
     app.app.queue.accept(arriving).await.unwrap();
     app.drain().await;

@@ -61,6 +61,7 @@ pub(crate) fn arriving(data: Value) -> Arriving {
         job_name: "Farmer Registration".to_owned(),
         job_id,
         data: data.into(),
+        records: None,
     }
 }
 

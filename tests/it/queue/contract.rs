@@ -14,23 +14,6 @@ use serde_json::{Value, json};
 
 use super::backend::{Backend, POLICY, arriving, claim, claim_one, completed, failed, ids, put, put_id, the};
 
-macro_rules! on_both_back_ends {
-    ($($sentence:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $sentence() {
-                super::$sentence(super::Backend::sqlite()).await;
-            })*
-        }
-        mod firestore {
-            $(#[tokio::test]
-            async fn $sentence() {
-                super::$sentence(super::Backend::firestore()).await;
-            })*
-        }
-    };
-}
-
 on_both_back_ends!(
     an_accepted_submission_is_there_for_every_process,
     the_same_content_again_is_a_duplicate,

@@ -118,6 +118,30 @@ impl TestApp {
         self.record(accepted["request_id"].as_str().unwrap()).await
     }
 
+    /// Posts a payload of records that must be taken.
+    pub(crate) async fn accept_for_commcare(&self, payload: &Value) -> Value {
+        self.post("/process-data-sf", payload.to_string()).await.expect(200)
+    }
+
+    /// Works off payloads of records.
+    pub(crate) async fn drain_to_commcare(&self, query: &str) -> Value {
+        self.post(&format!("/process-firestore-to-cc{query}"), "").await.expect(200)
+    }
+
+    /// Posts a payload of records and drains; the record as it is then.
+    pub(crate) async fn process_for_commcare(&self, payload: &Value) -> Value {
+        let accepted = self.accept_for_commcare(payload).await;
+        self.drain_to_commcare("").await;
+        self.commcare_record(accepted["doc_id"].as_str().unwrap()).await
+    }
+
+    /// The record of a payload.
+    pub(crate) async fn commcare_record(&self, id: &str) -> Value {
+        let found = self.get(&format!("/record/salesforce_collection/{id}")).await.expect(200);
+        assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+        found[0]["data"].clone()
+    }
+
     /// Works off what is due for a retry.
     pub(crate) async fn auto_retry(&self) -> Value {
         self.post("/auto-retry-firestore-to-sf?drain=true", "").await.expect(200)

@@ -1,6 +1,6 @@
-//! Takes payload values out of Salesforce's messages (`service.md`, section 7).
+//! Takes payload values out of a destination's messages (`service.md`, section 7).
 //!
-//! Salesforce quotes what it refuses, and what it refuses is often a name, a phone number or a
+//! Destinations quote what they refuse, and what it refuses is often a name, a phone number or a
 //! position. Ids stay, because they are what an operator searches for. In doubt more is masked:
 //! a hole in a message is an inconvenience, a name in a log is an incident.
 
@@ -42,6 +42,18 @@ impl Mask {
         let mut mask = Self { values: Vec::new(), phones: Vec::new(), ids: Vec::new() };
         for secret in secrets {
             mask.add_text(secret);
+        }
+        mask
+    }
+
+    /// A mask of texts that a message may quote. Values that have an id's shape stay, as do `ids`.
+    pub(super) fn of_texts(texts: &[String], ids: &[&str]) -> Self {
+        let mut mask = Self::of_secrets(&[]);
+        for id in ids {
+            mask.add_id(id);
+        }
+        for text in texts {
+            mask.add_text(text);
         }
         mask
     }

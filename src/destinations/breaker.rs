@@ -1,7 +1,7 @@
 //! A circuit breaker: after some failures nothing goes out for a while, then one probe tests the
 //! way back. Time is passed in, so that every path is a plain test.
 //!
-//! Two of them guard Salesforce: one for outages, one for refusals (a wrong password, a disabled
+//! Two of them guard a destination: one for outages, one for refusals (a wrong password, a disabled
 //! API), which differ in how soon they open and how long they pause.
 
 use std::time::Duration;
@@ -87,6 +87,11 @@ impl Breaker {
             }
             State::Working { .. } | State::Down { .. } => None,
         }
+    }
+
+    /// Whether this probe is still out.
+    pub(super) fn is_out(&self, of: Probe) -> bool {
+        matches!(&self.state, State::Down { probe, .. } if *probe == Some(of))
     }
 
     /// Gives a probe back that ended without telling anything.

@@ -1,6 +1,6 @@
 //! When a call that failed is sent again, within the same delivery.
 //!
-//! Upserts can be repeated without harm, so a lost answer is no reason to hold back. The bound is
+//! Upserts and submissions can be repeated without harm, so a lost answer is no reason to hold back. The bound is
 //! a share of the record's lease: whatever happens, its worker is heard of before it runs out.
 
 use std::time::Duration;
@@ -9,11 +9,20 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
-use crate::config::salesforce::SalesforceSettings;
-
 /// Calls that one request is worth: the first and three more. jsforce makes up to five more, Salto
 /// two, and what they don't catch the queue's own retries do.
 const CALLS: u32 = 4;
+
+/// How long retrying may go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RetryTimes {
+    /// Bound of one call.
+    pub(super) call: Duration,
+    /// How long one request may be retried.
+    pub(super) budget: Duration,
+    /// The wait before the first retry; it doubles with each.
+    pub(super) delay: Duration,
+}
 
 /// One request's retries.
 #[derive(Debug)]
@@ -29,10 +38,10 @@ pub(super) struct Retries {
 impl Retries {
     /// For a request of a delivery that started at `now`: the first call of all may take its whole
     /// time, and all requests of the delivery share the bound.
-    pub(super) fn new(now: Instant, settings: &SalesforceSettings) -> Self {
-        let last_start = now + settings.retry_budget;
-        let deadline = last_start.max(now + settings.request_timeout);
-        Self { calls: 1, delay: settings.retry_delay, last_start, deadline }
+    pub(super) fn new(now: Instant, times: RetryTimes) -> Self {
+        let last_start = now + times.budget;
+        let deadline = last_start.max(now + times.call);
+        Self { calls: 1, delay: times.delay, last_start, deadline }
     }
 
     /// When the call under way has to have ended.
@@ -72,24 +81,14 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dur
 #[cfg(test)]
 mod tests {
     use reqwest::header::HeaderValue;
-    use url::Url;
 
     use super::*;
-    use crate::config::salesforce::{ApiVersion, Login};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn retries(now: Instant, budget: Duration) -> Retries {
-        let settings = SalesforceSettings {
-            login: Login::ClientCredentials { client_id: String::new(), client_secret: "".into() },
-            login_url: Url::parse("https://example.org").unwrap(),
-            api_version: ApiVersion::default(),
-            request_timeout: 30 * SECOND,
-            retry_budget: budget,
-            retry_delay: SECOND,
-            api_reserve_percent: 5,
-        };
-        Retries::new(now, &settings)
+        let times = RetryTimes { call: 30 * SECOND, budget, delay: SECOND };
+        Retries::new(now, times)
     }
 
     #[test]

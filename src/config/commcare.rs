@@ -1,0 +1,105 @@
+//! How CommCare HQ is reached, and who documents say that they come from.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::Bounds;
+use super::reader::Reader;
+use crate::jobs::Sender;
+
+/// Everything the CommCare destination needs (`service.md`, section 6).
+#[derive(Debug, Clone)]
+pub struct CommCareSettings {
+    /// Where forms are posted: made of `CC_BASE_URL` and `CC_DOMAIN`.
+    pub receiver: Url,
+    /// `CC_USERNAME`: the user whose key it is, an e-mail address.
+    pub username: String,
+    /// `CC_API_KEY`.
+    pub api_key: SecretString,
+    /// `CC_CONCURRENCY`: submissions under way at a time, over the whole process.
+    pub concurrency: usize,
+    /// Bound of one HTTP call: `REQUEST_TIMEOUT_SECONDS`.
+    pub request_timeout: Duration,
+    /// How long one submission may be retried: half of `LEASE_SECONDS`.
+    pub retry_budget: Duration,
+    /// The wait before the first retry of a submission, and the first pause of a sender that
+    /// CommCare slows down; both double with each.
+    pub retry_delay: Duration,
+}
+
+impl CommCareSettings {
+    /// The [`Self::retry_delay`] of a service.
+    pub const RETRY_DELAY: Duration = Duration::from_millis(500);
+}
+
+/// Reads the CommCare variables. `None` where there are no credentials: documents are recorded then,
+/// outside Cloud Run.
+pub(super) fn load(reader: &mut Reader<'_>, bounds: &Bounds) -> Option<CommCareSettings> {
+    let domain = reader.text("CC_DOMAIN", "not set");
+    let username = reader.text("CC_USERNAME", "not set");
+    let api_key = reader.secret("CC_API_KEY");
+    let base = reader.url("CC_BASE_URL", "https://www.commcarehq.org");
+    let concurrency = reader.number("CC_CONCURRENCY", 50, 1, 500);
+    let missing: Vec<&str> = [
+        ("CC_DOMAIN", domain.is_none()),
+        ("CC_USERNAME", username.is_none()),
+        ("CC_API_KEY", api_key.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_missing)| is_missing.then_some(name))
+    .collect();
+    if !missing.is_empty() && (bounds.cloud_run || missing.len() < 3) {
+        reader.problem(&format!("{}: missing, and CommCare needs it", missing.join(", ")));
+    }
+    let receiver = receiver(base?, &domain?);
+    if receiver.is_none() {
+        reader.problem("CC_BASE_URL: must be an address that a path can follow");
+    }
+    Some(CommCareSettings {
+        receiver: receiver?,
+        username: username?,
+        api_key: api_key?,
+        concurrency,
+        request_timeout: bounds.request_timeout,
+        retry_budget: bounds.lease / 2,
+        retry_delay: CommCareSettings::RETRY_DELAY,
+    })
+}
+
+/// `{base}/a/{domain}/receiver/GCP_Forms/` (`salesforce-to-commcare.md`, section 4).
+fn receiver(mut base: Url, domain: &str) -> Option<Url> {
+    base.path_segments_mut().ok()?.pop_if_empty().extend(["a", domain, "receiver", "GCP_Forms", ""]);
+    Some(base)
+}
+
+/// Reads who documents come from.
+pub(super) fn sender(reader: &mut Reader<'_>) -> Sender {
+    let mut or = |name, default: &Cow<'static, str>| {
+        reader.text(name, default).map_or_else(|| default.clone(), Cow::Owned)
+    };
+    Sender {
+        user_id: or("CC_USER_ID", &Sender::DEFAULT.user_id),
+        username: or("CC_META_USERNAME", &Sender::DEFAULT.username),
+        device_id: or("CC_DEVICE_ID", &Sender::DEFAULT.device_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_receiver_is_that_of_the_domain() {
+        for (base, expected) in [
+            ("https://www.commcarehq.org", "https://www.commcarehq.org/a/demo/receiver/GCP_Forms/"),
+            ("http://127.0.0.1:1/hq/", "http://127.0.0.1:1/hq/a/demo/receiver/GCP_Forms/"),
+        ] {
+            assert_eq!(receiver(Url::parse(base).unwrap(), "demo").unwrap().as_str(), expected);
+        }
+        let odd = receiver(Url::parse("https://www.commcarehq.org").unwrap(), "a/b").unwrap();
+        assert_eq!(odd.as_str(), "https://www.commcarehq.org/a/a%2Fb/receiver/GCP_Forms/");
+    }
+}

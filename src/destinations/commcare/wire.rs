@@ -1,0 +1,100 @@
+//! The submissions themselves: one client whose connections are kept, the request, the answer.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode};
+use secrecy::ExposeSecret;
+use tracing::{Span, field, instrument};
+
+use super::answer::Answer;
+use super::verdict::{self, Trouble};
+use crate::clock;
+use crate::config::commcare::CommCareSettings;
+use crate::destinations::retry;
+use crate::plan::Document;
+
+/// A server that does not even take the connection is not worth the whole of a call's time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Without it HQ answers 201 whatever became of the form (`salesforce-to-commcare.md`, section 7).
+const VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-openrosa-version"), HeaderValue::from_static("3.0"));
+/// What an answer may be long: HQ's are a few hundred bytes.
+const ANSWER_LIMIT: usize = 256 * 1024;
+
+/// The client.
+pub(super) struct Wire {
+    pub(super) settings: CommCareSettings,
+    client: Client,
+}
+
+impl Wire {
+    pub(super) fn new(settings: CommCareSettings) -> Result<Self, reqwest::Error> {
+        // Redirects are not followed: one would carry the key to another host.
+        let client = Client::builder()
+            .default_headers(HeaderMap::from_iter([VERSION]))
+            .timeout(settings.request_timeout)
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout))
+            .pool_max_idle_per_host(settings.concurrency)
+            .redirect(Policy::none())
+            .build()?;
+        Ok(Self { settings, client })
+    }
+
+    /// Submits a document.
+    #[instrument(
+        name = "commcare.submission",
+        skip_all,
+        fields(position = document.position, http.status = field::Empty)
+    )]
+    pub(super) async fn submit(&self, document: &Document) -> Result<(), Trouble> {
+        let key = format!("ApiKey {}:{}", self.settings.username, self.settings.api_key.expose_secret());
+        let request = self
+            .client
+            .post(self.settings.receiver.clone())
+            .header(AUTHORIZATION, key)
+            .header(CONTENT_TYPE, "text/xml")
+            .body(document.xml.clone());
+        let (status, retry_after, body) = async {
+            let response = request.send().await?;
+            let retry_after = retry::retry_after(response.headers(), clock::now());
+            let status: StatusCode = response.status();
+            Ok((status, retry_after, read(response).await?))
+        }
+        .await
+        .map_err(broken)?;
+        Span::current().record("http.status", status.as_u16());
+        verdict::judge(status, &Answer::read(&body), retry_after, document)
+    }
+}
+
+/// The body, as far as it is of any use.
+async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_LIMIT {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// A call that got no whole answer. The URL is left out: it adds nothing.
+fn broken(error: reqwest::Error) -> Trouble {
+    let error = error.without_url();
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the answer broke off"
+    };
+    let mut cause: &dyn Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Trouble::no_answer(&format!("{what} ({cause})"))
+}

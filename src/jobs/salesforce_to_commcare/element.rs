@@ -1,0 +1,104 @@
+//! The words of the element tables, and what they mean (`salesforce-to-commcare.md`, section 2.4).
+
+use std::borrow::Cow;
+
+use super::{Record, text};
+
+/// An element and where its text comes from.
+pub(super) type Element = (&'static str, Source);
+
+/// Where an element's text comes from.
+pub(super) enum Source {
+    /// *text of* a field.
+    Text(&'static str),
+    /// *as-is of* a field.
+    AsIs(&'static str),
+    /// *integer-like of* a field.
+    WholeNumber(&'static str),
+    /// These words.
+    Words(&'static str),
+    /// Always empty.
+    Empty,
+    /// *case id*.
+    CaseId,
+    /// *now*.
+    Now,
+    /// The value of the question element of the same name.
+    AsAsked,
+    /// Several, one behind the other.
+    Joined(&'static [Source]),
+    /// A rule of its own.
+    Derived(fn(&Record<'_>) -> Result<String, Unfit>),
+}
+
+/// Why a record cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It is not an object.
+    NotAnObject,
+    /// Its case id is missing or blank.
+    Blank(&'static str),
+    /// A field that is to be text is a list or a group.
+    NotText(&'static str),
+}
+
+/// Elements with their texts.
+pub(super) type Values<'r> = Vec<(&'static str, Cow<'r, str>)>;
+
+/// The texts of a table's elements. `asked` are those of the question elements.
+pub(super) fn values<'r>(
+    elements: &[Element],
+    record: &'r Record<'_>,
+    asked: &[(&'static str, Cow<'r, str>)],
+) -> Result<Values<'r>, Unfit> {
+    elements
+        .iter()
+        .map(|(name, source)| {
+            let value = match source {
+                Source::AsAsked => {
+                    let question = asked.iter().find(|(question, _)| question == name);
+                    question.map(|(_, value)| value.clone()).unwrap_or_default()
+                }
+                source => record.value(source)?,
+            };
+            Ok((*name, value))
+        })
+        .collect()
+}
+
+impl Record<'_> {
+    /// The text that `source` gives; nothing for what only another element's text tells.
+    pub(super) fn value(&self, source: &Source) -> Result<Cow<'_, str>, Unfit> {
+        match source {
+            Source::Text(key) => self.text(key),
+            Source::AsIs(key) => self.as_is(key),
+            Source::WholeNumber(key) => self.whole_number(key),
+            Source::Words(words) => Ok(Cow::Borrowed(words)),
+            Source::Empty | Source::AsAsked => Ok(Cow::Borrowed("")),
+            Source::CaseId => Ok(Cow::Borrowed(&self.case_id)),
+            Source::Now => Ok(Cow::Borrowed(&self.batch.now)),
+            Source::Joined(parts) => {
+                let parts = parts.iter().map(|part| self.value(part));
+                Ok(Cow::Owned(parts.collect::<Result<Vec<_>, _>>()?.concat()))
+            }
+            Source::Derived(rule) => rule(self).map(Cow::Owned),
+        }
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Result<Cow<'_, str>, Unfit> {
+        text::text(self.fields.get(key)).ok_or(Unfit::NotText(key))
+    }
+
+    pub(super) fn as_is(&self, key: &'static str) -> Result<Cow<'_, str>, Unfit> {
+        text::as_is(self.fields.get(key)).ok_or(Unfit::NotText(key))
+    }
+
+    pub(super) fn whole_number(&self, key: &'static str) -> Result<Cow<'_, str>, Unfit> {
+        text::whole_number(self.fields.get(key)).ok_or(Unfit::NotText(key))
+    }
+
+    /// Whether the payload is one of these projects'.
+    pub(super) fn is_of(&self, projects: &[&str]) -> bool {
+        projects.contains(&self.batch.project.as_str())
+    }
+}

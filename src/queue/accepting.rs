@@ -1,0 +1,181 @@
+//! Submissions at the door: which documents they become, and what they do to those that are there.
+//!
+//! A form is one document. A payload of records is one as long as it fits, else as many parts as it
+//! takes (`service.md`, section 3); parts are written, and replaced, together.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::parts::{self, Part};
+use super::store::{Change, Stored};
+use super::transition::Arrival;
+use super::{
+    Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits, transition,
+};
+use crate::clock;
+use crate::submission::{Origin, Record};
+
+/// What an arriving payload does to the documents of its submission.
+enum Arrived {
+    /// Nothing: they hold it, or something newer.
+    Settled(Fate),
+    /// These changes, all together.
+    Changes(Fate, Vec<Change>),
+}
+
+impl Queue {
+    /// Stores a submission, durably, unless the record that its id names makes that unnecessary.
+    pub async fn accept(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
+        match arriving.records {
+            Some(records) => self.accept_records(arriving, records).await,
+            None => self.accept_form(arriving).await,
+        }
+    }
+
+    async fn accept_form(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
+        let doc_id = doc_id(&arriving.job_id);
+        let record = transition::arrive(&arriving, clock::now());
+        limits::check(&record.data)?;
+        let mut existing = self.store.existing(arriving.origin, &arriving.job_id, &doc_id).await?;
+        for _ in 0..SWAP_TRIES {
+            let Some(stored) = existing else {
+                if self.store.insert(arriving.origin, &doc_id, &record).await? {
+                    return Ok(Accepted { doc_id, fate: Fate::Stored });
+                }
+                existing = self.store.get(arriving.origin, &doc_id).await?;
+                continue;
+            };
+            let doc_id = stored.doc_id.clone();
+            let mut replacement = match transition::replace(&stored.record, &record, clock::now()) {
+                Arrival::Duplicate => return Ok(Accepted { doc_id, fate: Fate::Duplicate }),
+                Arrival::Stale => return Ok(Accepted { doc_id, fate: Fate::Stale }),
+                Arrival::Replace(replacement) => *replacement,
+            };
+            limits::fit(&mut replacement);
+            if self.store.swap(&stored, &replacement).await?.is_some() {
+                return Ok(Accepted { doc_id, fate: Fate::Replaced });
+            }
+            existing = self.store.get(arriving.origin, &doc_id).await?;
+        }
+        Err(QueueError::Contended { doc_id })
+    }
+
+    async fn accept_records(&self, arriving: Arriving, records: &str) -> Result<Accepted, QueueError> {
+        let (origin, job_id) = (arriving.origin, arriving.job_id.clone());
+        let whole = transition::arrive(&arriving, clock::now());
+        drop(arriving);
+        let mut parts = parts::split(whole, records)?;
+        parts::name(&mut parts, &doc_id(&job_id));
+        let mut looks_closer = false;
+        for _ in 0..SWAP_TRIES {
+            let mut stored = self.store.of_submission(origin, &job_id).await?;
+            if looks_closer {
+                self.look_closer(origin, &job_id, &mut parts, &mut stored).await?;
+            }
+            let first = parts.first().map(|part| part.doc_id.clone()).unwrap_or_default();
+            match arrive(&stored, &parts, records, clock::now()) {
+                Arrived::Settled(fate) => {
+                    // An original document keeps its random id.
+                    let named = stored.iter().any(|stored| stored.doc_id == first);
+                    let doc_id = if named { first } else { stored[0].doc_id.clone() };
+                    return Ok(Accepted { doc_id, fate });
+                }
+                Arrived::Changes(fate, changes) => {
+                    if self.store.write_all(origin, &changes).await? {
+                        let doc_id = changes.first().map_or(first, |change| change.doc_id().to_owned());
+                        return Ok(Accepted { doc_id, fate });
+                    }
+                }
+            }
+            looks_closer = true;
+        }
+        Err(QueueError::Contended { doc_id: doc_id(&job_id) })
+    }
+}
+
+impl Queue {
+    /// Looks behind the names of the parts, once one of them was taken: by this submission, where its
+    /// id is a number that no index finds; or by another, whose id reads like a part's name: then
+    /// the parts go by their hash.
+    async fn look_closer(
+        &self,
+        origin: Origin,
+        job_id: &str,
+        parts: &mut [Part],
+        stored: &mut Vec<Stored>,
+    ) -> Result<(), QueueError> {
+        for part in 0..parts.len() {
+            if stored.iter().any(|stored| stored.doc_id == parts[part].doc_id) {
+                continue;
+            }
+            match self.store.get(origin, &parts[part].doc_id).await? {
+                None => {}
+                Some(found) if is_of(&found, job_id) => stored.push(found),
+                Some(_) => {
+                    parts::name(parts, &hashed_doc_id(job_id));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_of(stored: &Stored, job_id: &str) -> bool {
+    stored.record.job_id.as_deref() == Some(job_id)
+}
+
+/// What `parts` do to the documents that their submission has.
+fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) -> Arrived {
+    let mut changes = Vec::new();
+    let mut is_stale = false;
+    let mut taken = HashSet::new();
+    let mut replace =
+        |existing: &Stored, record: &Record, changes: &mut Vec<Change>| match transition::replace(
+            &existing.record,
+            record,
+            now,
+        ) {
+            Arrival::Duplicate => {}
+            Arrival::Stale => is_stale = true,
+            Arrival::Replace(mut replacement) => {
+                limits::fit(&mut replacement);
+                changes.push(Change::Swap(Box::new(existing.clone()), replacement));
+            }
+        };
+    // A document of the original service, which has a random id: the latest of them counts.
+    let original = stored.iter().rfind(|stored| {
+        stored.record.first_position.is_none() && parts.iter().all(|part| part.doc_id != stored.doc_id)
+    });
+    for part in parts {
+        let named = stored.iter().find(|stored| stored.doc_id == part.doc_id);
+        match named.or(original.filter(|_| parts.len() == 1)) {
+            Some(existing) => {
+                taken.insert(existing.doc_id.as_str());
+                replace(existing, &part.record, &mut changes);
+            }
+            None => changes.push(Change::Insert(part.doc_id.clone(), Box::new(part.record.clone()))),
+        }
+    }
+    // Parts of an earlier edition that this one does not need hold nothing any more.
+    let surplus = |stored: &&Stored| {
+        let counts = stored.record.first_position.is_some()
+            || original.is_some_and(|original| original.doc_id == stored.doc_id);
+        counts && !taken.contains(stored.doc_id.as_str())
+    };
+    let surplus: Vec<&Stored> = stored.iter().filter(surplus).collect();
+    if let Some(empty) = parts.last().filter(|_| !surplus.is_empty()).map(|last| parts::empty(last, records))
+    {
+        for existing in surplus {
+            replace(existing, &empty, &mut changes);
+        }
+    }
+    let only_inserts = changes.iter().all(|change| matches!(change, Change::Insert(..)));
+    match (is_stale, changes.is_empty()) {
+        (true, _) => Arrived::Settled(Fate::Stale),
+        (false, true) => Arrived::Settled(Fate::Duplicate),
+        (false, false) if only_inserts => Arrived::Changes(Fate::Stored, changes),
+        (false, false) => Arrived::Changes(Fate::Replaced, changes),
+    }
+}
