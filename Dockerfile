@@ -1,4 +1,4 @@
-# The service as one static-enough binary in a small image without a shell.
+# The service: one binary in a small image without a shell.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 RUN apt-get update \

@@ -26,6 +26,7 @@
 
 mod accepting;
 mod claim;
+mod doc_id;
 mod error;
 mod firestore;
 mod limits;
@@ -41,7 +42,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -50,11 +50,13 @@ use crate::config::{QueueSettings, RetryPolicy};
 use crate::submission::{Origin, Progress, Record, Status, Trigger};
 
 pub use claim::{Claim, Lease, Retry, Settled};
+pub use doc_id::doc_id;
 pub use error::QueueError;
 pub use store::{Page, PageCursor};
 pub use transition::Outcome;
 
 use claim::Take;
+use doc_id::{hashed_doc_id, hex};
 use store::{Store, Stored};
 use transition::Taken;
 
@@ -388,28 +390,4 @@ impl Queue {
     ) -> Result<Page, QueueError> {
         self.store.failed(origin, after, limit).await
     }
-}
-
-/// The document id of a submission id: the id itself where it can be one, else its hash, so that
-/// one submission id is always one document.
-///
-/// Firestore document ids may not hold a slash, be `.`, `..` or `__…__`, or pass 1,500 bytes
-/// (Firestore documentation, "Usage and limits").
-pub fn doc_id(job_id: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':');
-    let usable = (1..=200).contains(&job_id.len()) && job_id.chars().all(plain) && !job_id.starts_with("__");
-    if usable { job_id.to_owned() } else { hashed_doc_id(job_id) }
-}
-
-fn hashed_doc_id(job_id: &str) -> String {
-    format!("sha256-{}", hex(&Sha256::digest(job_id)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -6,6 +6,7 @@
 
 mod codec;
 mod commit;
+mod document;
 mod emulator;
 
 use std::time::Duration;
@@ -13,14 +14,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use firestore::errors::FirestoreError;
 use firestore::{
-    FirestoreDb, FirestoreDbOptions, FirestoreDocument, FirestoreInstant, FirestoreQueryCursor,
-    FirestoreValue, FirestoreWritePrecondition,
+    FirestoreDb, FirestoreDbOptions, FirestoreDocument, FirestoreQueryCursor, FirestoreValue,
+    FirestoreWritePrecondition,
 };
 
 use super::QueueError;
 use super::store::{PageCursor, Stored, Version};
 use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
+
+use document::{doc_id, lost_race, read, stored, update_time, version};
 
 /// Bound of one request, and how often a read is repeated. A webhook has to answer before CommCare
 /// stops waiting, whatever Firestore does; the client's own settings would take minutes.
@@ -362,59 +365,4 @@ struct Scan {
     found: Vec<Stored>,
     /// The last document, where there may be more behind it.
     next: Option<(DateTime<Utc>, String)>,
-}
-
-/// Whether a write failed because the document changed, or went, since it was read.
-fn lost_race(error: &FirestoreError) -> bool {
-    match error {
-        // ABORTED: another write to the document was under way.
-        FirestoreError::DatabaseError(error) => {
-            matches!(error.public.code.as_str(), "FailedPrecondition" | "Aborted")
-        }
-        FirestoreError::DataNotFoundError(_) => true,
-        _ => false,
-    }
-}
-
-/// What a query found. A document that is no queue record is left where it is, and said so: it
-/// must not hold up those behind it.
-fn read(
-    origin: Origin,
-    found: Result<Vec<FirestoreDocument>, FirestoreError>,
-) -> Result<Vec<Stored>, QueueError> {
-    let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
-    let readable = found.into_iter().filter_map(|document| match stored(origin, document) {
-        Ok(stored) => Some(stored),
-        Err(error) => {
-            tracing::error!(collection = origin.collection(), %error, "queue.unreadable_document");
-            None
-        }
-    });
-    Ok(readable.collect())
-}
-
-fn stored(origin: Origin, document: FirestoreDocument) -> Result<Stored, QueueError> {
-    let version = version(&document);
-    let doc_id = doc_id(&document);
-    match codec::decode(document.fields) {
-        Ok(record) => Ok(Stored { origin, doc_id, record, version }),
-        Err(error) => Err(QueueError::Unreadable { doc_id, source: std::sync::Arc::new(error) }),
-    }
-}
-
-fn doc_id(document: &FirestoreDocument) -> String {
-    document.name.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-fn version(document: &FirestoreDocument) -> Version {
-    let nanoseconds = document
-        .update_time
-        .as_ref()
-        .map(|time| time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos)));
-    Version(nanoseconds.unwrap_or_default())
-}
-
-fn update_time(stored: &Stored) -> Result<FirestoreInstant, QueueError> {
-    FirestoreInstant::from_nanosecond(stored.version.0.into())
-        .map_err(|error| QueueError::unavailable("reading an update time", error))
 }

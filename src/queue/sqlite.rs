@@ -11,9 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
 use sqlx::migrate::Migrator;
+use sqlx::query::QueryAs;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
 use super::QueueError;
@@ -30,9 +33,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 
 const COLUMNS: &str = "doc_id, state, data, version";
-
-/// The collection whose payloads may be stored in parts, as its index says it.
-const WITH_PARTS: &str = "collection = 'salesforce_collection'";
 
 /// A row as it is read: document id, state, data, version.
 type Found = (String, String, String, i64);
@@ -90,8 +90,7 @@ impl Sqlite {
     }
 
     pub(super) async fn get(&self, origin: Origin, doc_id: &str) -> Result<Option<Stored>, QueueError> {
-        let sql = format!("SELECT {COLUMNS} FROM submissions WHERE collection = ? AND doc_id = ?");
-        let found: Option<Found> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let found: Option<Found> = select("WHERE collection = ? AND doc_id = ?")
             .bind(origin.collection())
             .bind(doc_id)
             .fetch_optional(&self.readers)
@@ -115,12 +114,13 @@ impl Sqlite {
         origin: Origin,
         job_id: &str,
     ) -> Result<Vec<Stored>, QueueError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM submissions WHERE {WITH_PARTS} AND json_extract(state, '$.job_id') = ? \
-             ORDER BY created_at, doc_id"
-        );
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(job_id.to_owned());
-        self.read(origin, query.fetch_all(&self.readers).await)
+        // The collection is written out, as in its partial index, or the index is not used.
+        let query = select(
+            "WHERE collection = 'salesforce_collection' AND json_extract(state, '$.job_id') = ? \
+             ORDER BY created_at, doc_id",
+        )
+        .bind(job_id.to_owned());
+        Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
@@ -131,23 +131,21 @@ impl Sqlite {
             }
         }
         // Every other document's id is made of its submission's id: no index is needed for it.
-        let sql = format!(
-            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at"
-        );
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        let query = select("WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at")
             .bind(origin.collection())
             .bind(super::doc_id(id))
             .bind(id.to_owned());
-        self.read(origin, query.fetch_all(&self.readers).await)
+        Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'new' \
-             ORDER BY created_at, doc_id LIMIT ?"
-        );
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(origin.collection()).bind(rows(limit));
-        self.read(origin, query.fetch_all(&self.readers).await)
+        let query = select(
+            "WHERE collection = ? AND status = 'new' \
+             ORDER BY created_at, doc_id LIMIT ?",
+        )
+        .bind(origin.collection())
+        .bind(rows(limit));
+        Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn abandoned(
@@ -156,15 +154,14 @@ impl Sqlite {
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'processing' \
-             AND (lease_expires_at IS NULL OR lease_expires_at <= ?) ORDER BY created_at, doc_id LIMIT ?"
-        );
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(origin.collection())
-            .bind(now.timestamp_micros())
-            .bind(rows(limit));
-        self.read(origin, query.fetch_all(&self.readers).await)
+        let query = select(
+            "WHERE collection = ? AND status = 'processing' \
+             AND (lease_expires_at IS NULL OR lease_expires_at <= ?) ORDER BY created_at, doc_id LIMIT ?",
+        )
+        .bind(origin.collection())
+        .bind(now.timestamp_micros())
+        .bind(rows(limit));
+        Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn due(
@@ -173,15 +170,14 @@ impl Sqlite {
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'failed' \
-             AND due_at <= ? ORDER BY due_at LIMIT ?"
-        );
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(origin.collection())
-            .bind(now.timestamp_micros())
-            .bind(rows(limit));
-        self.read(origin, query.fetch_all(&self.readers).await)
+        let query = select(
+            "WHERE collection = ? AND status = 'failed' \
+             AND due_at <= ? ORDER BY due_at LIMIT ?",
+        )
+        .bind(origin.collection())
+        .bind(now.timestamp_micros())
+        .bind(rows(limit));
+        Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn later_writers(
@@ -191,16 +187,15 @@ impl Sqlite {
         records: &[String],
         limit: u32,
     ) -> Result<Vec<Stored>, QueueError> {
-        let sql = format!(
-            "SELECT DISTINCT {COLUMNS} FROM submissions JOIN written USING (collection, doc_id) \
-             WHERE collection = ? AND record IN (SELECT value FROM json_each(?)) AND created_at > ? LIMIT ?"
-        );
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(origin.collection())
-            .bind(serde_json::json!(records).to_string())
-            .bind(since.timestamp_micros())
-            .bind(limit);
-        self.read(origin, query.fetch_all(&self.readers).await)
+        let query = select(
+            "JOIN written USING (collection, doc_id) WHERE collection = ? \
+             AND record IN (SELECT value FROM json_each(?)) AND created_at > ? GROUP BY doc_id LIMIT ?",
+        )
+        .bind(origin.collection())
+        .bind(serde_json::json!(records).to_string())
+        .bind(since.timestamp_micros())
+        .bind(limit);
+        Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn failed(
@@ -209,18 +204,17 @@ impl Sqlite {
         after: Option<PageCursor>,
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM submissions WHERE collection = ? AND status = 'failed' \
-             AND (updated_at, doc_id) < (?, ?) ORDER BY updated_at DESC, doc_id DESC LIMIT ?"
-        );
         let (updated_at, doc_id) =
             after.map_or((i64::MAX, String::new()), |last| (last.updated_at.timestamp_micros(), last.doc_id));
-        let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(origin.collection())
-            .bind(updated_at)
-            .bind(doc_id)
-            .bind(rows(limit));
-        self.read(origin, query.fetch_all(&self.readers).await)
+        let query = select(
+            "WHERE collection = ? AND status = 'failed' \
+             AND (updated_at, doc_id) < (?, ?) ORDER BY updated_at DESC, doc_id DESC LIMIT ?",
+        )
+        .bind(origin.collection())
+        .bind(updated_at)
+        .bind(doc_id)
+        .bind(rows(limit));
+        Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn count(&self, origin: Origin, status: Status) -> Result<u64, QueueError> {
@@ -234,12 +228,7 @@ impl Sqlite {
         Ok(count.unsigned_abs())
     }
 
-    #[expect(clippy::unused_self, reason = "reads like the calls around it")]
-    fn read(
-        &self,
-        origin: Origin,
-        found: Result<Vec<Found>, sqlx::Error>,
-    ) -> Result<Vec<Stored>, QueueError> {
+    fn read(origin: Origin, found: Result<Vec<Found>, sqlx::Error>) -> Result<Vec<Stored>, QueueError> {
         let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
         found.into_iter().map(|found| stored(origin, found)).collect()
     }
@@ -257,6 +246,11 @@ async fn prepare(readers: &SqlitePool) -> Result<(), QueueError> {
             Err(error) => return Err(QueueError::unavailable("preparing its file", error)),
         }
     }
+}
+
+/// A query for whole rows of `submissions`.
+fn select<'q>(tail: &str) -> QueryAs<'q, sqlx::Sqlite, Found, SqliteArguments> {
+    sqlx::query_as(AssertSqlSafe(format!("SELECT {COLUMNS} FROM submissions {tail}")))
 }
 
 fn rows(limit: usize) -> i64 {
