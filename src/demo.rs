@@ -65,6 +65,8 @@ pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow:
         show(&address, Origin::CommCare, FORMS).await?;
         show(&address, Origin::Salesforce, PAYLOADS).await?;
         let mut out = std::io::stdout().lock();
+        let posted = FORMS.len() + PAYLOADS.len();
+        writeln!(out, "{posted} submissions posted, queued, drained: dry run, nothing left this machine.")?;
         writeln!(out, "Serving on {address} with the queue in {}; Ctrl-C stops.", folder.0.display())?;
         for origin in Origin::ALL {
             writeln!(out, "  curl {address}/status-count/{}", origin.collection())?;
@@ -110,9 +112,6 @@ async fn show(address: &str, origin: Origin, samples: &[&'static str]) -> anyhow
         let found: Value = client.get(url).send().await?.error_for_status()?.json().await?;
         print(&found[0]["data"])?;
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{} submissions posted, queued, drained: dry run, nothing left this machine.", ids.len())?;
-    writeln!(out)?;
     Ok(())
 }
 

@@ -125,7 +125,8 @@ impl Drain {
             tokio::select! {
                 Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
                     let (task, ran) = ended.unwrap_or_else(|panic| {
-                        error!(%panic, "worker.run_broke_down");
+                        // Where it did has been logged; its message may quote a payload.
+                        error!("worker.run_broke_down");
                         // The record stays with its lease; whoever takes it over counts that.
                         let reason = "its processing broke down; it is tried again once its lease runs out";
                         (panic.id(), Ran::Ended(End::Failed(reason.to_owned())))
