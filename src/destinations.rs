@@ -5,10 +5,12 @@
 
 mod breaker;
 pub mod commcare;
+mod guard;
 mod mask;
 pub mod postgis;
 mod retry;
 pub mod salesforce;
+mod transport;
 
 use std::sync::{Mutex, PoisonError};
 

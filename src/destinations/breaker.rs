@@ -1,7 +1,7 @@
 //! A circuit breaker: after some failures nothing goes out for a while, then one probe tests the
 //! way back. Time is passed in, so that every path is a plain test.
 //!
-//! Two of them guard a destination: one for outages, one for refusals (a wrong password, a disabled
+//! Two of them [guard](super::guard) a destination: one for outages, one for refusals (a wrong password, a disabled
 //! API), which differ in how soon they open and how long they pause.
 
 use std::time::Duration;

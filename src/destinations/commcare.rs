@@ -1,9 +1,9 @@
 //! CommCare HQ's form receiver: a plan's documents in, each submitted on its own.
 //!
-//! `answer` reads what HQ says, `verdict` what that means, `gate` whether HQ is called at all,
-//! `pace` how many submissions are under way at a time over the whole process. A document is the same
-//! bytes whenever it is sent, and HQ drops a repeat, so a submission whose answer was lost is sent
-//! again (`salesforce-to-commcare.md`, sections 4 and 7).
+//! `answer` reads what HQ says, `verdict` what that means, `gate` what it tells about whether HQ is
+//! called at all, `pace` how many submissions are under way at a time over the whole process. A
+//! document is the same bytes whenever it is sent, and HQ drops a repeat, so a submission whose answer
+//! was lost is sent again (`salesforce-to-commcare.md`, sections 4 and 7).
 
 use std::collections::HashMap;
 
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
 use crate::config::commcare::CommCareSettings;
+use crate::destinations::guard::{Entry, Guard};
 use crate::destinations::retry::{Retries, RetryTimes};
 use crate::destinations::{Admission, DeliveryError, Failure, Tally};
 use crate::plan::{Document, Plan, list_errors};
@@ -23,7 +24,6 @@ mod pace;
 mod verdict;
 mod wire;
 
-use gate::{Gate, Pass};
 use pace::Pace;
 use verdict::{Blame, Trouble};
 use wire::Wire;
@@ -39,7 +39,7 @@ pub struct SetUpError(#[source] reqwest::Error);
 /// The CommCare destination: one per process, shared by all deliveries.
 pub struct CommCare {
     wire: Wire,
-    gate: Gate,
+    guard: Guard,
     pace: Pace,
 }
 
@@ -55,47 +55,47 @@ impl CommCare {
     /// A destination that connects when the first document needs it.
     pub fn new(settings: CommCareSettings) -> Result<Self, SetUpError> {
         let pace = Pace::new(settings.concurrency, settings.retry_delay);
-        Ok(Self { wire: Wire::new(settings).map_err(SetUpError)?, gate: Gate::new(), pace })
+        Ok(Self { wire: Wire::new(settings).map_err(SetUpError)?, guard: Guard::new(), pace })
     }
 
     /// What work would meet now, without asking anyone.
     pub fn admission(&self) -> Admission {
-        self.gate.view(Instant::now())
+        self.guard.view(Instant::now())
     }
 
     /// Submits every document of `plan`, and notes in `tally` what became of each as soon as it is
     /// known. One document's failure stops no other; the error lists them all, those included that
     /// the mapping refused.
     pub async fn execute(&self, plan: &Plan, tally: &Tally) -> Result<(), DeliveryError> {
-        let pass = self.gate.enter(Instant::now())?;
+        let entry = self.guard.enter(Instant::now())?;
         let chains = chains(plan.documents());
         let mut ended = Vec::with_capacity(plan.documents().len());
         // A probe goes alone.
-        let alone = usize::from(pass.is_probe()).min(chains.len());
+        let alone = usize::from(entry.is_probe()).min(chains.len());
         for chain in &chains[..alone] {
-            ended.extend(self.submit_in_order(&pass, chain, tally).await);
+            ended.extend(self.submit_in_order(&entry, chain, tally).await);
         }
         let others = stream::iter(alone..chains.len());
         let mut submissions = others
-            .map(|chain| self.submit_in_order(&pass, &chains[chain], tally))
+            .map(|chain| self.submit_in_order(&entry, &chains[chain], tally))
             .buffer_unordered(self.wire.settings.concurrency);
         while let Some(chain) = submissions.next().await {
             ended.extend(chain);
         }
         drop(submissions);
-        conclude(plan, ended, pass.is_outage_probe())
+        conclude(plan, ended, entry.is_outage_probe())
     }
 
     /// Documents of one case, one after the other.
     async fn submit_in_order<'d>(
         &self,
-        pass: &Pass<'_>,
+        entry: &Entry<'_>,
         chain: &[&'d Document],
         tally: &Tally,
     ) -> Vec<(&'d Document, Ended)> {
         let mut ended = Vec::with_capacity(chain.len());
         for &document in chain {
-            let end = self.submit(pass, document).await;
+            let end = self.submit(entry, document).await;
             match &end {
                 Ended::Accepted => tally.accepted(document.position),
                 Ended::Failed(trouble) if trouble.failure == Failure::Permanent => {
@@ -109,19 +109,19 @@ impl CommCare {
     }
 
     /// One document, brought to an end: the one place that retries.
-    async fn submit(&self, pass: &Pass<'_>, document: &Document) -> Ended {
+    async fn submit(&self, entry: &Entry<'_>, document: &Document) -> Ended {
         let mut retries = None;
         loop {
             let slot = self.pace.enter().await;
             let now = Instant::now();
-            if !pass.may_go_on(now) {
+            if !entry.may_go_on(now) {
                 return Ended::NotTried;
             }
             let retries = retries.get_or_insert_with(|| Retries::new(now, self.retry_times()));
             let submission = timeout_at(retries.deadline(), self.wire.submit(document)).await;
             let trouble = match submission.unwrap_or_else(|_| Err(Trouble::no_answer("no answer in time"))) {
                 Ok(()) => {
-                    pass.worked();
+                    gate::worked(entry);
                     self.pace.went_well();
                     return Ended::Accepted;
                 }
@@ -133,11 +133,11 @@ impl CommCare {
             }
             drop(slot);
             if trouble.blame == Blame::Record {
-                pass.worked();
+                gate::worked(entry);
             }
             let wait = retries.next_wait(now, trouble.retry_after, rand::random());
             let Some(wait) = wait.filter(|_| trouble.may_pass) else {
-                pass.failed(now, &trouble);
+                gate::failed(entry, now, &trouble);
                 return Ended::Failed(trouble);
             };
             debug!(position = document.position, wait_ms = wait.as_millis(), "commcare.retry");

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use crate::config::salesforce::{Login, SalesforceSettings};
+use crate::destinations::guard;
 use crate::destinations::mask::Mask;
 use crate::destinations::retry::{Retries, RetryTimes};
 use crate::destinations::{Admission, DeliveryError, Failure};
@@ -105,7 +106,7 @@ impl Salesforce {
             return Ok(());
         }
         if let Some(reason) = self.gate.quota.closed() {
-            return Err(gate::closed(reason));
+            return Err(guard::closed(reason));
         }
         let pass = self.gate.enter(Instant::now())?;
         let mask = Mask::of_plan(plan.upserts());

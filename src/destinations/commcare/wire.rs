@@ -1,6 +1,5 @@
 //! The submissions themselves: one client whose connections are kept, the request, the answer.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +13,7 @@ use super::verdict::{self, Trouble};
 use crate::clock;
 use crate::config::commcare::CommCareSettings;
 use crate::destinations::retry;
+use crate::destinations::transport::broken;
 use crate::plan::Document;
 
 /// A server that does not even take the connection is not worth the whole of a call's time.
@@ -64,7 +64,7 @@ impl Wire {
             Ok((status, retry_after, read(response).await?))
         }
         .await
-        .map_err(broken)?;
+        .map_err(|error| Trouble::no_answer(&broken(error)))?;
         Span::current().record("http.status", status.as_u16());
         verdict::judge(status, &Answer::read(&body), retry_after, document)
     }
@@ -80,21 +80,4 @@ async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
         }
     }
     Ok(body)
-}
-
-/// A call that got no whole answer. The URL is left out: it adds nothing.
-fn broken(error: reqwest::Error) -> Trouble {
-    let error = error.without_url();
-    let what = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the answer broke off"
-    };
-    let mut cause: &dyn Error = &error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    Trouble::no_answer(&format!("{what} ({cause})"))
 }

@@ -1,58 +1,36 @@
-//! Whether Salesforce is called at all: the two breakers and the quota, asked in one place.
+//! Whether Salesforce is called at all: its guard and the quota, asked in one place.
 //!
 //! A delivery passes the gate once and tells it how its calls went. A refused login is remembered
 //! here too, so that no call that is already under way repeats it.
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::quota::Quota;
 use super::trouble::{Blame, Trouble};
-use crate::destinations::breaker::{Breaker, Pauses, Policy, Probe};
-use crate::destinations::{Admission, DeliveryError, Failure};
-
-/// Deliveries in a row that met no answer, each after its own retries: one record that Salesforce
-/// chokes on is no outage. The first probe is soon, since the next drain is to try again.
-const OUTAGE: Policy =
-    Policy { failures: 3, pauses: Pauses { first: Duration::from_secs(1), longest: Duration::from_mins(1) } };
-
-/// A refusal needs a person, and a user that is refused ten times an hour may be locked out
-/// (Salesforce Help, Password Policies: three to ten invalid attempts).
-const REFUSAL: Policy = Policy {
-    failures: 1,
-    pauses: Pauses { first: Duration::from_secs(30), longest: Duration::from_mins(10) },
-};
+use crate::destinations::guard::{Entry, Guard};
+use crate::destinations::{Admission, DeliveryError};
 
 /// Guards the calls.
 pub(super) struct Gate {
-    breakers: Mutex<Breakers>,
+    guard: Guard,
     pub(super) quota: Quota,
-}
-
-struct Breakers {
-    outage: Breaker,
-    refusal: Breaker,
 }
 
 /// The right to call Salesforce; given back when dropped, however the delivery ends.
 pub(super) struct Pass<'g> {
     gate: &'g Gate,
-    outage: Option<Probe>,
-    refusal: Option<Probe>,
+    entry: Entry<'g>,
 }
 
 impl Gate {
     pub(super) fn new(reserve_percent: u8) -> Self {
-        let breakers = Breakers { outage: Breaker::new(OUTAGE), refusal: Breaker::new(REFUSAL) };
-        Self { breakers: Mutex::new(breakers), quota: Quota::new(reserve_percent) }
+        Self { guard: Guard::new(), quota: Quota::new(reserve_percent) }
     }
 
     /// What work would meet now, without asking anyone.
     pub(super) fn view(&self, now: Instant) -> Admission {
-        match (self.breakers().view(now), self.quota.closed()) {
+        match (self.guard.view(now), self.quota.closed()) {
             (closed @ Admission::Closed { .. }, _) => closed,
             (_, Some(reason)) => Admission::Closed { reason },
             (view, None) => view,
@@ -61,43 +39,18 @@ impl Gate {
 
     /// Forgets the pauses, but for that after a refusal.
     pub(super) fn hasten(&self, now: Instant) {
-        self.breakers().outage.hasten(now);
+        self.guard.hasten(now);
         self.quota.hasten(now);
     }
 
     /// What the breakers alone say.
     pub(super) fn view_breakers(&self, now: Instant) -> Admission {
-        self.breakers().view(now)
+        self.guard.view(now)
     }
 
     /// Lets one delivery through, as the probe where one is due.
     pub(super) fn enter(&self, now: Instant) -> Result<Pass<'_>, DeliveryError> {
-        let mut breakers = self.breakers();
-        if let Admission::Closed { reason } = breakers.view(now) {
-            return Err(closed(reason));
-        }
-        let (outage, refusal) = (breakers.outage.enter(now), breakers.refusal.enter(now));
-        Ok(Pass { gate: self, outage, refusal })
-    }
-
-    fn breakers(&self) -> MutexGuard<'_, Breakers> {
-        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The error of a delivery that was not begun.
-pub(super) fn closed(reason: String) -> DeliveryError {
-    DeliveryError { failure: Failure::Unavailable, step: "admission".to_owned(), message: reason }
-}
-
-impl Breakers {
-    /// A refusal says more than an outage; a pause of either holds.
-    fn view(&self, now: Instant) -> Admission {
-        match (self.refusal.view(now), self.outage.view(now)) {
-            (closed @ Admission::Closed { .. }, _) | (_, closed @ Admission::Closed { .. }) => closed,
-            (Admission::Probe, _) | (_, Admission::Probe) => Admission::Probe,
-            (Admission::Open, Admission::Open) => Admission::Open,
-        }
+        Ok(Pass { gate: self, entry: self.guard.enter(now)? })
     }
 }
 
@@ -109,24 +62,22 @@ impl Pass<'_> {
 
     /// Whether it tests the way back from an outage.
     pub(super) fn is_outage_probe(&self) -> bool {
-        self.outage.is_some()
+        self.entry.is_outage_probe()
     }
 
     /// Whether a login may be tried: not after a refusal that came meanwhile.
     pub(super) fn may_log_in(&self, now: Instant) -> bool {
-        self.refusal.is_some() || self.gate.breakers().refusal.view(now) == Admission::Open
+        self.entry.may_log_in(now)
     }
 
     /// Whether another try makes sense: not once an outage is known.
     pub(super) fn may_retry(&self, now: Instant) -> bool {
-        self.gate.breakers().outage.view(now) == Admission::Open
+        self.entry.may_retry(now)
     }
 
     /// Salesforce took a call.
     pub(super) fn worked(&self) {
-        let mut breakers = self.gate.breakers();
-        // Both are told, whatever the first says.
-        if breakers.outage.worked() | breakers.refusal.worked() {
+        if self.entry.worked() {
             info!("salesforce.back");
         }
     }
@@ -136,8 +87,7 @@ impl Pass<'_> {
         let reason = &trouble.error.message;
         match trouble.blame {
             Blame::Outage => {
-                let why = format!("Salesforce does not answer: {reason}");
-                if self.gate.breakers().outage.failed(now, self.outage, &why) {
+                if self.entry.unanswered(now, &format!("Salesforce does not answer: {reason}")) {
                     warn!(reason, "salesforce.outage");
                 }
             }
@@ -147,9 +97,7 @@ impl Pass<'_> {
                 self.gate.quota.used_up(now);
             }
             Blame::Refusal => {
-                let mut breakers = self.gate.breakers();
-                breakers.outage.worked();
-                if breakers.refusal.failed(now, self.refusal, reason) {
+                if self.entry.refused(now, reason) {
                     error!(reason, "salesforce.refused");
                 }
             }
@@ -157,21 +105,12 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        let mut breakers = self.gate.breakers();
-        if let Some(probe) = self.outage {
-            breakers.outage.leave(probe);
-        }
-        if let Some(probe) = self.refusal {
-            breakers.refusal.leave(probe);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::destinations::Failure;
 
     fn trouble(blame: Blame) -> Trouble {
         let failure = Failure::Unavailable;

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::trouble::Trouble;
-use super::{Salesforce, answer, gate};
-use crate::destinations::DeliveryError;
+use super::{Salesforce, answer};
 use crate::destinations::mask::Mask;
+use crate::destinations::{DeliveryError, guard};
 
 /// A query of one field of the record with an id.
 pub struct Soql(String);
@@ -35,7 +35,7 @@ impl Salesforce {
     /// The records that a query finds. Asked once: who asks can do without, or asks again.
     pub async fn query(&self, soql: &Soql) -> Result<Vec<Value>, DeliveryError> {
         if let Some(reason) = self.gate.quota.closed() {
-            return Err(gate::closed(reason));
+            return Err(guard::closed(reason));
         }
         let pass = self.gate.enter(Instant::now())?;
         let asked = match self.wire.query(&pass, soql).await {
