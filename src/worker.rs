@@ -270,11 +270,9 @@ impl Worker {
         }
         if let Some(destination) = destination {
             self.destinations.drain_begins(destination);
-        }
-        if let Some(destination) = destination
-            && let Admission::Closed { reason } = self.destinations.admission(destination).await
-        {
-            return Ok(End::NotStarted(reason));
+            if let Admission::Closed { reason } = self.destinations.admission(destination).await {
+                return Ok(End::NotStarted(reason));
+            }
         }
         let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, trigger).await?;
         let claim = match retry {

@@ -28,22 +28,6 @@ async fn start_embedded() -> (SalesforceStandIn, TestApp) {
     (stand_in, app)
 }
 
-/// What the scheduler does, again and again, until every form is completed.
-async fn until_completed(app: &TestApp, forms: u64) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    let mut pause = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        pause.tick().await;
-        app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
-        app.auto_retry().await;
-        let counts = app.counts().await;
-        if counts == json!({ "new": 0, "processing": 0, "completed": forms, "failed": 0 }) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{counts}");
-    }
-}
-
 async fn thirty_forms_come_through_everything(backend: Backend) {
     let (stand_in, app) = start(&backend).await;
     let drain = async || app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
@@ -68,7 +52,7 @@ async fn thirty_forms_come_through_everything(backend: Backend) {
     // The session runs out, and a row is locked.
     stand_in.expire_sessions();
     stand_in.refuse_row("household-f-7", 400, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access");
-    until_completed(&app, 30).await;
+    app.until_completed(30).await;
     assert_eq!(stand_in.logins(), 2, "one at first, one for the expiry");
     for object in ["Household__c", "Participant__c", "Training_Session__c", "Attendance__c"] {
         assert_eq!(stand_in.records(object).len(), 30, "{object}");
@@ -106,7 +90,7 @@ async fn attendance_before_its_registration_completes_by_itself(backend: Backend
     assert_eq!(record["last_step"], "Attendance__c");
     assert!(record["next_retry_at"].is_string(), "{record}");
     app.process(&registration("r")).await;
-    until_completed(&app, 2).await;
+    app.until_completed(2).await;
     let record = app.record("a").await;
     assert!(record["run_retries"].as_u64().unwrap() >= 1, "{record}");
     assert_eq!(record["attempts"][1]["trigger"], "auto-retry");
@@ -212,7 +196,7 @@ async fn after_an_outage_one_record_tests_the_way_and_the_others_follow() {
     assert!(report["released_records"].as_array().unwrap().len() <= 1, "{report}");
     assert_eq!(app.counts().await["failed"], met, "no further record is counted");
     stand_in.set_outage(None);
-    until_completed(&app, 5).await;
+    app.until_completed(5).await;
 }
 
 #[tokio::test]

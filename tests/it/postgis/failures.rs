@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::Connection;
 
-use super::{rows, until_completed};
+use super::rows;
 use crate::support::app::TestApp;
 use crate::support::forms::{mill, mill_visit, registration};
 use crate::support::postgres::{TestDatabase, TestServer};
@@ -49,7 +49,7 @@ async fn a_database_that_stops_mid_form_and_comes_back_has_the_form_once() {
     assert_eq!((&report["processed_records"], report.get("stopped")), (&json!(["f"]), None));
     tokio::task::block_in_place(|| server.resume());
     assert_eq!(rows::stored(&database).await, before, "nothing of the new edition");
-    until_completed(&app, 3).await;
+    app.until_completed(3).await;
     let after = rows::stored(&database).await;
     let answers = after["survey_question_responses"].as_array().unwrap();
     assert_eq!((answers.len(), &answers[0]["value_number"]), (1, &json!(41)));
@@ -75,7 +75,7 @@ async fn a_form_that_finds_every_connection_in_use_comes_through_later() {
     let record = app.record("second").await;
     assert_eq!(kind_and_step(&record), ("failed", "transient", "connection"));
     assert_eq!(record["error"], "no connection to PostgreSQL: 1 of 1 are in use");
-    until_completed(&app, 3).await;
+    app.until_completed(3).await;
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_database_without_schema_is_no_fault_of_the_form() {
     let error = record["error"].as_str().unwrap();
     assert!(error.contains("SQLSTATE 42P01") && error.contains("migrate"), "{error}");
     postgis::migrate(&database.url.parse().unwrap()).await.unwrap();
-    until_completed(&app, 1).await;
+    app.until_completed(1).await;
 }
 
 #[tokio::test]

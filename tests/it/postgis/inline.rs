@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, timeout};
 
-use super::{rows, until_completed};
+use super::rows;
 use crate::support::app::TestApp;
 use crate::support::forms::{mill, mill_visit, registration};
 use crate::support::postgres::TestDatabase;
@@ -61,7 +61,7 @@ async fn a_visit_waits_for_its_mill_and_then_succeeds_by_itself() {
     assert_eq!(record["error"], "no mill is registered with the case id case-m");
     assert!(record["next_retry_at"].is_string(), "{record}");
     app.accept(&mill("m")).await;
-    until_completed(&app, 2).await;
+    app.until_completed(2).await;
     assert_eq!(database.count("survey_question_responses").await, 1);
 }
 
@@ -128,7 +128,7 @@ async fn a_form_is_stored_although_its_caller_hangs_up() {
     assert!(timeout(Duration::from_millis(300), app.accept(&visit)).await.is_err());
     assert_eq!(app.record("v").await["status"], "processing");
     lock.close().await.unwrap();
-    until_completed(&app, 2).await;
+    app.until_completed(2).await;
     assert_eq!(app.record("v").await["attempts"].as_array().unwrap().len(), 1);
     assert_eq!(database.count("form_visits").await, 1);
 }

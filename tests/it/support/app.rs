@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -10,8 +11,9 @@ use commcare_sf_integration::config::Config;
 use commcare_sf_integration::http::{self, Service};
 use commcare_sf_integration::worker::Shutdown;
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::salesforce::{CLIENT_ID, CLIENT_SECRET, SalesforceStandIn};
@@ -145,6 +147,22 @@ impl TestApp {
     /// Works off what is due for a retry.
     pub(crate) async fn auto_retry(&self) -> Value {
         self.post("/auto-retry-firestore-to-sf?drain=true", "").await.expect(200)
+    }
+
+    /// What the scheduler does, again and again, until so many forms are completed and no other is left.
+    pub(crate) async fn until_completed(&self, forms: u64) {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let mut pause = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            pause.tick().await;
+            self.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
+            self.auto_retry().await;
+            let counts = self.counts().await;
+            if counts == json!({ "new": 0, "processing": 0, "completed": forms, "failed": 0 }) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{counts}");
+        }
     }
 
     /// Records by status.
