@@ -116,8 +116,11 @@ fn class_of(code: &str) -> Class {
         // serialization_failure, deadlock_detected and their like; lock_not_available.
         _ if code.starts_with("40") => Class::Conflict,
         "55P03" => Class::Conflict,
-        // Connection, resources, operator intervention (shutdown, cancelled), system, internal.
-        _ if ["08", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => Class::Outage,
+        // Connection, resources, prerequisite state (a database that takes no connections), operator
+        // intervention (shutdown, cancelled), system, internal.
+        _ if ["08", "53", "55", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => {
+            Class::Outage
+        }
         // read_only_sql_transaction: a standby, as after a fail-over.
         "25006" => Class::Outage,
         // Authorization, no such database or schema, undefined table or column, no privilege.
@@ -154,6 +157,8 @@ mod tests {
             ("40P01", Class::Conflict),
             ("57P01", Class::Outage),
             ("53300", Class::Outage),
+            ("55P03", Class::Conflict),
+            ("55000", Class::Outage),
             ("42P01", Class::Schema),
             ("28P01", Class::Schema),
             ("23503", Class::Missing),

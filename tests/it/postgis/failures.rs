@@ -138,6 +138,19 @@ async fn a_database_without_schema_is_no_fault_of_the_form() {
 }
 
 #[tokio::test]
+async fn a_database_that_takes_no_connections_is_no_fault_of_the_form() {
+    let (database, elsewhere) = (TestDatabase::migrated().await, TestDatabase::empty().await);
+    let app = service(&database, &[]).await;
+    let name = database.url.rsplit_once('/').unwrap().1;
+    elsewhere.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    assert_eq!(app.accept(&mill("m")).await["record_status"], "failed");
+    let record = app.record("m").await;
+    assert_eq!(kind_and_step(&record), ("failed", "transient", "connection"));
+    elsewhere.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    app.until_completed(1).await;
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_be_reached_keeps_nobody_from_starting() {
     let variables =
         [("DATABASE_URL", "postgres://user:s3cr3t@127.0.0.1:1/mills"), ("RUN_MIGRATIONS", "true")];
