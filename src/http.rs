@@ -25,6 +25,8 @@ use tracing::{Instrument, error};
 use crate::app::App;
 use crate::queue::QueueError;
 use crate::submission::Origin;
+#[cfg(any(test, fuzzing))]
+pub(crate) use body::taken;
 use error::HttpError;
 
 /// The whole service: every path also with a trailing slash.

@@ -9,6 +9,9 @@ pub mod clock;
 pub mod config;
 mod demo;
 pub mod destinations;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod jobs;
 pub mod metrics;

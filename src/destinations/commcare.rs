@@ -19,6 +19,8 @@ use crate::destinations::{Admission, DeliveryError, Failure, Tally};
 use crate::plan::{Document, Plan, list_errors};
 
 mod answer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gate;
 mod pace;
 mod verdict;

@@ -18,6 +18,8 @@ use crate::plan::Plan;
 mod answer;
 mod composite;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gate;
 mod jwt;
 mod login;

@@ -4,6 +4,8 @@
 //! else the operator's. With none configured everything is open, and the configuration has made
 //! sure that only this machine can call; with some, a group that has none is closed.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod oidc;
 
 use std::sync::Arc;

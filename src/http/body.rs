@@ -58,6 +58,18 @@ pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Resu
     Ok(Named { job: jobs::find(origin, &job_name), job_name, data })
 }
 
+/// The job and the data of a body that the webhook of `origin` would store, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn taken(origin: Origin, body: &[u8]) -> Option<(&'static Job, Value)> {
+    use futures::FutureExt;
+
+    let request = Request::new(Body::from(body.to_vec()));
+    // The whole body is there: nothing is waited for.
+    let named = read(origin, request, body.len()).now_or_never()?.ok()?;
+    let (job, _) = named.job.zip(named.id().ok())?;
+    Some((job, named.data))
+}
+
 async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();

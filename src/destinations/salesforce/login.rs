@@ -59,7 +59,12 @@ async fn token(
     secret: &str,
 ) -> Result<Grant, Trouble> {
     let (status, body) = answer(client.post(at(login_url, "/services/oauth2/token")).form(form)).await?;
-    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+    read_token(status, &body, secret)
+}
+
+/// Reads an answer of the token endpoint.
+pub(super) fn read_token(status: StatusCode, body: &str, secret: &str) -> Result<Grant, Trouble> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
     if !status.is_success() {
         let word = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
         return Err(refused(
@@ -85,13 +90,18 @@ async fn password_login(
         .header("SOAPAction", "login")
         .body(envelope);
     let (status, body) = answer(request).await?;
-    match soap::parse(&body) {
+    read_soap(status, &body, password.expose_secret())
+}
+
+/// Reads an answer of `login()`.
+pub(super) fn read_soap(status: StatusCode, body: &str, password: &str) -> Result<Grant, Trouble> {
+    match soap::parse(body) {
         Some(soap::Answer::Session { id, server_url }) => grant(Some(&id), Some(&server_url)),
         Some(soap::Answer::PasswordExpired) => {
             Err(refused(status, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "the password has expired"))
         }
         Some(soap::Answer::Fault { code, message }) => {
-            Err(refused(status, &code, &Mask::of_secrets(&[password.expose_secret()]).apply(&message)))
+            Err(refused(status, &code, &Mask::of_secrets(&[password]).apply(&message)))
         }
         None if status.is_success() => Err(unreadable()),
         None => Err(refused(status, "", "")),

@@ -56,7 +56,7 @@ impl Salesforce {
     }
 }
 
-fn records(body: &[u8]) -> Result<Vec<Value>, Trouble> {
+pub(super) fn records(body: &[u8]) -> Result<Vec<Value>, Trouble> {
     let body: Option<Value> = serde_json::from_slice(body).ok();
     match body.and_then(|mut body| body.get_mut("records").map(Value::take)) {
         Some(Value::Array(records)) => Ok(records),

@@ -17,14 +17,14 @@ use crate::config::SchedulerAccess;
 
 /// How long keys are used before they are read again. Google rotates them about daily and
 /// publishes new ones well before they are used; a token with an unknown key reads them at once.
-const KEYS_MAX_AGE: Duration = Duration::from_hours(1);
+pub(super) const KEYS_MAX_AGE: Duration = Duration::from_hours(1);
 /// Bound of reading the keys.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whose identity token counts as the scheduler's.
 pub(super) struct SchedulerIdentity {
-    verifier: IdTokenVerifier,
-    emails: Vec<String>,
+    pub(super) verifier: IdTokenVerifier,
+    pub(super) emails: Vec<String>,
 }
 
 impl SchedulerIdentity {

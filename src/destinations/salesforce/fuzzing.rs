@@ -1,0 +1,65 @@
+//! Every reader of what Salesforce answers, for the fuzz targets (`tests/fuzz`).
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::composite::{self, Request};
+use super::wire::Answer;
+use super::{answer, login, query, quota};
+use crate::config::salesforce::ApiVersion;
+use crate::destinations::mask::Mask;
+use crate::plan::Upsert;
+
+/// A value that no error may quote.
+const NAME: &str = "Zawditu Wolde";
+const PASSWORD: &str = "p<a>ss\"w'ord";
+
+/// Reads an answer in every way in which one is read; whether one of them makes a success of it.
+///
+/// # Panics
+/// Where a reader panics, takes for a success what is none, or quotes what was sent.
+pub(crate) fn read(status: u16, body: &[u8]) -> bool {
+    let Ok(status) = StatusCode::from_u16(status) else { return false };
+    let mut taken = false;
+    let upserts = upserts();
+    let mask = Mask::of_plan(&upserts);
+    for request in composite::requests(&upserts, ApiVersion::default()) {
+        taken |= read_composite(&request, status, body, &mask);
+    }
+    let text = String::from_utf8_lossy(body);
+    for read in [login::read_token(status, &text, PASSWORD), login::read_soap(status, &text, PASSWORD)] {
+        match read {
+            Ok(grant) => {
+                assert!(grant.server.has_host(), "a session without a server");
+                taken = true;
+            }
+            Err(trouble) => assert!(!trouble.error.message.contains(PASSWORD), "{}", trouble.error.message),
+        }
+    }
+    let usage = quota::of_limits(body);
+    assert!(usage.is_none_or(|usage| usage.used <= usage.limit), "{usage:?}");
+    taken || usage.is_some() || query::records(body).is_ok()
+}
+
+fn read_composite(request: &Request<'_>, status: StatusCode, body: &[u8], mask: &Mask) -> bool {
+    let answer = Answer { status, body: body.to_vec(), retry_after: None, usage: None };
+    match answer::read(request, &answer, mask) {
+        Ok(()) => {
+            let text = String::from_utf8_lossy(body);
+            assert!(status == StatusCode::OK && text.contains("compositeResponse"), "no success: {text}");
+            true
+        }
+        Err(trouble) => {
+            assert!(!trouble.error.message.contains(NAME), "{}", trouble.error.message);
+            false
+        }
+    }
+}
+
+/// A single row, a collection and an update by `Id`: every shape that a subrequest has.
+fn upserts() -> Vec<Upsert> {
+    let household = Upsert::new("Household__c", "Household_ID__c", "household-1");
+    let farmer = |id: &str| Upsert::new("Participant__c", "CommCare_Case_Id__c", id).set("Name", json!(NAME));
+    let role = Upsert::new("Training_Session__c", "Id", "a0XsnCaWzDfSrUJMYP");
+    vec![household, farmer("farmer-1"), farmer("farmer-2"), role]
+}

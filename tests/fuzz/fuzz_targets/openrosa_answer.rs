@@ -1,0 +1,9 @@
+//! What CommCare answers a submission.
+#![no_main]
+
+use commcare_sf_integration::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    fuzzing::openrosa_answer(input);
+});

@@ -1,0 +1,9 @@
+//! Payloads posted to the webhooks.
+#![no_main]
+
+use commcare_sf_integration::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    fuzzing::webhook_payload(input);
+});
