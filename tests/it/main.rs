@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod auth;
+mod chaos;
 mod config;
 mod end_to_end;
 mod firestore_stand_in;

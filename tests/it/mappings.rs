@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 const PRODUCTION: Facts = Facts::new(true);
 
 /// Routes and maps a CommCare payload.
-fn map(payload: &Value) -> Result<Plan, MapError> {
+pub(crate) fn map(payload: &Value) -> Result<Plan, MapError> {
     map_with(payload, &PRODUCTION)
 }
 

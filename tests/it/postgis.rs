@@ -4,5 +4,5 @@ mod failures;
 mod goldens;
 mod inline;
 mod migrations;
-mod rows;
+pub(crate) mod rows;
 mod visits;

@@ -8,5 +8,6 @@ pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod salesforce;
 pub(crate) mod xml;

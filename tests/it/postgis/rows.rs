@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::support::postgres::TestDatabase;
 
 /// The four tables, sorted as the cases are.
-pub(super) async fn stored(database: &TestDatabase) -> Value {
+pub(crate) async fn stored(database: &TestDatabase) -> Value {
     let point = |column: &str| {
         format!(
             "CASE WHEN {column} IS NOT NULL THEN
@@ -46,7 +46,7 @@ pub(super) async fn stored(database: &TestDatabase) -> Value {
 }
 
 /// Where two sets of tables differ first.
-pub(super) fn difference(found: &Value, expected: &Value) -> Option<String> {
+pub(crate) fn difference(found: &Value, expected: &Value) -> Option<String> {
     for (table, rows) in expected.as_object().unwrap() {
         let (found, rows) = (found[table].as_array().unwrap(), rows.as_array().unwrap());
         for (row, expected) in found.iter().zip(rows) {

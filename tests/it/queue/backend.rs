@@ -37,6 +37,11 @@ impl Backend {
         Self { settings: QueueSettings::Firestore(settings), _folder: None }
     }
 
+    /// A queue that is there already.
+    pub(crate) fn of(settings: QueueSettings) -> Self {
+        Self { settings, _folder: None }
+    }
+
     pub(crate) async fn open(&self) -> Queue {
         self.open_with(POLICY).await
     }

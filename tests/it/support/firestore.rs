@@ -142,6 +142,11 @@ impl FirestoreStandIn {
         *lock(&self.shared.hooks).lost.entry(method.to_owned()).or_default() += 1;
     }
 
+    /// What every request fails with from now on, untouched; `None` is a Firestore that is well.
+    pub(crate) fn set_outage(&self, outage: Option<Code>) {
+        lock(&self.shared.hooks).outage = outage;
+    }
+
     /// Makes every request from now on wait that long before it does anything.
     pub(crate) fn delay(&self, delay: Duration) {
         lock(&self.shared.hooks).delay = delay;

@@ -1,6 +1,7 @@
 //! The real binary, as its own process.
 
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use commcare_sf_integration::config::QueueSettings;
 use reqwest::{Client, Response};
@@ -30,12 +31,34 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
     client: Client,
+    pub(crate) log: ProcessLog,
+}
+
+/// The log lines of a process, which outlive it.
+#[derive(Clone, Default)]
+pub(crate) struct ProcessLog(Arc<Mutex<Vec<String>>>);
+
+impl ProcessLog {
+    /// The lines so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn add(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
 }
 
 impl Process {
     /// Starts the binary with these variables and nothing else of the environment, and waits until
     /// it listens.
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
+        let started = Self::try_start(variables).await;
+        started.unwrap_or_else(|log| panic!("it did not start: {:#?}", log.lines()))
+    }
+
+    /// The same, or the log of a binary that ended instead.
+    pub(crate) async fn try_start(variables: &[(&str, &str)]) -> Result<Self, ProcessLog> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_commcare-sf-integration"))
             .env_clear()
             .envs([("PORT", "0"), ("LOG_FORMAT", "json"), ("RUST_LOG", "info")])
@@ -46,23 +69,34 @@ impl Process {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut seen = Vec::new();
+        let log = ProcessLog::default();
         let address = loop {
-            let Some(line) = lines.next_line().await.unwrap() else { panic!("it did not start: {seen:#?}") };
-            let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            let Some(line) = lines.next_line().await.unwrap() else { return Err(log) };
+            log.add(line.clone());
+            // A binary that gives up says why in words.
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if event["message"] == "server.listening" {
                 break event["address"].as_str().unwrap().to_owned();
             }
-            seen.push(line);
         };
         // A full pipe would stop the service.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, url: format!("http://{address}"), client: Client::new() }
+        let kept = log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                kept.add(line);
+            }
+        });
+        Ok(Self { child, url: format!("http://{address}"), client: Client::new(), log })
     }
 
     /// Ends it as the machine's failure would: SIGKILL, whatever it is doing.
     pub(crate) async fn kill(&self) {
         self.signal("-KILL").await;
+    }
+
+    /// SIGTERM, without waiting for the end.
+    pub(crate) async fn retire(&self) {
+        self.signal("-TERM").await;
     }
 
     /// SIGTERM, as Cloud Run sends it; the exit code.

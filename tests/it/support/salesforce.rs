@@ -152,6 +152,11 @@ impl SalesforceStandIn {
         }
     }
 
+    /// Where its sessions work, if that is not where it listens: behind a proxy.
+    pub(crate) fn set_address(&self, url: &str) {
+        self.inner().url = Url::parse(url).unwrap();
+    }
+
     /// A record that is there already, by `Id` under that very id; gives its Salesforce id.
     pub(crate) fn seed(
         &self,

@@ -25,6 +25,8 @@ const MAX_REQUEST_BYTES: usize = 10 * 1024 * 1024;
 pub(super) struct Hooks {
     /// Codes that the next requests of a method fail with, untouched.
     pub(super) failures: HashMap<String, VecDeque<Code>>,
+    /// The code that every request fails with, untouched.
+    pub(super) outage: Option<Code>,
     /// How many answers of a method get lost, their work done.
     pub(super) lost: HashMap<String, usize>,
     /// How long every request waits before it is looked at.
@@ -58,7 +60,10 @@ impl Shared {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let failure = lock(&self.hooks).failures.get_mut(method).and_then(VecDeque::pop_front);
+        let failure = {
+            let mut hooks = lock(&self.hooks);
+            hooks.outage.or_else(|| hooks.failures.get_mut(method).and_then(VecDeque::pop_front))
+        };
         if let Some(code) = failure {
             return Err(Status::new(code, format!("a test made {method} fail")));
         }

@@ -1,0 +1,193 @@
+//! The vendors of one run, each behind a line of its own, and how each is brought into trouble.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use super::dice::Dice;
+use super::load::seed;
+use super::trouble::{Trouble, Vendor};
+use crate::support::commcare::{API_KEY, CommCareStandIn, DOMAIN, Fault as HqFault, USERNAME};
+use crate::support::firestore::FirestoreStandIn;
+use crate::support::postgres::TestDatabase;
+use crate::support::proxy::{Line, Proxy};
+use crate::support::salesforce::{CLIENT_ID, CLIENT_SECRET, Fault, SalesforceStandIn};
+
+const CALLS: u64 = 1_000_000;
+const PAGE: &str = "<html><body>We will be back soon.</body></html>";
+/// What one piece takes on a slow line: a call has several.
+const SLOWNESS: Duration = Duration::from_millis(250);
+
+pub(super) struct Vendors {
+    pub(super) salesforce: SalesforceStandIn,
+    pub(super) hq: CommCareStandIn,
+    pub(super) database: TestDatabase,
+    /// The database user of the service, which can be locked out.
+    role: String,
+    /// The queue, where it is Firestore.
+    firestore: Option<FirestoreStandIn>,
+    lines: Lines,
+}
+
+struct Lines {
+    salesforce: Proxy,
+    hq: Proxy,
+    database: Proxy,
+    firestore: Option<Proxy>,
+}
+
+impl Vendors {
+    pub(super) async fn start(with_firestore: bool) -> Self {
+        let salesforce = SalesforceStandIn::start().await;
+        seed(&salesforce);
+        salesforce.set_usage(0, CALLS);
+        salesforce.delay(Duration::from_millis(3));
+        let hq = CommCareStandIn::start().await;
+        hq.check_parents();
+        hq.delay(Duration::from_millis(3));
+        let database = TestDatabase::migrated().await;
+        let role = format!("chaos_{}", uuid::Uuid::new_v4().simple());
+        // What the owner of the tables may, and no superuser: those can't be locked out.
+        database.run(&format!("CREATE ROLE {role} LOGIN IN ROLE postgres")).await;
+        let firestore = with_firestore.then(FirestoreStandIn::start);
+        let login_url = salesforce.settings().login_url;
+        let lines = Lines {
+            salesforce: Proxy::to(login_url.as_str().trim_start_matches("http://").trim_end_matches('/'))
+                .await,
+            hq: Proxy::to(hq.url.trim_start_matches("http://")).await,
+            database: Proxy::to(&host_of(&database.url)).await,
+            firestore: match &firestore {
+                Some(firestore) => Some(Proxy::to(firestore.host()).await),
+                None => None,
+            },
+        };
+        salesforce.set_address(&format!("http://{}", lines.salesforce.address));
+        Self { salesforce, hq, database, role, firestore, lines }
+    }
+
+    /// The vendors that can be brought into trouble.
+    pub(super) fn all(&self) -> Vec<Vendor> {
+        let queue = self.firestore.as_ref().map(|_| Vendor::Firestore);
+        [Vendor::Salesforce, Vendor::CommCare, Vendor::Postgis].into_iter().chain(queue).collect()
+    }
+
+    /// Where the queue is, past its line.
+    pub(super) fn firestore_host(&self) -> Option<&str> {
+        self.firestore.as_ref().map(FirestoreStandIn::host)
+    }
+
+    /// The variables of a service that calls them over their lines.
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        let Lines { salesforce, hq, database, firestore } = &self.lines;
+        let name = self.database.url.rsplit_once('/').unwrap().1;
+        let variables = [
+            ("SALESFORCE_LOGIN_URL", format!("http://{}", salesforce.address)),
+            ("SF_CLIENT_ID", CLIENT_ID.to_owned()),
+            ("SF_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
+            ("SF_SANDBOX_ATTENDANCE", "true".to_owned()),
+            ("CC_BASE_URL", format!("http://{}", hq.address)),
+            ("CC_DOMAIN", DOMAIN.to_owned()),
+            ("CC_USERNAME", USERNAME.to_owned()),
+            ("CC_API_KEY", API_KEY.to_owned()),
+            ("DATABASE_URL", format!("postgres://{}@{}/{name}", self.role, database.address)),
+        ];
+        let queue = firestore.as_ref().map(|line| ("FIRESTORE_EMULATOR_HOST", line.address.clone()));
+        variables.into_iter().chain(queue).map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    pub(super) async fn begin(&self, vendor: Vendor, trouble: Trouble, dice: &mut Dice) {
+        let line = match trouble {
+            Trouble::Down => Some(Line::Down),
+            Trouble::Hanging => Some(Line::Hanging),
+            Trouble::Noisy => Some(Line::Noisy(dice.number())),
+            Trouble::LosingAnswers => Some(Line::LosingAnswers),
+            Trouble::Slow => Some(Line::Slow(SLOWNESS)),
+            Trouble::Page | Trouble::Overloaded | Trouble::LoginRefused | Trouble::QuotaUsedUp => None,
+        };
+        if let Some(line) = line {
+            self.line(vendor).set(line);
+            return;
+        }
+        match vendor {
+            Vendor::Salesforce => self.trouble_salesforce(trouble),
+            Vendor::CommCare => {
+                let (status, body) = match trouble {
+                    Trouble::Page => (200, PAGE),
+                    Trouble::Overloaded => (503, ""),
+                    Trouble::QuotaUsedUp => (429, ""),
+                    _ => (401, "Unauthorized"),
+                };
+                self.hq.set_outage(Some(HqFault::Answer(status, body.to_owned())));
+            }
+            Vendor::Postgis => {
+                let lock = if trouble == Trouble::LoginRefused { "NOLOGIN" } else { "CONNECTION LIMIT 0" };
+                self.alter_role(lock).await;
+            }
+            Vendor::Firestore => {
+                let code = match trouble {
+                    Trouble::QuotaUsedUp => Code::ResourceExhausted,
+                    Trouble::LoginRefused => Code::Unauthenticated,
+                    _ => Code::Unavailable,
+                };
+                self.firestore.as_ref().unwrap().set_outage(Some(code));
+            }
+        }
+    }
+
+    fn trouble_salesforce(&self, trouble: Trouble) {
+        match trouble {
+            Trouble::Page => self.salesforce.set_outage(Some(Fault::Answer(200, PAGE.to_owned()))),
+            Trouble::Overloaded => self.salesforce.set_outage(Some(Fault::Answer(503, String::new()))),
+            Trouble::QuotaUsedUp => self.salesforce.set_usage(CALLS, CALLS),
+            _ => {
+                self.salesforce.expire_sessions();
+                self.salesforce.refuse_logins(true);
+            }
+        }
+    }
+
+    /// Ends a vendor's trouble.
+    pub(super) async fn end(&self, vendor: Vendor, trouble: Trouble) {
+        self.line(vendor).set(Line::Up);
+        match vendor {
+            Vendor::Salesforce => {
+                self.salesforce.set_outage(None);
+                self.salesforce.set_usage(0, CALLS);
+                self.salesforce.refuse_logins(false);
+            }
+            Vendor::CommCare => self.hq.set_outage(None),
+            Vendor::Postgis if matches!(trouble, Trouble::LoginRefused | Trouble::QuotaUsedUp) => {
+                self.alter_role("LOGIN CONNECTION LIMIT -1").await;
+            }
+            Vendor::Postgis => {}
+            Vendor::Firestore => self.firestore.as_ref().unwrap().set_outage(None),
+        }
+    }
+
+    /// What the role may do from now on; whoever is logged in has to log in anew.
+    async fn alter_role(&self, what: &str) {
+        let role = &self.role;
+        let end_sessions =
+            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
+        self.database.run(&format!("ALTER ROLE {role} {what}; {end_sessions}")).await;
+    }
+
+    fn line(&self, vendor: Vendor) -> &Proxy {
+        match vendor {
+            Vendor::Salesforce => &self.lines.salesforce,
+            Vendor::CommCare => &self.lines.hq,
+            Vendor::Postgis => &self.lines.database,
+            Vendor::Firestore => self.lines.firestore.as_ref().unwrap(),
+        }
+    }
+
+    /// Takes the role away again: it belongs to the server, not to the database.
+    pub(super) async fn close(&self) {
+        self.database.run(&format!("DROP ROLE {}", self.role)).await;
+    }
+}
+
+fn host_of(database: &str) -> String {
+    let (_, address) = database.split_once('@').unwrap();
+    address.split_once('/').unwrap().0.to_owned()
+}
