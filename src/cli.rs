@@ -1,29 +1,34 @@
 //! The command line (`service.md`, section 9). Exit codes: 0 success, 1 failure, 2 wrong usage.
+//!
+//! What a command is asked for goes to standard output, for people or, with `--json`, for programs; what
+//! went wrong goes to standard error, in words.
 
-pub(crate) mod table;
+mod help;
+mod preview;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::clock;
 use crate::config::Config;
 use crate::demo;
 use crate::destinations::postgis;
-use crate::jobs::{self, Facts};
+use crate::http::openapi;
 use crate::server::{self, Server};
 use crate::submission::Origin;
 use crate::telemetry;
 
 /// Joins CommCare, Salesforce and PostGIS: every form arrives once, in order, and none is lost.
 ///
-/// Settings come from the environment and from a file `.env`; `.env.example` explains each.
+/// Settings come from the environment and from a file `.env` in the working folder; `.env.example`
+/// explains each.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, verbatim_doc_comment, after_help = help::GENERAL)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -32,22 +37,55 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service (the default).
+    ///
+    /// Without settings it listens on 127.0.0.1:8080, keeps its queue in data/queue.db and records plans
+    /// instead of sending them.
+    #[command(verbatim_doc_comment, after_help = help::SERVE)]
     Serve,
-    /// Run the service on a queue of its own with nothing to send to, post one sample of every form
-    /// type to it, drain, print what each would write, and keep serving.
+    /// Show what the service does, on this machine alone.
+    ///
+    /// Runs the service on a queue of its own with nothing to send to, posts one sample of every form
+    /// type to it, drains, prints what each would write, and keeps serving.
+    #[command(verbatim_doc_comment, after_help = help::DEMO)]
     Demo,
-    /// Print what a payload would write, without writing it.
+    /// Print what a payload would write or send, without doing it.
+    ///
+    /// Nothing is stored, nobody is asked: the file and the settings are all that is read.
+    #[command(verbatim_doc_comment, after_help = help::PREVIEW)]
     Preview {
         /// A file with the payload's JSON, as it is posted to the webhook; `-` for standard input.
         file: PathBuf,
         /// Who sends such a payload.
         #[arg(long, value_enum, default_value = "cc")]
         origin: Sender,
+        /// Print the answer that `POST /preview/{cc|sf}` gives.
+        #[arg(long)]
+        json: bool,
     },
-    /// Bring the PostGIS database (`DATABASE_URL`) to the schema that the service needs.
-    Migrate,
+    /// Bring the PostGIS database to the schema that the service needs.
+    ///
+    /// Runs the migrations that the database lacks, and none twice; of many that run at once, one works
+    /// and the others wait for it.
+    #[command(verbatim_doc_comment, after_help = help::MIGRATE)]
+    Migrate {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check the settings and print those in force, secrets masked.
-    CheckConfig,
+    ///
+    /// Nothing is called: a credential may still be refused.
+    #[command(verbatim_doc_comment, after_help = help::CHECK_CONFIG)]
+    CheckConfig {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the OpenAPI document of the HTTP calls, as JSON.
+    ///
+    /// The running service gives the same at /openapi.json, and shows it at /docs.
+    #[command(verbatim_doc_comment, after_help = help::OPENAPI)]
+    Openapi,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -76,9 +114,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             Server::start(&config).await?.run().await
         }
         Command::Demo => demo::run(&environment).await,
-        Command::Preview { file, origin } => preview(&file, origin.into()),
-        Command::Migrate => migrate(&Config::load(&environment)?).await,
-        Command::CheckConfig => check_config(&Config::load(&environment)?),
+        Command::Preview { file, origin, json } => {
+            print(&preview::of(&Config::load(&environment)?, &file, origin.into(), json)?)
+        }
+        Command::Migrate { json } => print(&migrate(&Config::load(&environment)?, json).await?),
+        Command::CheckConfig { json } => print(&check_config(&Config::load(&environment)?, json)),
+        Command::Openapi => print(&pretty(&json!(openapi::document()))),
     }
 }
 
@@ -105,62 +146,47 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn preview(file: &Path, origin: Origin) -> anyhow::Result<()> {
-    let json = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    let json = json.with_context(|| file.display().to_string())?;
-    let payload: Value = serde_json::from_str(&json).with_context(|| file.display().to_string())?;
-    let field = match origin {
-        Origin::CommCare => "form.@name: missing",
-        Origin::Salesforce => "jobType: missing",
-    };
-    let name = jobs::job_name(origin, &payload).context(field)?;
-    let Some(job) = jobs::find(origin, name) else {
-        bail!("no form type is named {name:?}: the service would store and send nothing");
-    };
-    let Some(mapping) = job.mapping else { bail!("this version cannot process {name} yet") };
-    // As the service with these settings would: the sandbox leaves registrations' attendance out.
-    let config = Config::load(&environment)?;
-    let facts = Facts { sender: config.sender, ..Facts::new(config.registration_attendance) };
-    let plan = mapping(&payload, &facts.of(clock::now(), 1))?;
-    if let Some(refusal) = plan.refusal() {
-        bail!(refusal);
-    }
+/// Prints an answer. A reader that has seen enough, as `head` has, is no failure.
+fn print(answer: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{name} → {}", job.destination.as_str())?;
-    match &plan.note {
-        Some(note) => writeln!(out, "  nothing is sent: {note}")?,
-        None => write!(out, "{}", table::effects(&plan.to_json()))?,
+    match out.write_all(answer.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("standard output"),
+        Ok(()) | Err(_) => Ok(()),
     }
-    for refused in &plan.refused {
-        writeln!(out, "  not sent: {}", refused.error)?;
-    }
-    for answer in &plan.unmapped {
-        writeln!(out, "  unmapped: {} has the unknown code {:?}", answer.path, answer.code)?;
-    }
-    Ok(())
 }
 
-async fn migrate(config: &Config) -> anyhow::Result<()> {
+fn pretty(answer: &Value) -> String {
+    format!("{answer:#}\n")
+}
+
+async fn migrate(config: &Config, json: bool) -> anyhow::Result<String> {
     let settings =
         config.postgis.as_ref().context("DATABASE_URL: missing; it says which database to migrate")?;
     postgis::migrate(&settings.database).await?;
-    writeln!(std::io::stdout(), "{} is up to date", settings.database)?;
-    Ok(())
+    let database = settings.database.to_string();
+    Ok(if json {
+        pretty(&json!({ "database": database, "status": "up to date" }))
+    } else {
+        format!("{database} is up to date\n")
+    })
 }
 
-fn check_config(config: &Config) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+fn check_config(config: &Config, json: bool) -> String {
+    let summary = server::summary(config);
+    if json {
+        let summary: serde_json::Map<_, _> =
+            summary.into_iter().map(|(what, state)| (what.to_owned(), state.into())).collect();
+        return pretty(&json!({ "settings": config.settings, "summary": summary }));
+    }
+    let mut text = String::new();
+    // Writing to a String cannot fail.
     for setting in &config.settings {
         let origin = if setting.given { "set" } else { "default" };
-        writeln!(out, "{:<32} {origin:<8} {}", setting.name, setting.value)?;
+        let _ = writeln!(text, "{:<32} {origin:<8} {}", setting.name, setting.value);
     }
-    writeln!(out)?;
-    for (what, state) in server::summary(config) {
-        writeln!(out, "{what:<12} {state}")?;
+    text.push('\n');
+    for (what, state) in summary {
+        let _ = writeln!(text, "{what:<12} {state}");
     }
-    Ok(())
+    text
 }

@@ -50,6 +50,8 @@ pub struct RetryPolicy {
     pub max_retries: u32,
     /// `RETRY_BACKOFF_SECONDS`: the wait before the first retry.
     pub retry_backoff: Duration,
+    /// `COMPLETED_RETENTION_DAYS`: how long a completed record is kept; `None` is for ever.
+    pub retention: Option<Duration>,
 }
 
 /// Sizes and times of a drain.
@@ -134,6 +136,7 @@ impl Config {
             lease: reader.seconds("LEASE_SECONDS", 120),
             max_retries: reader.number("MAX_RETRIES", 3, 0, 100),
             retry_backoff: reader.seconds("RETRY_BACKOFF_SECONDS", 60),
+            retention: retention(&mut reader),
         };
         let request_timeout = reader.seconds("REQUEST_TIMEOUT_SECONDS", 30);
         let bounds = Bounds { cloud_run, request_timeout, lease: retry.lease };
@@ -187,6 +190,18 @@ fn listen(reader: &mut Reader<'_>, cloud_run: bool) -> SocketAddr {
         }),
     };
     SocketAddr::new(host, reader.number("PORT", 8080, 0, u16::MAX))
+}
+
+/// At least a week: CommCare sends a form that was not acknowledged again for days, and only while its
+/// record is there is it known as a duplicate.
+fn retention(reader: &mut Reader<'_>) -> Option<Duration> {
+    const NEVER: u64 = 0;
+    let days = reader.number("COMPLETED_RETENTION_DAYS", NEVER, 0, 3_650);
+    if (1..7).contains(&days) {
+        reader
+            .problem("COMPLETED_RETENTION_DAYS: must be at least 7, or 0 to keep completed records for ever");
+    }
+    (days != NEVER).then(|| Duration::from_hours(24 * days))
 }
 
 fn log_filter(reader: &mut Reader<'_>) -> String {

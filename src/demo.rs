@@ -9,37 +9,12 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::cli::table;
 use crate::config::Config;
+use crate::plan::table;
+use crate::samples;
 use crate::server::Server;
 use crate::submission::Origin;
 use crate::telemetry;
-
-/// One sample of every form type from CommCare: `samples/` beside this file.
-const FORMS: &[&str] = &[
-    include_str!("demo/samples/farmer_registration.json"),
-    include_str!("demo/samples/edit_farmer_details.json"),
-    include_str!("demo/samples/field_day_farmer_registration.json"),
-    include_str!("demo/samples/attendance_full_current_module.json"),
-    include_str!("demo/samples/attendance_light_current_module.json"),
-    include_str!("demo/samples/field_day_attendance_full.json"),
-    include_str!("demo/samples/training_observation.json"),
-    include_str!("demo/samples/demo_plot_observation.json"),
-    include_str!("demo/samples/farm_visit_full.json"),
-    include_str!("demo/samples/farm_visit_aa.json"),
-    include_str!("demo/samples/wet_mill_registration_form.json"),
-    include_str!("demo/samples/wet_mill_visit.json"),
-];
-
-/// One sample of every job type from Salesforce, in the order in which cases hang on one another.
-const PAYLOADS: &[&str] = &[
-    include_str!("demo/samples/project_role.json"),
-    include_str!("demo/samples/training_group.json"),
-    include_str!("demo/samples/training_session.json"),
-    include_str!("demo/samples/household_sampling.json"),
-    include_str!("demo/samples/participant.json"),
-    include_str!("demo/samples/wetmill.json"),
-];
 
 /// What the demo takes from the environment: where it listens and what it logs. Nothing else, so
 /// that it touches no queue and no destination that is configured.
@@ -62,12 +37,14 @@ pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow:
     let server = Server::start(&config).await?;
     let address = format!("http://{}", server.address()?);
     let show = async {
-        show(&address, Origin::CommCare, FORMS).await?;
-        show(&address, Origin::Salesforce, PAYLOADS).await?;
+        for origin in Origin::ALL {
+            show(&address, origin).await?;
+        }
         let mut out = std::io::stdout().lock();
-        let posted = FORMS.len() + PAYLOADS.len();
+        let posted: usize = Origin::ALL.map(|origin| samples::of(origin).len()).iter().sum();
         writeln!(out, "{posted} submissions posted, queued, drained: dry run, nothing left this machine.")?;
         writeln!(out, "Serving on {address} with the queue in {}; Ctrl-C stops.", folder.0.display())?;
+        writeln!(out, "  {address}/dashboard in a browser, {address}/docs for the calls, or")?;
         for origin in Origin::ALL {
             writeln!(out, "  curl {address}/status-count/{}", origin.collection())?;
         }
@@ -81,14 +58,14 @@ pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow:
 }
 
 /// Posts the samples, drains, and prints what each record became.
-async fn show(address: &str, origin: Origin, samples: &[&'static str]) -> anyhow::Result<()> {
+async fn show(address: &str, origin: Origin) -> anyhow::Result<()> {
     let (webhook, drain) = match origin {
         Origin::CommCare => ("process-data-cc", "process-firestore-to-sf"),
         Origin::Salesforce => ("process-data-sf", "process-firestore-to-cc"),
     };
     let client = reqwest::Client::new();
     let mut ids = Vec::new();
-    for sample in samples {
+    for sample in samples::of(origin) {
         let answer: Value = client
             .post(format!("{address}/{webhook}"))
             .header("content-type", "application/json")

@@ -1,13 +1,19 @@
 //! The whole URL table (`service.md`, section 2), and who may call what (section 7).
 
-mod admin;
 pub mod auth;
 mod body;
+mod dashboard;
+mod docs;
 mod error;
 mod metrics;
 mod observe;
+pub mod openapi;
 mod params;
+mod payloads;
 mod preview;
+mod probes;
+mod records;
+mod repair;
 mod scheduler;
 mod webhooks;
 
@@ -52,23 +58,23 @@ fn router(app: Arc<App>) -> Router {
     let operator = Router::new()
         .route(
             "/retry/{dest}/{id}",
-            get(admin::retry).post(admin::retry).head(async || HttpError::WrongMethod),
+            get(repair::retry).post(repair::retry).head(async || HttpError::WrongMethod),
         )
-        .route("/batch_retry/{dest}", post(later_for_destination))
-        .route("/bulk_update/{collection}", post(later_for_collection))
-        .route("/record/{collection}/{id}", get(admin::record))
-        .route("/failed/{dest}", get(admin::failed))
-        .route("/status-count/{collection}", get(admin::status_count))
+        .route("/batch_retry/{dest}", post(repair::batch_retry))
+        .route("/bulk_update/{collection}", post(repair::bulk_update))
+        .route("/record/{collection}/{id}", get(records::record))
+        .route("/failed/{dest}", get(records::failed))
+        .route("/status-count/{collection}", get(records::status_count))
         .route("/preview/cc", post(preview::commcare))
         .route("/preview/sf", post(preview::salesforce))
         .route("/metrics", get(metrics::show))
-        .route("/openapi.json", get(later))
-        .route("/docs", get(later))
-        .route("/dashboard", get(later))
+        .route("/openapi.json", get(openapi::show))
+        .merge(dashboard::router())
+        .merge(docs::router())
         .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::operator));
     Router::new()
-        .route("/health", get(admin::health))
-        .route("/ready", get(admin::ready))
+        .route("/health", get(probes::health))
+        .route("/ready", get(probes::ready))
         .merge(webhooks)
         .merge(scheduler)
         .merge(operator)
@@ -79,19 +85,6 @@ fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
         .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app)
-}
-
-/// A call of the contract that this version does not answer yet.
-async fn later() -> HttpError {
-    HttpError::Later
-}
-
-async fn later_for_destination(params::Segments(dest): params::Segments<String>) -> HttpError {
-    origin_of_destination(&dest).map_or_else(|unknown| unknown, |_| HttpError::Later)
-}
-
-async fn later_for_collection(params::Segments(collection): params::Segments<String>) -> HttpError {
-    origin_of_collection(&collection).map_or_else(|unknown| unknown, |_| HttpError::Later)
 }
 
 /// The origin whose records a `{dest}` gets, or 404.
@@ -111,8 +104,9 @@ async fn work<T: Send + 'static>(
 ) -> Result<T, HttpError> {
     match app.worker.shutdown().work(work.in_current_span()).await {
         Ok(done) => Ok(done?),
-        Err(panic) => {
-            error!(%panic, "http.work_broke_down");
+        // Where it did has been logged; its message may quote a payload.
+        Err(_panic) => {
+            error!("http.work_broke_down");
             Err(HttpError::Unavailable)
         }
     }

@@ -23,14 +23,14 @@ mod wetmill_visit;
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::plan::Plan;
 use crate::submission::Origin;
 use salesforce_to_commcare::JobType;
 
 /// Where a job's plan is performed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Destination {
     /// Salesforce REST.
     Salesforce,
@@ -127,8 +127,8 @@ pub struct Job {
     pub origin: Origin,
     /// Where it goes.
     pub destination: Destination,
-    /// Its mapping; `None` until it is written: such a submission is accepted and kept.
-    pub mapping: Option<Mapping>,
+    /// What turns its payload into a plan.
+    pub mapping: Mapping,
     /// The list of its payload that holds records which do not depend on one another, where it has
     /// one.
     pub records: Option<&'static str>,
@@ -163,23 +163,11 @@ pub static JOBS: &[Job] = &[
 ];
 
 const fn to_salesforce(name: &'static str, mapping: Mapping) -> Job {
-    Job {
-        name,
-        origin: Origin::CommCare,
-        destination: Destination::Salesforce,
-        mapping: Some(mapping),
-        records: None,
-    }
+    Job { name, origin: Origin::CommCare, destination: Destination::Salesforce, mapping, records: None }
 }
 
 const fn to_postgis(name: &'static str, mapping: Mapping) -> Job {
-    Job {
-        name,
-        origin: Origin::CommCare,
-        destination: Destination::Postgis,
-        mapping: Some(mapping),
-        records: None,
-    }
+    Job { name, origin: Origin::CommCare, destination: Destination::Postgis, mapping, records: None }
 }
 
 const fn to_commcare(job: &JobType, mapping: Mapping) -> Job {
@@ -187,14 +175,39 @@ const fn to_commcare(job: &JobType, mapping: Mapping) -> Job {
         name: job.name,
         origin: Origin::Salesforce,
         destination: Destination::CommCare,
-        mapping: Some(mapping),
+        mapping,
         records: Some(job.records),
     }
+}
+
+impl Job {
+    /// What a payload of this job would do, as the HTTP API and the command line show it
+    /// (`service.md`, section 2, preview).
+    pub(crate) fn preview(&self, plan: &Plan) -> Value {
+        let mut shown = plan.to_json();
+        shown["job_name"] = self.name.into();
+        shown["destination"] = self.destination.as_str().into();
+        shown
+    }
+}
+
+/// The same of a payload whose form type isn't handled.
+pub(crate) fn preview_of_unhandled(name: &str) -> Value {
+    json!({ "job_name": name, "note": "this form type is not handled: nothing would be stored or sent" })
 }
 
 /// The job that handles `name` from `origin`.
 pub fn find(origin: Origin, name: &str) -> Option<&'static Job> {
     JOBS.iter().find(|job| job.origin == origin && job.name == name)
+}
+
+/// The payload's `id` as text; a number counts as its text. `None` where it has none, or a blank one.
+pub fn job_id(payload: &Value) -> Option<String> {
+    match payload.get("id") {
+        Some(Value::String(id)) if !id.trim().is_empty() => Some(id.clone()),
+        Some(Value::Number(id)) => Some(id.to_string()),
+        _ => None,
+    }
 }
 
 /// The name that routes a payload: CommCare's `form.@name`, where a light attendance may call

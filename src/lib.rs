@@ -1,7 +1,4 @@
-//! CommCare → Salesforce, CommCare → PostGIS and Salesforce → CommCare, each record once, in
-//! order, and none lost.
-//!
-//! `http → queue → worker → jobs (pure: form → plan) → destinations`
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod app;
 pub mod cli;
@@ -17,6 +14,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod plan;
 pub mod queue;
+mod samples;
 pub mod server;
 pub mod submission;
 pub mod telemetry;

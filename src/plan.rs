@@ -4,11 +4,13 @@
 //! A plan that sends nothing says why in its `note` (`service.md`, guarantee 8).
 
 pub mod rows;
+pub(crate) mod table;
 
 use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::submission::{ERRORS_LISTED, Unmapped};
 use rows::Rows;
@@ -272,7 +274,7 @@ impl Serialize for Document {
 }
 
 /// A record of a payload that cannot be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Refused {
     /// 1-based position in the payload as it arrived.
     pub position: u32,

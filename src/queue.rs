@@ -18,6 +18,10 @@
 //!    a crash; a replacement forgets it.
 //! 9. A payload of records beyond a document's limit is stored in parts, which are written and
 //!    replaced together.
+//! 10. What operators ask ([`overview`]) takes no longer the more records have completed; but for counting
+//!     those in Firestore, which goes over their index entries.
+//! 11. Forms that have written the same Salesforce records know of one another ([`writers`]): a later one is
+//!     found, so is one that changed meanwhile, and a completed one can be put back to be written again.
 //!
 //! # How
 //! A back end offers few primitives ([`store::Store`]): insert where absent, read, and replace
@@ -25,21 +29,24 @@
 //! once, as pure functions from record to record, in [`transition`].
 
 mod accepting;
+mod by_hand;
 mod claim;
 mod doc_id;
+mod edition;
 mod error;
 mod firestore;
 mod limits;
+mod overview;
 mod parts;
 mod progress;
 mod sqlite;
 mod store;
 mod transition;
+mod writers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -47,12 +54,14 @@ use tracing::error;
 
 use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
-use crate::submission::{Origin, Progress, Record, Status, Trigger};
+use crate::submission::{Origin, Progress, Record, Role, Trigger};
 
 pub use claim::{Claim, Lease, Retry, Settled};
 pub use doc_id::doc_id;
 pub use error::QueueError;
-pub use store::{Page, PageCursor};
+pub use overview::{
+    Backlog, Counts, FailedFilter, HandSet, Named, Page, PageCursor, Recent, Shown, Sighting,
+};
 pub use transition::Outcome;
 
 use claim::Take;
@@ -63,6 +72,10 @@ use transition::Taken;
 /// How often one compare-and-set is tried against concurrent changes of the same record before
 /// the operation gives up: far more often than a record has writers.
 const SWAP_TRIES: usize = 20;
+
+/// Bytes that a submission's id may have: Firestore finds longer texts only by their beginning ("Usage and
+/// limits", indexed values). CommCare's have 36.
+pub const ID_LIMIT: usize = 1_500;
 
 /// A submission at the door: identified, not yet queued.
 #[derive(Debug, Clone)]
@@ -99,15 +112,6 @@ pub enum Fate {
     Replaced,
     /// An edition older than the stored one: nothing changed.
     Stale,
-}
-
-/// Records by status, and the age of the oldest waiting one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counts {
-    /// One count for each status, in the order of [`Status::ALL`].
-    pub by_status: [(Status, u64); 4],
-    /// When the oldest `new` record arrived.
-    pub oldest_new: Option<DateTime<Utc>>,
 }
 
 /// The queue, on one of its back ends.
@@ -180,7 +184,7 @@ impl Queue {
                 }
                 Err(error) => return Err(error),
             };
-            let tries = candidates.into_iter().map(|stored| self.take(stored, worker, trigger));
+            let tries = candidates.into_iter().map(|stored| self.take(stored, worker, trigger, None));
             let mut lost_to_others = false;
             let mut failed_for_good = false;
             let mut failure = None;
@@ -223,32 +227,22 @@ impl Queue {
         Ok(candidates)
     }
 
-    /// Forms that arrived after `record` and have written one of `records` (`object/external id`).
-    pub async fn later_writers(
-        &self,
-        origin: Origin,
-        record: &Record,
-        records: &[String],
-    ) -> Result<Vec<(String, Record)>, QueueError> {
-        let Some(since) = record.created_at.filter(|_| !records.is_empty()) else { return Ok(Vec::new()) };
-        let found = self.store.later_writers(origin, since, records).await?;
-        Ok(found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect())
-    }
-
-    /// Claims one record for a retry, whatever its status, unless someone else is processing it.
+    /// Claims one record for a retry, whatever its status, unless someone else is processing it. `role`
+    /// is who asks, where a person does.
     pub async fn claim_for_retry(
         &self,
         origin: Origin,
         doc_id: &str,
         worker: &str,
         trigger: Trigger,
+        role: Option<Role>,
     ) -> Result<Option<Retry>, QueueError> {
         for _ in 0..SWAP_TRIES {
             let Some(stored) = self.store.get(origin, doc_id).await? else { return Ok(None) };
             if !stored.record.is_free(clock::now()) {
                 return Ok(Some(Retry::Processing));
             }
-            match self.take(stored, worker, trigger).await? {
+            match self.take(stored, worker, trigger, role).await? {
                 Take::Claimed(claim) => return Ok(Some(Retry::Claimed(claim))),
                 Take::Exhausted => return Ok(Some(Retry::Exhausted)),
                 Take::Busy => {}
@@ -257,11 +251,17 @@ impl Queue {
         Err(QueueError::Contended { doc_id: doc_id.to_owned() })
     }
 
-    async fn take(&self, stored: Stored, worker: &str, trigger: Trigger) -> Result<Take, QueueError> {
+    async fn take(
+        &self,
+        stored: Stored,
+        worker: &str,
+        trigger: Trigger,
+        role: Option<Role>,
+    ) -> Result<Take, QueueError> {
         // One claim, one owner: a worker that claims its own record again must not pass for the
         // run whose lease ran out.
         let owner = format!("{worker}/{}", uuid::Uuid::new_v4().simple());
-        let taken = transition::take(&stored.record, &owner, trigger, clock::now(), &self.policy);
+        let taken = transition::take(&stored.record, &owner, trigger, role, clock::now(), &self.policy);
         let (record, runs) = match taken {
             Taken::Run(record) => (*record, true),
             Taken::Exhausted(record) => (*record, false),
@@ -362,32 +362,12 @@ impl Queue {
 
     /// The records of a submission id: those whose data has it, or whose document id it is.
     pub async fn find(&self, origin: Origin, id: &str) -> Result<Vec<(String, Record)>, QueueError> {
+        // None has a longer one: the door refuses it, and Firestore would refuse the question.
+        if id.len() > ID_LIMIT {
+            return Ok(Vec::new());
+        }
         let mut found = self.store.find(origin, id).await?;
         found.sort_by_key(|stored| (stored.record.created_at, stored.record.first_position));
         Ok(found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect())
-    }
-
-    /// Counts by status.
-    pub async fn counts(&self, origin: Origin) -> Result<Counts, QueueError> {
-        let count = async |status| Ok((status, self.store.count(origin, status).await?));
-        let (new, processing, completed, failed, oldest) = futures::try_join!(
-            count(Status::New),
-            count(Status::Processing),
-            count(Status::Completed),
-            count(Status::Failed),
-            self.store.oldest_new(origin, 1),
-        )?;
-        let oldest_new = oldest.into_iter().next().and_then(|stored| stored.record.created_at);
-        Ok(Counts { by_status: [new, processing, completed, failed], oldest_new })
-    }
-
-    /// Failed records, the last changed first.
-    pub async fn failed(
-        &self,
-        origin: Origin,
-        after: Option<PageCursor>,
-        limit: usize,
-    ) -> Result<Page, QueueError> {
-        self.store.failed(origin, after, limit).await
     }
 }

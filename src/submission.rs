@@ -4,12 +4,17 @@
 //! service's Firestore documents plus what the guarantees need; a record serialises to exactly
 //! that document. No I/O here.
 
+mod attempt;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
+
+pub use attempt::{Attempt, AttemptOutcome, Role, Trigger};
 
 /// Attempts that a record keeps (`service.md`, section 3).
 pub const ATTEMPTS_KEPT: usize = 20;
@@ -54,7 +59,7 @@ impl Origin {
 }
 
 /// Where a record is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Waiting to be processed.
@@ -83,7 +88,7 @@ impl Status {
 }
 
 /// What kind of failure a record's last error was (`service.md`, guarantee 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorKind {
     /// Trouble that passes: network, 5xx, locks.
@@ -95,6 +100,9 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All three, from the one that passes by itself to the one that does not.
+    pub const ALL: [Self; 3] = [Self::Transient, Self::Dependency, Self::Permanent];
+
     /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -103,71 +111,6 @@ impl ErrorKind {
             Self::Permanent => "permanent",
         }
     }
-}
-
-/// What made a worker take a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trigger {
-    /// The scheduler's drain of new records.
-    Batch,
-    /// The scheduler's retry of due failures.
-    AutoRetry,
-    /// An operator's retry.
-    Manual,
-    /// The webhook's own try, inside its request.
-    Inline,
-}
-
-impl Trigger {
-    /// The stored word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Batch => "batch",
-            Self::AutoRetry => "auto-retry",
-            Self::Manual => "manual",
-            Self::Inline => "inline",
-        }
-    }
-}
-
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AttemptOutcome {
-    /// The record completed.
-    Completed,
-    /// The record failed; the attempt's `error` says why.
-    Failed,
-    /// The record was put back untouched.
-    Released,
-    /// The worker disappeared: its lease ran out.
-    Abandoned,
-    /// An edited form replaced the payload meanwhile.
-    Replaced,
-}
-
-/// One entry of a record's processing history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// When the worker claimed the record.
-    pub started: DateTime<Utc>,
-    /// When the attempt ended; absent while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<DateTime<Utc>>,
-    /// The lease owner.
-    pub worker: String,
-    /// What made the worker take it.
-    pub trigger: Trigger,
-    /// How it ended; absent while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<AttemptOutcome>,
-    /// The step that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<String>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }
 
 /// When auto-retry may take a failed record.
@@ -214,7 +157,7 @@ impl<'de> Deserialize<'de> for NextRetry {
 
 /// An answer whose code no label table knows (`service.md`, section 3): the field app gained an
 /// option that the mapping lacks. Codes only, never free text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Unmapped {
     /// Form path of the answer.
     pub path: String,
@@ -246,7 +189,7 @@ impl Record {
 }
 
 /// Why CommCare refused a record of a payload for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     /// The record's position in the payload.
     pub position: u32,
@@ -258,11 +201,12 @@ pub struct Refusal {
 ///
 /// Absent fields stay absent, so that a document of the original service reads, and is shown,
 /// as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     /// The payload as received. Shared, since it is the bulk of a record and never changed in
     /// place.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub data: Arc<Value>,
     /// Routing name.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -301,6 +245,7 @@ pub struct Record {
     pub last_step: Option<String>,
     /// When auto-retry may take it.
     #[serde(default, skip_serializing_if = "NextRetry::is_unset")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
     pub next_retry_at: NextRetry,
     /// Who is processing it: one claim's name, never used twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -309,6 +254,10 @@ pub struct Record {
     /// run out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_expires_at: Option<DateTime<Utc>>,
+    /// When a completed record may be removed; absent where it is kept. Firestore removes it by a
+    /// policy on this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
     /// Content hash of the payload, for duplicates; absent in the original's documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_hash: Option<String>,
@@ -326,6 +275,7 @@ pub struct Record {
     pub dry_run: bool,
     /// The recorded plan of a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub plan: Option<Value>,
     /// Answers whose code no label table knows.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]

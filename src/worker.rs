@@ -10,8 +10,11 @@ mod drain;
 mod lease;
 mod observed;
 mod order;
+mod overlap;
+mod retry;
 mod shutdown;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,24 +22,28 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::salesforce::{Health, Salesforce};
 use crate::destinations::{Admission, Destinations};
-use crate::jobs::{self, Destination, Facts, Job};
+use crate::jobs::{Destination, Facts, Job};
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::queue::{Claim, Queue, QueueError, Retry};
-use crate::submission::{Origin, Trigger};
+use crate::submission::{Origin, Record, Role, Trigger};
 
 use drain::Drain;
+pub use retry::{Asked, Retried};
 pub use shutdown::Shutdown;
 
 /// Records for each slot that a drain until empty claims at a time: with fewer, slots stand idle at
 /// the end of every batch.
 const CLAIMED_PER_SLOT: usize = 8;
+
+/// Why something was not begun.
+const OVER: &str = "the time of one call was used up, or the service stops";
 
 /// How much one drain takes.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +67,20 @@ pub struct DrainReport {
     pub stopped: Option<Stopped>,
 }
 
+impl DrainReport {
+    /// How each document's run ended.
+    fn ends(self) -> HashMap<String, End> {
+        let stopped = self.stopped.map(|stopped| stopped.reason);
+        let completed = self.completed.into_iter().map(|doc_id| (doc_id, End::Completed));
+        let failed = self.failed.into_iter().map(|(doc_id, error)| (doc_id, End::Failed(error)));
+        let released = self
+            .released
+            .into_iter()
+            .map(|(doc_id, reason)| (doc_id, End::New(stopped.clone().unwrap_or(reason))));
+        completed.chain(failed).chain(released).collect()
+    }
+}
+
 /// A destination that could not take more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
@@ -67,15 +88,6 @@ pub struct Stopped {
     pub destination: Destination,
     /// Why, in words.
     pub reason: String,
-}
-
-/// What a retry did with one record.
-#[derive(Debug)]
-pub struct Retried {
-    /// The document.
-    pub doc_id: String,
-    /// How it ended.
-    pub end: End,
 }
 
 /// How one record's run ended.
@@ -203,6 +215,7 @@ impl Worker {
             }
         }
         let report = drain.finish().await;
+        self.keep_house(origin).await;
         info!(
             collection = origin.collection(),
             ?trigger,
@@ -212,6 +225,22 @@ impl Worker {
             "worker.drained"
         );
         Ok(report)
+    }
+
+    /// What every drain does beside its work: tells the age of the queue, for alerts, and removes what has
+    /// been kept long enough, little by little.
+    async fn keep_house(&self, origin: Origin) {
+        match self.queue.oldest_new(origin).await {
+            Ok(oldest) => {
+                let oldest_new_seconds =
+                    oldest.map_or(0, |arrived| (clock::now() - arrived).num_seconds().max(0));
+                info!(collection = origin.collection(), oldest_new_seconds, "queue.age");
+            }
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "queue.age_unknown"),
+        }
+        if let Err(error) = self.queue.remove_completed(origin).await {
+            warn!(error = &error as &dyn std::error::Error, "worker.completed_not_removed");
+        }
     }
 
     /// Tries one record inside its webhook call, for so long at most; what is not done by then is put
@@ -228,66 +257,37 @@ impl Worker {
         for lane in &mut worker.lanes {
             lane.slots = Arc::new(Semaphore::new(1));
         }
-        let drain = Drain::new(worker, origin, deadline, false);
-        let destination = Some(Destination::Postgis);
-        self.run_one(origin, doc_id, destination, Trigger::Inline, drain).await
+        let mut drain = Drain::new(worker, origin, deadline, false);
+        if drain.is_over() {
+            return Ok(End::NotStarted(OVER.to_owned()));
+        }
+        self.destinations.drain_begins(Destination::Postgis);
+        if let Admission::Closed { reason } = self.destinations.admission(Destination::Postgis).await {
+            return Ok(End::NotStarted(reason));
+        }
+        match self.claim_for_retry(origin, doc_id, Trigger::Inline, None).await? {
+            Err(end) => Ok(end),
+            Ok(claim) => {
+                drain.run_batch(vec![claim]).await;
+                let mut ends = drain.finish().await.ends();
+                Ok(ends.remove(doc_id).unwrap_or(End::Processing))
+            }
+        }
     }
 
-    /// Runs the records of one submission id again, whatever their retry count; with `force` even
-    /// where a later form has written the same records. `None` where there are none.
-    pub async fn retry(
-        &self,
-        origin: Origin,
-        id: &str,
-        force: bool,
-    ) -> Result<Option<Vec<Retried>>, QueueError> {
-        let deadline = self.deadline(origin);
-        let found = self.queue.find(origin, id).await?;
-        if found.is_empty() {
-            return Ok(None);
-        }
-        let mut results = Vec::with_capacity(found.len());
-        for (doc_id, record) in found {
-            let drain = Drain::new(self.clone(), origin, deadline, force);
-            let destination = jobs::find(origin, &record.job_name).map(|job| job.destination);
-            let end = self.run_one(origin, &doc_id, destination, Trigger::Manual, drain).await?;
-            results.push(Retried { doc_id, end });
-        }
-        Ok(Some(results))
-    }
-
-    /// Runs one record, unless its destination takes none; one without destination fails by itself.
-    async fn run_one(
+    /// Claims one record, or says why it cannot be run.
+    async fn claim_for_retry(
         &self,
         origin: Origin,
         doc_id: &str,
-        destination: Option<Destination>,
         trigger: Trigger,
-        mut drain: Drain,
-    ) -> Result<End, QueueError> {
-        if drain.is_over() {
-            return Ok(End::NotStarted("the time of one call was used up, or the service stops".to_owned()));
-        }
-        if let Some(destination) = destination {
-            self.destinations.drain_begins(destination);
-            if let Admission::Closed { reason } = self.destinations.admission(destination).await {
-                return Ok(End::NotStarted(reason));
-            }
-        }
-        let retry = self.queue.claim_for_retry(origin, doc_id, &self.name, trigger).await?;
-        let claim = match retry {
-            Some(Retry::Claimed(claim)) => *claim,
-            Some(Retry::Processing) => return Ok(End::Processing),
-            Some(Retry::Exhausted) => return Ok(End::Failed("its worker disappeared too often".to_owned())),
-            None => return Ok(End::Failed("it was removed meanwhile".to_owned())),
-        };
-        drain.run_batch(vec![claim]).await;
-        let mut report = drain.finish().await;
-        let stopped = report.stopped.map(|stopped| stopped.reason);
-        Ok(match (report.failed.pop(), report.released.pop()) {
-            (Some((_, error)), _) => End::Failed(error),
-            (None, Some((_, reason))) => End::New(stopped.unwrap_or(reason)),
-            (None, None) => End::Completed,
+        role: Option<Role>,
+    ) -> Result<Result<Claim, End>, QueueError> {
+        Ok(match self.queue.claim_for_retry(origin, doc_id, &self.name, trigger, role).await? {
+            Some(Retry::Claimed(claim)) => Ok(*claim),
+            Some(Retry::Processing) => Err(End::Processing),
+            Some(Retry::Exhausted) => Err(End::Failed("its worker disappeared too often".to_owned())),
+            None => Err(End::Failed("it was removed meanwhile".to_owned())),
         })
     }
 
@@ -295,6 +295,16 @@ impl Worker {
     /// get.
     pub fn preview(&self, job: &Job, data: &Value) -> Planned {
         plan(job, data, &self.facts.of(clock::now(), 1))
+    }
+
+    /// What a record would write if it ran now: all of it, whatever it has written before.
+    pub fn plan_of(&self, job: &Job, record: &Record) -> Planned {
+        plan(job, &record.data, &self.facts.of(record.arrived(), record.first_position.unwrap_or(1)))
+    }
+
+    /// `MAX_RETRIES`: retries that a record gets by itself.
+    pub fn max_retries(&self) -> u32 {
+        self.retry.max_retries
     }
 
     /// When the service stops, and the work that it waits for.
@@ -325,16 +335,10 @@ impl Worker {
     }
 }
 
-/// The plan of a stored payload.
-fn plan(job: &Job, data: &Value, facts: &Facts) -> Planned {
-    let Some(mapping) = job.mapping else {
-        return Err(format!(
-            "this version cannot process {} yet; retry the record once it is upgraded",
-            job.name
-        ));
-    };
+/// The plan of a payload.
+pub(crate) fn plan(job: &Job, data: &Value, facts: &Facts) -> Planned {
     // A mapping that panics is a bug in the mapping: it fails this record and no other.
-    match catch_unwind(AssertUnwindSafe(|| mapping(data, facts))) {
+    match catch_unwind(AssertUnwindSafe(|| (job.mapping)(data, facts))) {
         Ok(Ok(plan)) => Ok((job.destination, plan)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),

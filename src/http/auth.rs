@@ -4,6 +4,7 @@
 //! else the operator's. With none configured everything is open, and the configuration has made
 //! sure that only this machine can call; with some, a group that has none is closed.
 
+mod csrf;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod oidc;
@@ -23,6 +24,8 @@ use tracing::warn;
 
 use super::error::HttpError;
 use crate::config::Access;
+use crate::submission::Role;
+use csrf::Csrf;
 use oidc::SchedulerIdentity;
 
 /// Checks credentials.
@@ -32,6 +35,8 @@ pub struct Gatekeeper {
     webhook_keys: Secrets,
     operator_tokens: Secrets,
     scheduler: Option<SchedulerIdentity>,
+    /// Tokens of the dashboard's forms.
+    pub(super) csrf: Csrf,
 }
 
 impl Gatekeeper {
@@ -43,6 +48,7 @@ impl Gatekeeper {
             webhook_keys: Secrets::new(&access.webhook_keys),
             operator_tokens: Secrets::new(&access.operator_tokens),
             scheduler: access.scheduler.as_ref().map(SchedulerIdentity::new).transpose()?,
+            csrf: Csrf::new(&access.operator_tokens),
         })
     }
 
@@ -75,9 +81,12 @@ impl Gatekeeper {
         }
     }
 
-    fn admit_operator(&self, headers: &HeaderMap) -> Result<(), HttpError> {
-        if self.open || self.is_operator(headers) {
-            Ok(())
+    /// Who the caller is, to whom everything is allowed.
+    fn admit_operator(&self, headers: &HeaderMap) -> Result<Role, HttpError> {
+        if self.open {
+            Ok(Role::Anyone)
+        } else if self.is_operator(headers) {
+            Ok(Role::Operator)
         } else if self.operator_tokens.is_empty() {
             Err(CLOSED)
         } else {
@@ -120,13 +129,14 @@ pub(super) async fn scheduler(
     Ok(next.run(request).await)
 }
 
-/// Admits operators.
+/// Admits operators, and tells the handlers their role.
 pub(super) async fn operator(
     State(gatekeeper): State<Arc<Gatekeeper>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    gatekeeper.admit_operator(request.headers())?;
+    let role = gatekeeper.admit_operator(request.headers())?;
+    request.extensions_mut().insert(role);
     Ok(next.run(request).await)
 }
 

@@ -8,15 +8,12 @@ use serde_json::Value;
 
 use super::error::HttpError;
 use crate::jobs::{self, Job};
+use crate::queue::ID_LIMIT;
 use crate::submission::Origin;
 
 /// How much of a body that is too large is still read, so that a sender that writes all of it
 /// before it reads gets the answer rather than a cut connection.
 const DISCARDED: usize = 64 * 1024 * 1024;
-
-/// Bytes that an id may have: Firestore finds longer texts only by their beginning ("Usage and
-/// limits", indexed values). CommCare's have 36.
-const ID_LIMIT: usize = 1_500;
 
 /// A payload that names a job.
 pub(super) struct Named {
@@ -29,13 +26,9 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// The payload's `id` as text; a number counts as its text.
+    /// The payload's `id` as text.
     pub(super) fn id(&self) -> Result<String, HttpError> {
-        let id = match self.data.get("id") {
-            Some(Value::String(id)) if !id.trim().is_empty() => id.clone(),
-            Some(Value::Number(id)) => id.to_string(),
-            _ => return Err(HttpError::NoId),
-        };
+        let id = jobs::job_id(&self.data).ok_or(HttpError::NoId)?;
         let rule = || format!("must have at most {ID_LIMIT} bytes");
         if id.len() > ID_LIMIT { Err(HttpError::Parameter { name: "id", rule: rule() }) } else { Ok(id) }
     }
@@ -56,6 +49,12 @@ pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Resu
     }
     let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName)?.to_owned();
     Ok(Named { job: jobs::find(origin, &job_name), job_name, data })
+}
+
+/// Reads the JSON that an operator's call sends.
+pub(super) async fn read_json(request: Request, limit: usize) -> Result<Value, HttpError> {
+    let bytes = collect(request.into_body(), limit).await?;
+    serde_json::from_slice(without_mark(&bytes)).map_err(|_| HttpError::InvalidPayload)
 }
 
 /// The job and the data of a body that the webhook of `origin` would store, for the fuzz targets.

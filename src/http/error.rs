@@ -5,13 +5,36 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use tracing::error;
+use utoipa::ToSchema;
 
 use crate::queue::QueueError;
 
 /// Seconds after which a sender should try again. CommCare has its own, longer, schedule.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
+
+/// The body of an answer that is none of those asked for.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    /// What is wrong, and with which parameter or member.
+    error: String,
+}
+
+/// The body of an answer about an id that nothing has.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NothingFound {
+    message: String,
+    id: String,
+}
+
+/// What the body of a refusal can be.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum RefusalBody {
+    Error(ErrorBody),
+    NothingFound(NothingFound),
+}
 
 /// Why a call is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +68,6 @@ pub(super) enum HttpError {
     NoRecords { collection: &'static str, id: String },
     #[error("Method not allowed")]
     WrongMethod,
-    #[error("Not available yet: a later version answers this call")]
-    Later,
     #[error("The service cannot check this identity token right now; try again in a moment")]
     KeysUnavailable,
     #[error("The service cannot reach its queue right now; send this again in a moment")]
@@ -66,7 +87,6 @@ impl HttpError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NoRecords { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Later => StatusCode::NOT_IMPLEMENTED,
             Self::KeysUnavailable | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -75,9 +95,10 @@ impl HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = match &self {
-            Self::NoRecords { id, .. } => json!({ "message": self.to_string(), "id": id }),
-            _ => json!({ "error": self.to_string() }),
+        let words = self.to_string();
+        let body = match self {
+            Self::NoRecords { id, .. } => RefusalBody::NothingFound(NothingFound { message: words, id }),
+            _ => RefusalBody::Error(ErrorBody { error: words }),
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();

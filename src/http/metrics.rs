@@ -21,7 +21,11 @@ use crate::submission::Origin;
 /// and the rest is to arrive all the same.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What Prometheus reads
+///
 /// Everything that is counted, and what is known about the queue and Salesforce now.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operators",
+    responses((status = 200, body = String, content_type = CONTENT_TYPE, description = "Prometheus' text format")))]
 pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
     let mut scrape = Scrape { queue: depths(&app).await, ..Scrape::default() };
     if let Some(health) = app.worker.salesforce_health() {
@@ -39,9 +43,9 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
 /// The queue's depths; `None` where it doesn't answer.
 async fn depths(app: &App) -> Option<Vec<Depths>> {
     let of = async |origin| {
-        let counts = app.queue.counts(origin).await?;
-        let oldest_new = counts.oldest_new.map(|arrived| clock::now() - arrived);
-        Ok::<_, QueueError>(Depths { origin, by_status: counts.by_status, oldest_new })
+        let backlog = app.queue.backlog(origin).await?;
+        let oldest_new = backlog.oldest_new.map(|arrived| clock::now() - arrived);
+        Ok::<_, QueueError>(Depths { origin, by_status: backlog.by_status, oldest_new })
     };
     match timeout(QUEUE_PATIENCE, futures::future::try_join_all(Origin::ALL.map(of))).await {
         Ok(Ok(depths)) => Some(depths),

@@ -7,8 +7,31 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use super::error::HttpError;
+
+/// The `{dest}` of a path.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "the schema of a segment that is read as text: another one is a 404")]
+pub(super) enum Dest {
+    /// Forms, which go to Salesforce or PostGIS.
+    Sf,
+    /// Payloads of Salesforce's, which go to CommCare.
+    Cc,
+}
+
+/// The `{collection}` of a path.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the schema of a segment that is read as text: another one is a 404")]
+pub(super) enum Collection {
+    /// Forms.
+    CommcareCollection,
+    /// Payloads of Salesforce's.
+    SalesforceCollection,
+}
 
 /// The variable segments of a call's path. Those that cannot be read name nothing that exists.
 pub(super) struct Segments<T>(pub(super) T);
@@ -31,6 +54,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         let unreadable = |_| HttpError::Parameter { name: "query", rule: "cannot be read".to_owned() };
         Query::try_from_uri(&parts.uri).map(|Query(params)| Self(params)).map_err(unreadable)
+    }
+}
+
+impl From<HashMap<String, String>> for Params {
+    /// The fields of a posted form.
+    fn from(fields: HashMap<String, String>) -> Self {
+        Self(fields)
     }
 }
 

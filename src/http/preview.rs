@@ -1,16 +1,62 @@
 //! What a payload would do, with nothing stored or sent.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::body;
-use super::error::HttpError;
+use super::error::{ErrorBody, HttpError};
+use super::payloads::{Form, PayloadToPreview};
 use crate::app::App;
-use crate::submission::Origin;
+use crate::jobs;
+use crate::plan::Refused;
+use crate::submission::{Origin, Unmapped};
 
+/// What a payload would do: as its record would be planned, see `plan`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the schema of what a plan shows of itself")]
+pub(super) struct Preview {
+    job_name: String,
+    /// `salesforce`, `commcare` or `postgis`; absent where nothing would be stored or sent.
+    destination: Option<String>,
+    /// Salesforce records, in their order.
+    upserts: Option<Vec<PreviewedUpsert>>,
+    /// XForms for CommCare.
+    documents: Option<Vec<String>>,
+    /// Rows by table.
+    rows: Option<HashMap<String, Vec<Value>>>,
+    /// Records of a Salesforce payload that would be refused.
+    errors: Option<Vec<Refused>>,
+    /// Why nothing would be sent.
+    note: Option<String>,
+    /// Answers whose code no label table knows.
+    unmapped: Option<Vec<Unmapped>>,
+}
+
+/// A Salesforce record that would be written.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the schema of what a plan shows of itself")]
+struct PreviewedUpsert {
+    object: String,
+    external_id_field: String,
+    external_id: String,
+    fields: HashMap<String, Value>,
+}
+
+/// What a form of CommCare's would write
+///
+/// Nothing is stored or sent.
+#[utoipa::path(post, path = "/preview/cc", operation_id = "preview_form", tag = "operators", request_body = Form,
+    responses(
+        (status = 200, body = Preview, description = "What it would write, or that it is of a type that isn't handled"),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 413, body = ErrorBody, description = "Larger than the body limit"),
+        (status = 415, body = ErrorBody, description = "XML"),
+        (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn commcare(
     State(app): State<Arc<App>>,
     request: Request,
@@ -18,6 +64,16 @@ pub(super) async fn commcare(
     preview(&app, Origin::CommCare, request).await
 }
 
+/// What a payload of Salesforce's would send to CommCare
+///
+/// Nothing is stored or sent.
+#[utoipa::path(post, path = "/preview/sf", operation_id = "preview_payload", tag = "operators", request_body = PayloadToPreview,
+    responses(
+        (status = 200, body = Preview, description = "What it would write, or that it is of a type that isn't handled"),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 413, body = ErrorBody, description = "Larger than the body limit"),
+        (status = 415, body = ErrorBody, description = "XML"),
+        (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn salesforce(
     State(app): State<Arc<App>>,
     request: Request,
@@ -28,19 +84,15 @@ pub(super) async fn salesforce(
 async fn preview(app: &App, origin: Origin, request: Request) -> Result<Json<Value>, HttpError> {
     let payload = body::read(origin, request, app.max_body_bytes).await?;
     let Some(job) = payload.job else {
-        let note = "this form type is not handled: nothing would be stored or sent";
-        return Ok(Json(json!({ "job_name": payload.job_name, "note": note })));
+        return Ok(Json(jobs::preview_of_unhandled(&payload.job_name)));
     };
     // A form's id is part of what it writes; documents are shown with an empty one.
     if origin == Origin::CommCare {
         payload.id()?;
     }
-    let (destination, plan) = app.worker.preview(job, &payload.data).map_err(HttpError::Unmappable)?;
+    let (_, plan) = app.worker.preview(job, &payload.data).map_err(HttpError::Unmappable)?;
     if let Some(refusal) = plan.refusal() {
         return Err(HttpError::Unmappable(refusal));
     }
-    let mut answer = plan.to_json();
-    answer["job_name"] = job.name.into();
-    answer["destination"] = destination.as_str().into();
-    Ok(Json(answer))
+    Ok(Json(job.preview(&plan)))
 }

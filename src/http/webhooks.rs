@@ -6,43 +6,114 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::time::timeout;
 use tracing::{error, info};
+use utoipa::ToSchema;
 
 use super::body;
-use super::error::HttpError;
+use super::error::{ErrorBody, HttpError};
 use super::observe::identify;
+use super::payloads::{Form, Payload};
 use crate::app::App;
 use crate::jobs::Destination;
 use crate::queue::{Arriving, Fate};
 use crate::submission::{Origin, Status};
 use crate::worker::End;
 
+/// What became of a submission.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    /// `Data stored, processing deferred`, or that the form type is not handled.
+    status: &'static str,
+    job_name: String,
+    /// The payload's id; this and what follows is absent where the form type is not handled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doc_id: Option<String>,
+    /// Whether the same content was there already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    /// Whether it took the place of another edition; absent where not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replaced: bool,
+    /// Whether a newer edition was there already; absent where not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
+    /// Of a wet-mill form, which is tried at once: what it is after that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_status: Option<Status>,
+}
+
+impl Accepted {
+    fn skipped(job_name: String) -> Self {
+        Self {
+            status: "Skipped, form type is not handled",
+            job_name,
+            request_id: None,
+            doc_id: None,
+            duplicate: None,
+            replaced: false,
+            stale: false,
+            record_status: None,
+        }
+    }
+}
+
 /// Time in which a record that was broken off is put back.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// Stores a form of CommCare's
+///
+/// 200 means that the record is durable. The same content again is a duplicate, other content under the
+/// same id replaces it.
+#[utoipa::path(post, path = "/process-data-cc", tag = "webhooks", request_body = Form,
+    responses(
+        (status = 200, body = Accepted, description = "It is stored, was there already, or is of a type that isn't handled", links(
+            ("record" = (operation_id = "record",
+                parameters(("collection" = "commcare_collection"), ("id" = "$response.body#/doc_id")))),
+            ("retry" = (operation_id = "retry",
+                parameters(("dest" = "sf"), ("id" = "$response.body#/request_id")))))),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 413, body = ErrorBody, description = "Larger than the body limit, or than the queue can hold"),
+        (status = 415, body = ErrorBody, description = "XML; the forwarding has to be set to JSON"),
+        (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_commcare(
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Accepted>, HttpError> {
     accept(&app, Origin::CommCare, request).await
 }
 
+/// Stores a payload of Salesforce's
+///
+/// 200 means that the record is durable. The same content again is a duplicate, other content under the
+/// same id replaces it.
+#[utoipa::path(post, path = "/process-data-sf", tag = "webhooks", request_body = Payload,
+    responses(
+        (status = 200, body = Accepted, description = "It is stored, was there already, or is of a type that isn't handled", links(
+            ("record" = (operation_id = "record",
+                parameters(("collection" = "salesforce_collection"), ("id" = "$response.body#/doc_id")))),
+            ("retry" = (operation_id = "retry",
+                parameters(("dest" = "cc"), ("id" = "$response.body#/request_id")))))),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 413, body = ErrorBody, description = "Larger than the body limit, or than the queue can hold"),
+        (status = 415, body = ErrorBody, description = "XML; the forwarding has to be set to JSON"),
+        (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_salesforce(
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Json<Value>, HttpError> {
+) -> Result<Json<Accepted>, HttpError> {
     accept(&app, Origin::Salesforce, request).await
 }
 
-async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json<Value>, HttpError> {
+async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json<Accepted>, HttpError> {
     let payload = body::read(origin, request, app.max_body_bytes).await?;
     let Some(job) = payload.job else {
         info!(collection = origin.collection(), "webhook.skipped");
         app.metrics.webhook_accepted(origin, &payload.job_name, "skipped");
-        let status = "Skipped, form type is not handled";
-        return Ok(Json(json!({ "status": status, "job_name": payload.job_name })));
+        return Ok(Json(Accepted::skipped(payload.job_name)));
     };
     let job_id = payload.id()?;
     identify(&job_id);
@@ -63,20 +134,18 @@ async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json
         fate,
         "webhook.accepted"
     );
-    let mut answer = json!({
-        "status": "Data stored, processing deferred",
-        "request_id": job_id,
-        "job_name": payload.job_name,
-        "doc_id": accepted.doc_id,
-        "duplicate": accepted.fate == Fate::Duplicate,
-    });
-    match accepted.fate {
-        Fate::Replaced => answer["replaced"] = true.into(),
-        Fate::Stale => answer["stale"] = true.into(),
-        Fate::Stored | Fate::Duplicate => {}
-    }
+    let mut answer = Accepted {
+        status: "Data stored, processing deferred",
+        request_id: Some(job_id),
+        job_name: payload.job_name,
+        doc_id: Some(accepted.doc_id.clone()),
+        duplicate: Some(accepted.fate == Fate::Duplicate),
+        replaced: accepted.fate == Fate::Replaced,
+        stale: accepted.fate == Fate::Stale,
+        record_status: None,
+    };
     if job.destination == Destination::Postgis && accepted.fate != Fate::Stale {
-        answer["record_status"] = try_at_once(app, origin, accepted.doc_id).await.as_str().into();
+        answer.record_status = Some(try_at_once(app, origin, accepted.doc_id).await);
     }
     Ok(Json(answer))
 }

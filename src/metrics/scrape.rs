@@ -57,8 +57,8 @@ pub struct Scrape {
 pub struct Depths {
     /// The collection.
     pub origin: Origin,
-    /// Its records.
-    pub by_status: [(Status, u64); 4],
+    /// Its records that are not done: a scrape must not take longer the more have completed.
+    pub by_status: [(Status, u64); 3],
     /// How long the oldest `new` one has waited.
     pub oldest_new: Option<TimeDelta>,
 }
@@ -94,7 +94,7 @@ impl Scrape {
         let up: Number = shown(registry, "queue_up", "Whether the queue answered this scrape");
         up.set(u64::from(self.queue.is_some()));
         let depth: Family<Depth, Number> =
-            shown(registry, "queue_records", "Records in the queue, by status");
+            shown(registry, "queue_records", "Records in the queue that are not done, by status");
         let age: Family<Collection, Seconds> = shown(
             registry,
             "queue_oldest_new_age_seconds",

@@ -8,7 +8,9 @@ mod codec;
 mod commit;
 mod document;
 mod emulator;
+mod overview;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -19,7 +21,7 @@ use firestore::{
 };
 
 use super::QueueError;
-use super::store::{PageCursor, Stored, Version};
+use super::store::{Since, Stored, Version};
 use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
 
@@ -32,7 +34,7 @@ const READ_RETRIES: usize = 1;
 /// Documents of the original service that share one submission id, at most: it stored one for
 /// every time that CommCare sent the form.
 const SAME_ID_LIMIT: u32 = 1_000;
-/// Documents that are read at a time, looking for run-out leases or the original's failures.
+/// Documents that are read at a time where some may be passed by.
 const SCAN_PAGE: u32 = 100;
 /// Firestore: values that one `array-contains-any` may have ("Query limitations").
 const DISJUNCTIONS: usize = 30;
@@ -166,17 +168,8 @@ impl Firestore {
     }
 
     pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
-        let mut new = Vec::new();
-        let mut after = None;
-        loop {
-            let wanted = u32::try_from(limit - new.len()).unwrap_or(u32::MAX);
-            let scan = self.oldest(origin, Status::New, after, wanted).await?;
-            new.extend(scan.found);
-            if new.len() >= limit || scan.next.is_none() {
-                return Ok(new);
-            }
-            after = scan.next;
-        }
+        let new = Scan::by_arrival(origin, Status::New);
+        self.gather(new, u32::try_from(limit).unwrap_or(u32::MAX), limit, |_| TAKE).await
     }
 
     /// There are never many `processing` documents, and those of the original service have no
@@ -187,17 +180,9 @@ impl Firestore {
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
-        let mut abandoned = Vec::new();
-        let mut after = None;
-        loop {
-            let scan = self.oldest(origin, Status::Processing, after, SCAN_PAGE).await?;
-            abandoned.extend(scan.found.into_iter().filter(|stored| stored.record.is_free(now)));
-            if abandoned.len() >= limit || scan.next.is_none() {
-                abandoned.truncate(limit);
-                return Ok(abandoned);
-            }
-            after = scan.next;
-        }
+        let processing = Scan::by_arrival(origin, Status::Processing);
+        let is_free = |stored: &Stored| if stored.record.is_free(now) { TAKE } else { PASS };
+        self.gather(processing, SCAN_PAGE, limit, is_free).await
     }
 
     /// Ours by their time; those of the original service, which have none, by being the oldest.
@@ -208,62 +193,35 @@ impl Firestore {
         max_retries: u32,
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
-        let timed = async {
-            let found = self
-                .db
-                .fluent()
-                .select()
-                .from(origin.collection())
-                .filter(|q| {
-                    q.for_all([
-                        q.field("status").eq(Status::Failed.as_str()),
-                        q.field("next_retry_at")
-                            .less_than_or_equal(FirestoreValue::from(codec::timestamp(now))),
-                    ])
-                })
-                .order(|o| o.fields([o.field("next_retry_at").asc()]))
-                .limit(u32::try_from(limit).unwrap_or(u32::MAX))
-                .query()
-                .await;
-            read(origin, found)
-        };
-        let (mut due, original) = futures::try_join!(timed, self.due_original(origin, max_retries, limit))?;
+        let is_left = move |stored: &Stored| stored.record.run_retries < max_retries;
+        let timed =
+            Scan { by: "next_retry_at", until: Some(now), ..Scan::by_arrival(origin, Status::Failed) };
+        let timed = self.gather(timed, SCAN_PAGE, limit, |stored| if is_left(stored) { TAKE } else { PASS });
+        // Those of the original service came before the first of ours, which has a `payload_hash`: the
+        // search ends there, and costs nothing once they are all settled.
+        let original = Scan::by_arrival(origin, Status::Failed);
+        let original = self.gather(original, SCAN_PAGE, limit, |stored| {
+            let record = &stored.record;
+            match (record.payload_hash.is_some(), record.next_retry_at) {
+                (true, _) => ControlFlow::Break(()),
+                (false, NextRetry::Unset) if is_left(stored) => TAKE,
+                (false, _) => PASS,
+            }
+        });
+        let (mut due, original) = futures::try_join!(timed, original)?;
         due.extend(original);
         due.truncate(limit);
         Ok(due)
     }
 
-    /// Failed documents of the original service. They came before the first of ours, which has a
-    /// `payload_hash`: the search ends there, and costs nothing once they are all settled.
-    async fn due_original(
+    pub(super) async fn writers(
         &self,
         origin: Origin,
-        max_retries: u32,
-        limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
-        let mut due = Vec::new();
-        let mut after = None;
-        loop {
-            let scan = self.oldest(origin, Status::Failed, after, SCAN_PAGE).await?;
-            let met_ours = scan.found.iter().any(|stored| stored.record.payload_hash.is_some());
-            let originals = scan.found.into_iter().take_while(|stored| stored.record.payload_hash.is_none());
-            due.extend(originals.filter(|stored| {
-                stored.record.next_retry_at == NextRetry::Unset && stored.record.run_retries < max_retries
-            }));
-            if met_ours || due.len() >= limit || scan.next.is_none() {
-                return Ok(due);
-            }
-            after = scan.next;
-        }
-    }
-
-    pub(super) async fn later_writers(
-        &self,
-        origin: Origin,
-        since: DateTime<Utc>,
+        since: Since,
         records: &[String],
         limit: u32,
     ) -> Result<Vec<Stored>, QueueError> {
+        let (field, since) = since.field();
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
             let found = self
                 .db
@@ -273,9 +231,10 @@ impl Firestore {
                 .filter(|q| {
                     q.for_all([
                         q.field("written").array_contains_any(records),
-                        q.field("created_at").greater_than(FirestoreValue::from(codec::timestamp(since))),
+                        q.field(field).greater_than(FirestoreValue::from(codec::timestamp(since))),
                     ])
                 })
+                .order(|o| o.fields([o.field(field).desc()]))
                 .limit(limit)
                 .query()
                 .await;
@@ -283,68 +242,6 @@ impl Firestore {
         });
         let found = futures::future::try_join_all(look_ups).await?;
         Ok(found.into_iter().flatten().collect())
-    }
-
-    async fn oldest(
-        &self,
-        origin: Origin,
-        status: Status,
-        after: Option<(DateTime<Utc>, String)>,
-        limit: u32,
-    ) -> Result<Scan, QueueError> {
-        let mut query = self
-            .db
-            .fluent()
-            .select()
-            .from(origin.collection())
-            .filter(|q| q.for_all([q.field("status").eq(status.as_str())]))
-            .order(|o| o.fields([o.field("created_at").asc(), o.field("__name__").asc()]))
-            .limit(limit);
-        if let Some((time, doc_id)) = after {
-            query = query.start_at(self.after(origin, time, &doc_id));
-        }
-        let found = query.query().await;
-        // By the documents themselves: one that is no record must not end the scan.
-        let last =
-            found.as_ref().ok().filter(|found| found.len() >= limit as usize).and_then(|found| found.last());
-        let next = last.and_then(|last| Some((codec::time(last.fields.get("created_at")?)?, doc_id(last))));
-        Ok(Scan { found: read(origin, found)?, next })
-    }
-
-    pub(super) async fn failed(
-        &self,
-        origin: Origin,
-        after: Option<PageCursor>,
-        limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
-        let mut query = self
-            .db
-            .fluent()
-            .select()
-            .from(origin.collection())
-            .filter(|q| q.for_all([q.field("status").eq(Status::Failed.as_str())]))
-            .order(|o| o.fields([o.field("updated_at").desc(), o.field("__name__").desc()]))
-            .limit(u32::try_from(limit).unwrap_or(u32::MAX));
-        if let Some(after) = after {
-            query = query.start_at(self.after(origin, after.updated_at, &after.doc_id));
-        }
-        read(origin, query.query().await)
-    }
-
-    pub(super) async fn count(&self, origin: Origin, status: Status) -> Result<u64, QueueError> {
-        const COUNT: &str = "count";
-        let counted = self
-            .db
-            .fluent()
-            .select()
-            .from(origin.collection())
-            .filter(|q| q.for_all([q.field("status").eq(status.as_str())]))
-            .aggregate(|a| a.fields([a.field(COUNT).count()]))
-            .query()
-            .await
-            .map_err(|error| QueueError::unavailable("counting records", error))?;
-        let count = counted.first().and_then(|document| document.fields.get(COUNT));
-        Ok(count.and_then(codec::as_integer).unwrap_or_default().unsigned_abs())
     }
 }
 
@@ -360,9 +257,88 @@ impl Firestore {
     }
 }
 
-/// A page of documents in the order of their arrival.
+/// Documents of one status, in an order of their times.
+#[derive(Clone, Copy)]
 struct Scan {
-    found: Vec<Stored>,
-    /// The last document, where there may be more behind it.
-    next: Option<(DateTime<Utc>, String)>,
+    origin: Origin,
+    status: Status,
+    /// The field that orders them.
+    by: &'static str,
+    /// The last value of it that counts.
+    until: Option<DateTime<Utc>>,
+}
+
+impl Scan {
+    fn by_arrival(origin: Origin, status: Status) -> Self {
+        Self { origin, status, by: "created_at", until: None }
+    }
+}
+
+/// What to do with a document of a scan: take it or pass it by, or end the scan there.
+type Judgement = ControlFlow<(), bool>;
+
+const TAKE: Judgement = ControlFlow::Continue(true);
+const PASS: Judgement = ControlFlow::Continue(false);
+
+impl Firestore {
+    /// Goes over the documents of a scan, `page` at a time, until `limit` are taken or it ends.
+    async fn gather(
+        &self,
+        scan: Scan,
+        page: u32,
+        limit: usize,
+        judge: impl Fn(&Stored) -> Judgement,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let mut taken = Vec::new();
+        let mut after = None;
+        loop {
+            let found = self.page(scan, after, page).await;
+            // By the documents themselves: one that is no record must not end the scan.
+            let last = found
+                .as_ref()
+                .ok()
+                .filter(|found| found.len() >= page as usize)
+                .and_then(|found| found.last());
+            after = last.and_then(|last| Some((codec::time(last.fields.get(scan.by)?)?, doc_id(last))));
+            for stored in read(scan.origin, found)? {
+                match judge(&stored) {
+                    ControlFlow::Continue(true) => taken.push(stored),
+                    ControlFlow::Continue(false) => {}
+                    ControlFlow::Break(()) => return Ok(taken),
+                }
+                if taken.len() == limit {
+                    return Ok(taken);
+                }
+            }
+            if after.is_none() {
+                return Ok(taken);
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        scan: Scan,
+        after: Option<(DateTime<Utc>, String)>,
+        limit: u32,
+    ) -> Result<Vec<FirestoreDocument>, FirestoreError> {
+        let until = scan.until.map(|until| FirestoreValue::from(codec::timestamp(until)));
+        let mut query = self
+            .db
+            .fluent()
+            .select()
+            .from(scan.origin.collection())
+            .filter(|q| {
+                q.for_all([
+                    q.field("status").eq(scan.status.as_str()),
+                    until.clone().and_then(|until| q.field(scan.by).less_than_or_equal(until)),
+                ])
+            })
+            .order(|o| o.fields([o.field(scan.by).asc(), o.field("__name__").asc()]))
+            .limit(limit);
+        if let Some((time, doc_id)) = after {
+            query = query.start_at(self.after(scan.origin, time, &doc_id));
+        }
+        query.query().await
+    }
 }

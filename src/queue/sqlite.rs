@@ -4,6 +4,7 @@
 //! through one [`writer`], which commits whatever is waiting as one transaction, so that
 //! concurrent webhooks share one fsync. Reads have connections of their own.
 
+mod overview;
 mod writer;
 
 use std::path::Path;
@@ -20,9 +21,9 @@ use sqlx::sqlite::{
 };
 
 use super::QueueError;
-use super::store::{Change, PageCursor, Stored, Version};
+use super::store::{Change, Since, Stored, Version};
 use crate::config::SqliteSettings;
-use crate::submission::{NextRetry, Origin, Record, Status};
+use crate::submission::{NextRetry, Origin, Record};
 use writer::{Row, Writer};
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/queue");
@@ -168,64 +169,38 @@ impl Sqlite {
         &self,
         origin: Origin,
         now: DateTime<Utc>,
+        max_retries: u32,
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
         let query = select(
-            "WHERE collection = ? AND status = 'failed' \
-             AND due_at <= ? ORDER BY due_at LIMIT ?",
+            "WHERE collection = ? AND status = 'failed' AND due_at <= ? \
+             AND json_extract(state, '$.run_retries') < ? ORDER BY due_at LIMIT ?",
         )
         .bind(origin.collection())
         .bind(now.timestamp_micros())
+        .bind(max_retries)
         .bind(rows(limit));
         Self::read(origin, query.fetch_all(&self.readers).await)
     }
 
-    pub(super) async fn later_writers(
+    pub(super) async fn writers(
         &self,
         origin: Origin,
-        since: DateTime<Utc>,
+        since: Since,
         records: &[String],
         limit: u32,
     ) -> Result<Vec<Stored>, QueueError> {
-        let query = select(
+        let (field, since) = since.field();
+        let query = select(&format!(
             "JOIN written USING (collection, doc_id) WHERE collection = ? \
-             AND record IN (SELECT value FROM json_each(?)) AND created_at > ? GROUP BY doc_id LIMIT ?",
-        )
+             AND record IN (SELECT value FROM json_each(?)) AND {field} > ? GROUP BY doc_id \
+             ORDER BY {field} DESC LIMIT ?",
+        ))
         .bind(origin.collection())
         .bind(serde_json::json!(records).to_string())
         .bind(since.timestamp_micros())
         .bind(limit);
         Self::read(origin, query.fetch_all(&self.readers).await)
-    }
-
-    pub(super) async fn failed(
-        &self,
-        origin: Origin,
-        after: Option<PageCursor>,
-        limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
-        let (updated_at, doc_id) =
-            after.map_or((i64::MAX, String::new()), |last| (last.updated_at.timestamp_micros(), last.doc_id));
-        let query = select(
-            "WHERE collection = ? AND status = 'failed' \
-             AND (updated_at, doc_id) < (?, ?) ORDER BY updated_at DESC, doc_id DESC LIMIT ?",
-        )
-        .bind(origin.collection())
-        .bind(updated_at)
-        .bind(doc_id)
-        .bind(rows(limit));
-        Self::read(origin, query.fetch_all(&self.readers).await)
-    }
-
-    pub(super) async fn count(&self, origin: Origin, status: Status) -> Result<u64, QueueError> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM submissions WHERE collection = ? AND status = ?")
-                .bind(origin.collection())
-                .bind(status.as_str())
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|error| QueueError::unavailable("counting records", error))?;
-        Ok(count.unsigned_abs())
     }
 
     fn read(origin: Origin, found: Result<Vec<Found>, sqlx::Error>) -> Result<Vec<Stored>, QueueError> {
@@ -269,7 +244,7 @@ fn changed_row(stored: &Stored, record: &Record) -> Result<Row, QueueError> {
 fn row(origin: Origin, doc_id: &str, record: &Record, with_data: bool) -> Result<Row, QueueError> {
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
     let unreadable = |error| QueueError::Unreadable { doc_id: doc_id.to_owned(), source: Arc::new(error) };
-    let data = with_data.then(|| record.data.to_string());
+    let data = with_data.then(|| serde_json::to_string(&*record.data)).transpose().map_err(unreadable)?;
     let state = Record { data: Arc::default(), ..record.clone() };
     Ok(Row {
         collection: origin.collection(),

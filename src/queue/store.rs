@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::QueueError;
 use super::firestore::Firestore;
+use super::overview::{FailedFilter, PageCursor, Shown, Sighting};
 use super::sqlite::Sqlite;
-use crate::submission::{Origin, Record, Status};
+use crate::submission::{Attempt, Origin, Record, Status};
 
 /// Identifies one state of one document: any change gives another. SQLite counts changes,
 /// Firestore gives its update time in nanoseconds.
@@ -21,9 +22,25 @@ pub(super) struct Stored {
     pub(super) version: Version,
 }
 
-/// Later writers of the same records that are looked at: of a record that very many forms write,
-/// some stand for all.
-const LATER_WRITERS: u32 = 50;
+/// Writers of the same records that are looked at, of a record that very many forms write: the latest.
+const WRITERS: u32 = 50;
+
+/// What a document did after a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Since {
+    Arrived(DateTime<Utc>),
+    Changed(DateTime<Utc>),
+}
+
+impl Since {
+    /// The field that tells, and the time.
+    pub(super) fn field(self) -> (&'static str, DateTime<Utc>) {
+        match self {
+            Self::Arrived(time) => ("created_at", time),
+            Self::Changed(time) => ("updated_at", time),
+        }
+    }
+}
 
 /// One of several changes that happen together.
 #[derive(Debug)]
@@ -42,24 +59,6 @@ impl Change {
             Self::Swap(stored, _) => &stored.doc_id,
         }
     }
-}
-
-/// Where the next page of failed records begins: after this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageCursor {
-    /// The last record's last change.
-    pub updated_at: DateTime<Utc>,
-    /// The last record's document id.
-    pub doc_id: String,
-}
-
-/// One page of records.
-#[derive(Debug)]
-pub struct Page {
-    /// Document ids and records.
-    pub records: Vec<(String, Record)>,
-    /// Where the next page begins; `None` after the last.
-    pub next: Option<PageCursor>,
 }
 
 /// The two back ends.
@@ -175,8 +174,8 @@ impl Store {
         }
     }
 
-    /// `failed` documents that auto-retry may take at `now`, the longest due first; and those of the
-    /// original service, which say nothing about it.
+    /// `failed` documents with fewer than `max_retries` retries that auto-retry may take at `now`, the
+    /// longest due first; and those of the original service, which say nothing about it.
     pub(super) async fn due(
         &self,
         origin: Origin,
@@ -184,38 +183,51 @@ impl Store {
         max_retries: u32,
         limit: usize,
     ) -> Result<Vec<Stored>, QueueError> {
-        let found = match self {
-            Self::Sqlite(store) => store.due(origin, now, limit).await?,
-            Self::Firestore(store) => store.due(origin, now, max_retries, limit).await?,
-        };
-        Ok(found.into_iter().filter(|stored| stored.record.run_retries < max_retries).collect())
-    }
-
-    /// Some documents that arrived after `since` and have written one of `records`.
-    pub(super) async fn later_writers(
-        &self,
-        origin: Origin,
-        since: DateTime<Utc>,
-        records: &[String],
-    ) -> Result<Vec<Stored>, QueueError> {
         match self {
-            Self::Sqlite(store) => store.later_writers(origin, since, records, LATER_WRITERS).await,
-            Self::Firestore(store) => store.later_writers(origin, since, records, LATER_WRITERS).await,
+            Self::Sqlite(store) => store.due(origin, now, max_retries, limit).await,
+            Self::Firestore(store) => store.due(origin, now, max_retries, limit).await,
         }
     }
 
-    /// One page of `failed` documents, the last changed first.
+    /// The latest documents that have written one of `records`, and arrived or changed since a time.
+    pub(super) async fn writers(
+        &self,
+        origin: Origin,
+        since: Since,
+        records: &[String],
+    ) -> Result<Vec<Stored>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.writers(origin, since, records, WRITERS).await,
+            Self::Firestore(store) => store.writers(origin, since, records, WRITERS).await,
+        }
+    }
+
+    /// `failed` documents that `filter` lets through, the last changed first; after a document, where one
+    /// is named.
     pub(super) async fn failed(
         &self,
         origin: Origin,
-        after: Option<PageCursor>,
+        filter: &FailedFilter,
+        after: Option<&PageCursor>,
+        shown: Shown,
         limit: usize,
-    ) -> Result<Page, QueueError> {
-        let found = match self {
-            Self::Sqlite(store) => store.failed(origin, after, limit + 1).await?,
-            Self::Firestore(store) => store.failed(origin, after, limit + 1).await?,
-        };
-        Ok(page(found, limit))
+    ) -> Result<Vec<Stored>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.failed(origin, filter, after, shown, limit).await,
+            Self::Firestore(store) => store.failed(origin, filter, after, shown, limit).await,
+        }
+    }
+
+    /// How many `failed` documents `filter` lets through.
+    pub(super) async fn count_failed(
+        &self,
+        origin: Origin,
+        filter: &FailedFilter,
+    ) -> Result<u64, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.count_failed(origin, filter).await,
+            Self::Firestore(store) => store.count_failed(origin, filter).await,
+        }
     }
 
     /// How many documents have this status.
@@ -225,14 +237,48 @@ impl Store {
             Self::Firestore(store) => store.count(origin, status).await,
         }
     }
-}
 
-/// The first `limit` of what was found; one more than that says there is a next page.
-fn page(mut found: Vec<Stored>, limit: usize) -> Page {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let cursor =
-        |last: &Stored| Some(PageCursor { updated_at: last.record.updated_at?, doc_id: last.doc_id.clone() });
-    let next = if more { found.last().and_then(cursor) } else { None };
-    Page { records: found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect(), next }
+    /// The histories of documents that have had this status since a time, the last changed first.
+    pub(super) async fn histories(
+        &self,
+        origin: Origin,
+        status: Status,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Vec<Attempt>>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.histories(origin, status, since, limit).await,
+            Self::Firestore(store) => store.histories(origin, status, since, limit).await,
+        }
+    }
+
+    /// Adds one record to each of these answers.
+    pub(super) async fn add_unmapped(&self, answers: &[Sighting]) -> Result<(), QueueError> {
+        match self {
+            Self::Sqlite(store) => store.add_unmapped(answers).await,
+            Self::Firestore(store) => store.add_unmapped(answers).await,
+        }
+    }
+
+    /// Answers whose code no label table knows, the last seen first.
+    pub(super) async fn unmapped(&self, limit: u32) -> Result<Vec<Sighting>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.unmapped(limit).await,
+            Self::Firestore(store) => store.unmapped(limit).await,
+        }
+    }
+
+    /// Removes up to `limit` documents that completed before `end`; whether there were any. Firestore does
+    /// so itself, by its policy on `expires_at`.
+    pub(super) async fn remove_completed(
+        &self,
+        origin: Origin,
+        end: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<bool, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.remove_completed(origin, end, limit).await,
+            Self::Firestore(_) => Ok(false),
+        }
+    }
 }

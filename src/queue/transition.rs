@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::{Arriving, Settled, hex};
+use super::edition::{content_hash, is_older_edition};
+use super::{Arriving, Settled};
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Status, Trigger, Unmapped,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Role, Status, Trigger, Unmapped,
 };
 
 /// The back-off grows by this factor with each retry (`service.md`, guarantee 6).
@@ -77,7 +77,12 @@ impl Record {
         self.status != Status::Processing || self.lease_expires_at.is_none_or(|end| end <= now)
     }
 
-    fn close_attempt(&mut self, outcome: AttemptOutcome, now: DateTime<Utc>, failure: Option<(&str, &str)>) {
+    pub(super) fn close_attempt(
+        &mut self,
+        outcome: AttemptOutcome,
+        now: DateTime<Utc>,
+        failure: Option<(&str, &str)>,
+    ) {
         if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.outcome.is_none()) {
             attempt.finished = Some(now);
             attempt.outcome = Some(outcome);
@@ -86,13 +91,21 @@ impl Record {
         }
     }
 
-    fn end_lease(&mut self) {
+    /// Adds to the history, of which the last are kept.
+    pub(super) fn remember(&mut self, attempt: Attempt) {
+        self.attempts.push(attempt);
+        let surplus = self.attempts.len().saturating_sub(ATTEMPTS_KEPT);
+        self.attempts.drain(..surplus);
+    }
+
+    pub(super) fn end_lease(&mut self) {
         self.lease_owner = None;
         self.lease_expires_at = None;
     }
 
-    /// Forgets what the last run left, before the next outcome.
-    fn forget_outcome(&mut self) {
+    /// Forgets what the last run left, before the next outcome; not the answers without a label, by which
+    /// the next run knows that they are counted.
+    pub(super) fn forget_outcome(&mut self) {
         self.error = None;
         self.error_kind = None;
         self.last_step = None;
@@ -100,7 +113,12 @@ impl Record {
         self.note = None;
         self.dry_run = false;
         self.plan = None;
-        self.unmapped = Vec::new();
+        self.expires_at = None;
+    }
+
+    pub(super) fn complete(&mut self, now: DateTime<Utc>, policy: &RetryPolicy) {
+        self.status = Status::Completed;
+        self.expires_at = policy.retention.map(|kept| now + kept);
     }
 
     fn fail(&mut self, kind: ErrorKind, step: &str, error: &str, next_retry_at: NextRetry) {
@@ -132,6 +150,7 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
         next_retry_at: NextRetry::Unset,
         lease_owner: None,
         lease_expires_at: None,
+        expires_at: None,
         revision: 0,
         attempts: Vec::new(),
         note: None,
@@ -157,6 +176,7 @@ pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> 
     }
     let mut record = stored.clone();
     record.forget_outcome();
+    record.unmapped = Vec::new();
     record.data = Arc::clone(&arrived.data);
     record.payload_hash.clone_from(&arrived.payload_hash);
     record.job_name.clone_from(&arrived.job_name);
@@ -185,11 +205,13 @@ pub(super) fn take(
     stored: &Record,
     owner: &str,
     trigger: Trigger,
+    role: Option<Role>,
     now: DateTime<Utc>,
     policy: &RetryPolicy,
 ) -> Taken {
     let mut record = stored.clone();
     record.updated_at = Some(now);
+    record.expires_at = None;
     let takes_over = stored.status == Status::Processing;
     if takes_over {
         record.close_attempt(AttemptOutcome::Abandoned, now, None);
@@ -226,17 +248,16 @@ pub(super) fn take(
     record.status = Status::Processing;
     record.lease_owner = Some(owner.to_owned());
     record.lease_expires_at = Some(now + policy.lease);
-    record.attempts.push(Attempt {
+    record.remember(Attempt {
         started: now,
         finished: None,
         worker: owner.to_owned(),
         trigger,
+        role,
         outcome: None,
         step: None,
         error: None,
     });
-    let surplus = record.attempts.len().saturating_sub(ATTEMPTS_KEPT);
-    record.attempts.drain(..surplus);
     Taken::Run(Box::new(record))
 }
 
@@ -274,7 +295,7 @@ pub(super) fn settle(
     match outcome {
         Outcome::Completed { note, dry_run, unmapped, written } => {
             record.forget_outcome();
-            record.status = Status::Completed;
+            record.complete(now, policy);
             record.note.clone_from(note);
             record.dry_run = dry_run.is_some();
             record.plan.clone_from(dry_run);
@@ -316,7 +337,7 @@ pub(super) fn settled_before(stored: &Record, claimed: &Record) -> Settled {
             Settled::Written
         }
         Some(AttemptOutcome::Replaced) => Settled::Replaced,
-        Some(AttemptOutcome::Abandoned) | None => Settled::Lost,
+        Some(AttemptOutcome::Abandoned | AttemptOutcome::Updated) | None => Settled::Lost,
     }
 }
 
@@ -336,40 +357,6 @@ fn next_retry(
     let delay = Duration::try_from_secs_f64(seconds).unwrap_or(BACKOFF_CEILING).min(BACKOFF_CEILING);
     let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
     NextRetry::At(now + TimeDelta::microseconds(micros))
-}
-
-/// Whether `arrived` is an older edition of a form than `stored`: by `server_modified_on` where
-/// both have it, else by `edited_on` (a form without one precedes its edits), else by arrival.
-fn is_older_edition(arrived: &Value, stored: &Value) -> bool {
-    let modified = |payload| edition_time(payload, "server_modified_on");
-    if let (Some(arrived), Some(stored)) = (modified(arrived), modified(stored)) {
-        return arrived < stored;
-    }
-    edition_time(arrived, "edited_on") < edition_time(stored, "edited_on")
-}
-
-/// CommCare's times are UTC, with or without saying so.
-fn edition_time(payload: &Value, field: &str) -> Option<DateTime<Utc>> {
-    let text = payload.get(field)?.as_str()?;
-    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
-    let naive = || text.parse::<NaiveDateTime>().map(|time| time.and_utc());
-    zoned.or_else(|_| naive()).ok()
-}
-
-/// Hash of a payload's content. `indexed_on` is not part of it: CommCare stamps it at every send.
-fn content_hash(data: &Value) -> String {
-    let mut hasher = Sha256::new();
-    let mut text = Vec::new();
-    for (name, value) in data.as_object().into_iter().flatten().filter(|(name, _)| *name != "indexed_on") {
-        // The length keeps apart what would read the same run together.
-        hasher.update(name.len().to_be_bytes());
-        hasher.update(name);
-        text.clear();
-        // Writing JSON to memory cannot fail.
-        let _ = serde_json::to_writer(&mut text, value);
-        hasher.update(&text);
-    }
-    hex(&hasher.finalize())
 }
 
 pub(super) fn shorten(text: &str) -> String {

@@ -11,12 +11,13 @@ use tracing::{Instrument, Span, error, info, info_span, warn};
 
 use super::delivery::{self, Delivering};
 use super::lease::Renewal;
-use super::observed::Observed;
+use super::observed::{Observed, Sighted};
+use super::overlap::{self, Overlap};
 use super::{DrainReport, End, Planned, Stopped, Worker, order};
 use crate::jobs::{self, Destination};
 use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Claim, Outcome, QueueError, Settled};
-use crate::submission::{ErrorKind, Origin, Record, Unmapped};
+use crate::submission::{AttemptOutcome, ErrorKind, Origin, Record, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -179,10 +180,12 @@ impl Drain {
         let span = record_span(&claim);
         let run = async move {
             let started = Instant::now();
+            let plan = plan.map(|(destination, plan)| (destination, Arc::new(plan)));
+            let overlap = plan.as_ref().ok().map(|(_, plan)| Overlap::of(&claim, plan, force));
             let outcome = match plan {
                 Err(error) => failed(ErrorKind::Permanent, "mapping", error, Vec::new()),
                 Ok((_, plan)) if plan.note.is_some() => {
-                    let (note, unmapped) = (plan.note, plan.unmapped);
+                    let (note, unmapped) = (plan.note.clone(), plan.unmapped.clone());
                     Outcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
                 }
                 Ok(_) if over || stopped.get().is_some() => Outcome::Released,
@@ -200,7 +203,14 @@ impl Drain {
             };
             // Only now may the next begin: it has to see whether this one was stopped.
             drop(slot);
-            Ran::Ended(settle(&worker, claim, outcome, started).await)
+            let delivered = matches!(&outcome, Outcome::Completed { note: None, dry_run: None, .. });
+            // Else the plan is let go before its outcome, which may be as large, is written.
+            let overlap = overlap.filter(|overlap| overlap.is_possible(delivered));
+            let end = settle(&worker, claim, outcome, started).await;
+            if let (Some(overlap), End::Completed | End::Failed(_)) = (overlap, &end) {
+                overlap.mend(&worker, delivered).await;
+            }
+            Ran::Ended(end)
         };
         run.instrument(span)
     }
@@ -220,8 +230,7 @@ fn plan(worker: &Worker, claim: &Claim) -> Planned {
     let record = claim.record();
     match jobs::find(claim.origin(), &record.job_name) {
         Some(job) => {
-            let facts = worker.facts.of(record.arrived(), record.first_position.unwrap_or(1));
-            let (destination, plan) = super::plan(job, &record.data, &facts)?;
+            let (destination, plan) = worker.plan_of(job, record)?;
             let plan = left_to_do(plan, record);
             match plan.refusal() {
                 Some(error) => Err(error),
@@ -250,14 +259,13 @@ async fn superseded(
     force: bool,
 ) -> Result<Option<Outcome>, QueueError> {
     let record = claim.record();
-    if force || record.attempts.len() < 2 && record.run_retries == 0 {
+    if force || !is_repeat(record) {
         return Ok(None);
     }
     let shared = delivery::shared_records(claim, plan);
     let later = worker.queue.later_writers(claim.origin(), record, &shared).await?;
     Ok(later.into_iter().find_map(|(later, record)| {
-        let job = jobs::find(claim.origin(), &record.job_name)?;
-        let (_, newer) = super::plan(job, &record.data, &worker.facts).ok()?;
+        let newer = overlap::plan_of(worker, claim.origin(), &record)?;
         let (object, external_id) = plan.overwrites(&newer)?;
         let error = format!(
             "form {later} arrived later and has written {object} {external_id}: nothing newer is overwritten (a \
@@ -265,6 +273,18 @@ async fn superseded(
         );
         Some(failed(ErrorKind::Permanent, object, error, plan.unmapped.clone()))
     }))
+}
+
+/// Whether a claimed record has run before. One that was only put back has not; and one that was completed
+/// and put back to be written again is as good as new: in both cases later forms that were faster are
+/// written again on top ([`Overlap`]).
+fn is_repeat(record: &Record) -> bool {
+    let earlier = &record.attempts[..record.attempts.len().saturating_sub(1)];
+    let last = earlier.iter().rev().find(|attempt| attempt.outcome != Some(AttemptOutcome::Released));
+    match last {
+        None => record.run_retries > 0,
+        Some(attempt) => attempt.outcome != Some(AttemptOutcome::Updated) || attempt.role.is_some(),
+    }
 }
 
 /// A plan without what earlier runs have done: documents that were taken, and those that were refused
@@ -289,6 +309,7 @@ fn left_to_do(plan: Plan, record: &Record) -> Plan {
 
 async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instant) -> End {
     let observed = Observed::of(&claim, &outcome, started);
+    let sighted = Sighted::of(&claim, &outcome);
     let end = match &outcome {
         Outcome::Completed { .. } => {
             info!("worker.record_completed");
@@ -303,7 +324,10 @@ async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instan
     let settled = worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await;
     observed.settled(&worker.metrics, settled.as_ref().ok().copied());
     match settled {
-        Ok(Settled::Written) => end,
+        Ok(Settled::Written) => {
+            sighted.keep(&worker.queue).await;
+            end
+        }
         Ok(Settled::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
         Ok(Settled::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),
         Err(error) => {

@@ -1,9 +1,10 @@
-//! What a record's run tells the metrics, kept while the run gives its record away.
+//! What a record's run tells the metrics and the operators, kept while the run gives its record away.
 
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::metrics::{Metrics, RecordEnd};
-use crate::queue::{Claim, Outcome, Settled};
+use crate::queue::{Claim, Outcome, Queue, Settled};
 use crate::submission::{Origin, Trigger, Unmapped};
 
 /// A run that has come to its outcome.
@@ -58,6 +59,32 @@ impl Observed {
             for path in self.unmapped {
                 metrics.answer_unmapped(self.origin, &self.job_name, &path);
             }
+        }
+    }
+}
+
+/// Answers with unknown codes that no earlier run of the record has had.
+pub(super) struct Sighted {
+    origin: Origin,
+    job_name: String,
+    answers: Vec<Unmapped>,
+}
+
+impl Sighted {
+    pub(super) fn of(claim: &Claim, outcome: &Outcome) -> Self {
+        let record = claim.record();
+        let unmapped: &[Unmapped] = match outcome {
+            Outcome::Completed { unmapped, .. } | Outcome::Failed { unmapped, .. } => unmapped,
+            Outcome::Released => &[],
+        };
+        let answers = unmapped.iter().filter(|answer| !record.unmapped.contains(answer)).cloned().collect();
+        Self { origin: claim.origin(), job_name: record.job_name.clone(), answers }
+    }
+
+    /// Adds them to those that operators see. The record has them all the same.
+    pub(super) async fn keep(self, queue: &Queue) {
+        if let Err(error) = queue.add_unmapped(self.origin, &self.job_name, self.answers).await {
+            warn!(error = &error as &dyn std::error::Error, "worker.unmapped_not_counted");
         }
     }
 }

@@ -154,7 +154,7 @@ mod tests {
             let mut payload = json!({ "id": "id", "form": { "@name": name } });
             payload["form"].as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
             let job = jobs::find(Origin::CommCare, name).unwrap();
-            job.mapping.unwrap()(&payload, &Facts::new(true)).unwrap()
+            (job.mapping)(&payload, &Facts::new(true)).unwrap()
         };
         let mill = json!({ "wetmill_tns_id": "tns", "subcase_0": { "case": { "@case_id": "mill" } } });
         let visit = json!({ "case": { "@case_id": "mill" }, "date": "2026-03-17", "survey_type": "KE" });

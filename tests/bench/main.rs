@@ -8,6 +8,7 @@
 mod client;
 mod commcare;
 mod limit;
+mod operators;
 mod postgis;
 mod salesforce;
 mod service;
@@ -19,23 +20,23 @@ use commcare_sf_integration::submission::Origin;
 use serde_json::Value;
 use service::Service;
 
-const REGISTRATION: &str = include_str!("../../src/demo/samples/farmer_registration.json");
-const ATTENDANCE: &str = include_str!("../../src/demo/samples/attendance_full_current_module.json");
+const REGISTRATION: &str = include_str!("../../src/samples/farmer_registration.json");
+const ATTENDANCE: &str = include_str!("../../src/samples/attendance_full_current_module.json");
 /// One form of each type.
 const SAMPLES: &[&str] = &[
     REGISTRATION,
-    include_str!("../../src/demo/samples/edit_farmer_details.json"),
-    include_str!("../../src/demo/samples/field_day_farmer_registration.json"),
+    include_str!("../../src/samples/edit_farmer_details.json"),
+    include_str!("../../src/samples/field_day_farmer_registration.json"),
     ATTENDANCE,
-    include_str!("../../src/demo/samples/attendance_light_current_module.json"),
-    include_str!("../../src/demo/samples/field_day_attendance_full.json"),
-    include_str!("../../src/demo/samples/training_observation.json"),
-    include_str!("../../src/demo/samples/demo_plot_observation.json"),
-    include_str!("../../src/demo/samples/farm_visit_full.json"),
-    include_str!("../../src/demo/samples/farm_visit_aa.json"),
+    include_str!("../../src/samples/attendance_light_current_module.json"),
+    include_str!("../../src/samples/field_day_attendance_full.json"),
+    include_str!("../../src/samples/training_observation.json"),
+    include_str!("../../src/samples/demo_plot_observation.json"),
+    include_str!("../../src/samples/farm_visit_full.json"),
+    include_str!("../../src/samples/farm_visit_aa.json"),
 ];
 
-const PARTICIPANT: &str = include_str!("../../src/demo/samples/participant.json");
+const PARTICIPANT: &str = include_str!("../../src/samples/participant.json");
 
 /// Forms that each load posts.
 const POSTED: usize = 20_000;
@@ -62,6 +63,7 @@ async fn main() {
     drain(&mut lines, "independent", rounds, |number| form(number, number)).await;
     drain(&mut lines, "chained", DRAINED, |number| form(number, 0)).await;
     postgis::measure(&mut lines).await;
+    operators::measure(&mut lines).await;
     mapping(&mut lines);
     large_form(&mut lines).await;
     submissions(&mut lines).await;
@@ -138,7 +140,7 @@ fn mapping(lines: &mut Table) {
     for sample in SAMPLES {
         let payload: Value = serde_json::from_str(sample).unwrap();
         let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();
-        let mapping = job.mapping.unwrap();
+        let mapping = job.mapping;
         let began = Instant::now();
         for _ in 0..TIMES {
             std::hint::black_box(mapping(std::hint::black_box(&payload), &facts).unwrap());
@@ -207,7 +209,7 @@ fn documents(lines: &mut Table) {
     const RECORDS: usize = 1_000;
     const TIMES: usize = 20;
     let payload = commcare::participants("bench", RECORDS, 0);
-    let mapping = jobs::find(Origin::Salesforce, "Participant").unwrap().mapping.unwrap();
+    let mapping = jobs::find(Origin::Salesforce, "Participant").unwrap().mapping;
     let facts = Facts::new(true);
     let began = Instant::now();
     for _ in 0..TIMES {

@@ -20,8 +20,8 @@ use uuid::Uuid;
 use crate::service::Service;
 use crate::{Table, client};
 
-const MILL: &str = include_str!("../../src/demo/samples/wet_mill_registration_form.json");
-const VISIT: &str = include_str!("../../src/demo/samples/wet_mill_visit.json");
+const MILL: &str = include_str!("../../src/samples/wet_mill_registration_form.json");
+const VISIT: &str = include_str!("../../src/samples/wet_mill_visit.json");
 
 /// Visits of each measurement.
 const VISITS: usize = 1_000;
@@ -90,7 +90,7 @@ fn destination(url: &str) -> Postgis {
 fn rows(payload: &str) -> Rows {
     let payload: Value = serde_json::from_str(payload).unwrap();
     let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();
-    let plan = job.mapping.unwrap()(&payload, &Facts::new(true)).unwrap();
+    let plan = (job.mapping)(&payload, &Facts::new(true)).unwrap();
     match plan.effects {
         Effects::Rows(rows) => rows,
         Effects::Upserts(_) | Effects::Documents(_) => panic!("{} goes to PostGIS", job.name),

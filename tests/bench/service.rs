@@ -1,6 +1,7 @@
 //! The release binary as a process of its own.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,10 @@ pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) first_answer: Duration,
     client: reqwest::Client,
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+const QUEUE: &str = "queue.db";
 
 /// A folder on the disk that holds the build, rather than in memory.
 pub(crate) fn folder() -> TempDir {
@@ -50,7 +53,7 @@ impl Service {
         let child = Command::new(env!("CARGO_BIN_EXE_commcare-sf-integration"))
             .env_clear()
             .env("PORT", address.port().to_string())
-            .env("QUEUE_URL", format!("sqlite://{}", folder.path().join("queue.db").display()))
+            .env("QUEUE_URL", format!("sqlite://{}", folder.path().join(QUEUE).display()))
             .env("RUST_LOG", "warn")
             .envs(variables.iter().copied())
             .current_dir(folder.path())
@@ -64,7 +67,12 @@ impl Service {
         }
         let health = client.get(format!("http://{address}/health")).send().await.unwrap();
         assert_eq!(health.status(), 200);
-        Self { child, address, first_answer: began.elapsed(), client, _folder: folder }
+        Self { child, address, first_answer: began.elapsed(), client, folder }
+    }
+
+    /// The file of its queue.
+    pub(crate) fn queue(&self) -> PathBuf {
+        self.folder.path().join(QUEUE)
     }
 
     pub(crate) async fn post(&self, path: &str, body: String) -> Value {

@@ -7,6 +7,7 @@ mod drains;
 mod operators;
 mod outages;
 mod previews;
+mod repairs;
 mod retries;
 mod routes;
 mod sizes;

@@ -3,13 +3,16 @@
 
 mod auth;
 mod chaos;
+mod cli;
 mod config;
+mod dashboard;
 mod end_to_end;
 mod firestore_stand_in;
 mod http;
 mod logs;
 mod mappings;
 mod metrics;
+mod openapi;
 mod postgis;
 mod privacy;
 mod process;

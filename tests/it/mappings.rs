@@ -26,7 +26,7 @@ pub(crate) fn map(payload: &Value) -> Result<Plan, MapError> {
 fn map_with(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let name = jobs::job_name(Origin::CommCare, payload).expect("the payload names a job");
     let job = jobs::find(Origin::CommCare, name).expect("the job is in the table");
-    job.mapping.expect("the job has a mapping")(payload, facts)
+    (job.mapping)(payload, facts)
 }
 
 /// `payload` with `value` at `path` (dots between keys, numbers for list items); groups on the

@@ -34,7 +34,7 @@ const FAMILIES: [&str; 16] = [
 
 /// A form with an answer whose code no label table knows.
 fn unknown_code() -> Value {
-    let sample = include_str!("../../src/demo/samples/demo_plot_observation.json");
+    let sample = include_str!("../../src/samples/demo_plot_observation.json");
     let mut form: Value = serde_json::from_str(sample).unwrap();
     form["form"]["best_practice_questions"]["mulch"]["thickness_of_mulch"] = "77".into();
     form

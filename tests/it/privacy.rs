@@ -72,7 +72,20 @@ async fn every_way(app: &TestApp, stand_in: &SalesforceStandIn) {
         assert_unmarked(&answer.text, path);
         answer.expect(200);
     }
-    for path in ["/status-count/commcare_collection", "/ready", "/health", "/failed/sf?summary=true"] {
+    let ids = json!({ "ids": ["good", "early", "refused-0", "unmappable-0", "nobody"] }).to_string();
+    for path in ["/batch_retry/sf/", "/bulk_update/commcare_collection/?dry_run=true"] {
+        post(app, path, ids.clone()).await.expect(200);
+    }
+    for path in [
+        "/status-count/commcare_collection",
+        "/ready",
+        "/health",
+        "/failed/sf?summary=true",
+        "/dashboard",
+        "/dashboard/failed/sf",
+        "/dashboard/search?id=nobody",
+        "/dashboard/retry-failed/sf",
+    ] {
         assert_unmarked(&app.get(path).await.text, path);
     }
     stand_in.expire_sessions();

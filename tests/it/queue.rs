@@ -20,5 +20,7 @@ macro_rules! on_both_back_ends {
 pub(crate) mod backend;
 mod contract;
 mod original_documents;
+mod overview;
 mod parts;
 mod progress;
+mod writers;

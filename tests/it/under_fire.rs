@@ -97,14 +97,16 @@ async fn attendance_before_its_registration_completes_by_itself(backend: Backend
     assert_eq!(stand_in.records("Attendance__c").len(), 1);
 }
 
+/// One of several forms about the household `h`.
+fn edit(id: &str, trees: &str) -> Value {
+    let mut form = registration("h");
+    form["id"] = id.into();
+    form["form"]["Number_of_Trees"] = trees.into();
+    form
+}
+
 async fn a_retry_overwrites_nothing_newer_unless_by_force(backend: Backend) {
     let (stand_in, app) = start(&backend).await;
-    let edit = |id: &str, trees: &str| {
-        let mut form = registration("h");
-        form["id"] = id.into();
-        form["form"]["Number_of_Trees"] = trees.into();
-        form
-    };
     // Monday's form fails, Tuesday's edit of the same household goes through.
     stand_in.refuse_row("household-h", 400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not today");
     assert_eq!(app.process(&edit("monday", "100")).await["status"], "failed");
@@ -130,6 +132,90 @@ async fn a_retry_overwrites_nothing_newer_unless_by_force(backend: Backend) {
     app.get("/retry/sf/monday?force=perhaps").await.expect(422);
 }
 
+/// Drains `slow` alone, whose call to Salesforce takes its time, and meanwhile `fast`.
+async fn overtake(stand_in: &SalesforceStandIn, app: &TestApp, slow: &str, fast: &[&str]) {
+    stand_in.delay(Duration::from_millis(1_500));
+    let slow_drain = app.post("/process-firestore-to-sf?limit=1", "");
+    let fast_drain = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(10));
+        while app.record(slow).await["status"] != "processing" {
+            pause.tick().await;
+        }
+        // Its call is asleep by now, or falls asleep in a moment.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stand_in.delay(Duration::ZERO);
+        app.post(&format!("/process-firestore-to-sf?limit={}", fast.len()), "").await.expect(200)
+    };
+    let (slow_drain, fast_drain) = tokio::join!(slow_drain, fast_drain);
+    assert_eq!(fast_drain["processed_records"], json!(fast));
+    assert_eq!(slow_drain.expect(200)["processed_records"], json!([slow]));
+}
+
+fn trees(stand_in: &SalesforceStandIn) -> Value {
+    let households = stand_in.records("Household__c");
+    households.iter().find(|found| found["Household_ID__c"] == "household-h").unwrap()["Farm_Size__c"].clone()
+}
+
+async fn statuses(app: &TestApp, ids: &[&str]) -> Vec<String> {
+    let mut statuses = Vec::new();
+    for id in ids {
+        statuses.push(app.record(id).await["status"].as_str().unwrap().to_owned());
+    }
+    statuses
+}
+
+async fn the_newer_of_two_forms_that_overlap_stands_in_the_end(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
+    // A session, so that the calls below are the forms' own.
+    app.process(&registration("first")).await;
+    app.accept(&edit("monday", "100")).await;
+    app.accept(&edit("tuesday", "200")).await;
+    let before = stand_in.requests();
+    overtake(&stand_in, &app, "monday", &["tuesday"]).await;
+    assert_eq!(trees(&stand_in), "100", "monday's call came last");
+    let tuesday = app.record("tuesday").await;
+    assert_eq!((&tuesday["status"], &tuesday["attempts"][1]["outcome"]), (&json!("new"), &json!("updated")));
+    assert_eq!(app.drain().await["processed_records"], json!(["tuesday"]));
+    assert_eq!((trees(&stand_in), stand_in.requests() - before), (json!("200"), 3));
+    assert_eq!(app.drain().await["processed_records"], json!([]), "and that is the end of it");
+    assert_eq!(statuses(&app, &["monday", "tuesday"]).await, ["completed"; 2]);
+}
+
+async fn newer_forms_that_were_faster_are_all_written_again_in_their_order(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
+    app.process(&registration("first")).await;
+    let newer = ["tuesday", "wednesday", "thursday"];
+    app.accept(&edit("monday", "100")).await;
+    for (id, trees) in newer.into_iter().zip(["200", "300", "400"]) {
+        app.accept(&edit(id, trees)).await;
+    }
+    let before = stand_in.requests();
+    overtake(&stand_in, &app, "monday", &newer).await;
+    assert_eq!(trees(&stand_in), "100");
+    assert_eq!(statuses(&app, &newer).await, ["new"; 3]);
+    // One at a time, as the original's scheduler would.
+    for id in newer {
+        let drained = app.post("/process-firestore-to-sf?limit=1", "").await.expect(200);
+        assert_eq!(drained["processed_records"], json!([id]));
+    }
+    assert_eq!(app.drain().await["processed_records"], json!([]));
+    assert_eq!((trees(&stand_in), stand_in.requests() - before), (json!("400"), 7));
+    assert_eq!(statuses(&app, &newer).await, ["completed"; 3]);
+}
+
+async fn forms_of_one_record_in_one_drain_are_written_once(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
+    let ids = ["e-0", "e-1", "e-2", "e-3", "e-4"];
+    for (n, id) in ids.iter().enumerate() {
+        app.accept(&edit(id, &n.to_string())).await;
+    }
+    assert_eq!(app.drain().await["processed_records"], json!(ids));
+    assert_eq!((trees(&stand_in), stand_in.requests()), (json!("4"), 5));
+    assert_eq!(statuses(&app, &ids).await, ["completed"; 5]);
+    assert_eq!(app.drain().await["processed_records"], json!([]));
+    assert!(app.record("e-4").await["attempts"].as_array().unwrap().len() == 1);
+}
+
 macro_rules! on_both_queues {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -151,6 +237,9 @@ on_both_queues!(
     thirty_forms_come_through_everything,
     attendance_before_its_registration_completes_by_itself,
     a_retry_overwrites_nothing_newer_unless_by_force,
+    the_newer_of_two_forms_that_overlap_stands_in_the_end,
+    newer_forms_that_were_faster_are_all_written_again_in_their_order,
+    forms_of_one_record_in_one_drain_are_written_once,
 );
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::destinations::breaker::Pauses;
 
@@ -126,9 +127,11 @@ impl Quota {
 
     fn close(&self, reason: String, now: Instant) {
         let mut state = self.state();
-        match &mut state.closed {
-            Some(closed) => closed.reason = reason,
-            None => state.closed = Some(Closed { reason, asked: 0, ask_at: now }),
+        if let Some(closed) = &mut state.closed {
+            closed.reason = reason;
+        } else {
+            warn!(reason, "salesforce.quota_low");
+            state.closed = Some(Closed { reason, asked: 0, ask_at: now });
         }
     }
 

@@ -13,10 +13,10 @@ use gcloud_sdk::prost_types::Timestamp;
 use serde_json::{Map, Number, Value};
 
 use super::super::limits::fits_map;
-use crate::submission::Record;
+use crate::submission::{Attempt, Record};
 
 /// Fields that hold times, in records and in their attempts.
-const TIMES: [&str; 9] = [
+const TIMES: [&str; 10] = [
     "created_at",
     "timestamp",
     "updated_at",
@@ -24,12 +24,44 @@ const TIMES: [&str; 9] = [
     "last_retried_at",
     "next_retry_at",
     "lease_expires_at",
+    "expires_at",
     "started",
     "finished",
 ];
 
 /// Fields that hold what others decide, and the fields that keep them as text where they must be.
 const FREE: [(&str, &str); 2] = [("data", "data_json"), ("plan", "plan_json")];
+
+/// Every field of a record but those of [`FREE`], which are large.
+pub(super) const SUMMARY: [&str; 27] = [
+    "job_name",
+    "job_id",
+    "status",
+    "created_at",
+    "timestamp",
+    "updated_at",
+    "first_received_at",
+    "run_retries",
+    "last_retried_at",
+    "error",
+    "error_kind",
+    "last_step",
+    "next_retry_at",
+    "lease_owner",
+    "lease_expires_at",
+    "expires_at",
+    "payload_hash",
+    "revision",
+    "attempts",
+    "note",
+    "dry_run",
+    "unmapped",
+    "written",
+    "first_position",
+    "delivered",
+    "refused",
+    "refusals",
+];
 
 /// The fields of a record's document.
 pub(super) fn encode(record: &Record) -> HashMap<String, Firestore> {
@@ -180,10 +212,45 @@ pub(super) fn reference(name: String) -> Firestore {
     of(ValueType::ReferenceValue(name))
 }
 
+/// The history of a document of which nothing else was read; what is none is left out.
+pub(super) fn attempts(mut fields: HashMap<String, Firestore>) -> Vec<Attempt> {
+    let attempts = fields.remove("attempts").map(json);
+    attempts.and_then(|attempts| serde_json::from_value(attempts).ok()).unwrap_or_default()
+}
+
+/// The text that a value is.
+pub(super) fn as_text(value: &Firestore) -> Option<String> {
+    match &value.value_type {
+        Some(ValueType::StringValue(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
 /// The integer that a count is.
 pub(super) fn as_integer(value: &Firestore) -> Option<i64> {
     match value.value_type {
         Some(ValueType::IntegerValue(value)) => Some(value),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    #[test]
+    fn a_summary_has_every_field_of_a_record_but_the_large_ones() {
+        let schema = json!(Record::schema());
+        let mut fields: BTreeSet<&str> =
+            schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        for (large, _) in FREE {
+            assert!(fields.remove(large));
+        }
+        assert_eq!(BTreeSet::from(SUMMARY), fields);
     }
 }

@@ -1,4 +1,4 @@
-//! Several documents changed together.
+//! Several documents changed together: the parts of a payload, and what is counted beside records.
 //!
 //! One `Commit` is atomic, but no request may be larger than 10 MiB ("Usage and limits"). More than
 //! that goes in several, in order: who is cut off between two is not answered, and sends again what
@@ -29,13 +29,14 @@ impl Firestore {
         origin: Origin,
         changes: &[Change],
     ) -> Result<bool, QueueError> {
+        const DOING: &str = "storing the parts of a payload";
         let mut writes: Vec<Write> = Vec::new();
         let mut size = 0;
         for change in changes {
             let write = self.write(origin, change);
             let more = write.encoded_len() + 16;
             if size + more > REQUEST_ROOM && !writes.is_empty() {
-                if !self.commit(std::mem::take(&mut writes)).await? {
+                if !self.commit(std::mem::take(&mut writes), DOING).await? {
                     return Ok(false);
                 }
                 size = 0;
@@ -43,7 +44,7 @@ impl Firestore {
             size += more;
             writes.push(write);
         }
-        self.commit(writes).await
+        self.commit(writes, DOING).await
     }
 
     fn write(&self, origin: Origin, change: &Change) -> Write {
@@ -63,7 +64,8 @@ impl Firestore {
         }
     }
 
-    async fn commit(&self, writes: Vec<Write>) -> Result<bool, QueueError> {
+    /// One request: all of its writes, or none.
+    pub(super) async fn commit(&self, writes: Vec<Write>, doing: &'static str) -> Result<bool, QueueError> {
         let database = self.db.get_database_path().clone();
         let mut request = Request::new(CommitRequest { database, writes, ..CommitRequest::default() });
         request.set_timeout(REQUEST_TIMEOUT);
@@ -71,7 +73,7 @@ impl Firestore {
             Ok(_) => Ok(true),
             Err(FirestoreError::DataConflictError(_)) => Ok(false),
             Err(error) if lost_race(&error) => Ok(false),
-            Err(error) => Err(QueueError::unavailable("storing the parts of a payload", error)),
+            Err(error) => Err(QueueError::unavailable(doing, error)),
         }
     }
 }

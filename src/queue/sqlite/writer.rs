@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
 use tokio::sync::{mpsc, oneshot};
 
 use super::QueueError;
+use crate::queue::overview::Sighting;
 
 /// Writes that one transaction takes at most.
 const GROUP: usize = 512;
@@ -45,6 +46,14 @@ enum Task {
     One(Change),
     /// All of them, or none.
     All(Vec<Change>),
+    /// One more record had these answers.
+    Unmapped(Vec<Sighting>),
+    /// Up to so many rows that completed before a time are removed.
+    Remove {
+        collection: &'static str,
+        end: i64,
+        limit: u32,
+    },
 }
 
 impl Task {
@@ -52,7 +61,7 @@ impl Task {
     fn insert(&self) -> Option<&Row> {
         match self {
             Self::One((row, None)) => Some(row),
-            Self::One(_) | Self::All(_) => None,
+            _ => None,
         }
     }
 }
@@ -93,6 +102,21 @@ impl Writer {
     /// Inserts and replaces; `false`, with nothing written, where one of them does not apply.
     pub(super) async fn all(&self, changes: Vec<Change>) -> Result<bool, QueueError> {
         self.write(Task::All(changes)).await
+    }
+
+    /// Counts one more record for each answer.
+    pub(super) async fn add_unmapped(&self, answers: Vec<Sighting>) -> Result<(), QueueError> {
+        self.write(Task::Unmapped(answers)).await.map(drop)
+    }
+
+    /// Removes up to `limit` rows that completed before `end`; whether there were any.
+    pub(super) async fn remove_completed(
+        &self,
+        collection: &'static str,
+        end: i64,
+        limit: u32,
+    ) -> Result<bool, QueueError> {
+        self.write(Task::Remove { collection, end, limit }).await
     }
 
     async fn write(&self, task: Task) -> Result<bool, QueueError> {
@@ -142,6 +166,10 @@ async fn commit(connection: &mut SqliteConnection, group: &[Write]) -> Result<Ve
             Task::One((_, None)) => {}
             Task::One((row, Some(version))) => *applied = update(&mut transaction, row, *version).await?,
             Task::All(changes) => *applied = all(&mut transaction, changes).await?,
+            Task::Unmapped(answers) => *applied = add_unmapped(&mut transaction, answers).await?,
+            Task::Remove { collection, end, limit } => {
+                *applied = remove_completed(&mut transaction, collection, *end, *limit).await?;
+            }
         }
     }
     transaction.commit().await?;
@@ -198,7 +226,7 @@ async fn insert(
         }
         return Ok(());
     }
-    // Some exist already. The others have the last row ids, since nothing is ever deleted.
+    // Some exist already. The others have the last row ids: each is the highest there is and one more.
     let last = done.last_insert_rowid();
     let first = last - i64::try_from(done.rows_affected()).unwrap_or_default();
     let inserted: Vec<(String, String)> =
@@ -251,4 +279,42 @@ async fn update(connection: &mut SqliteConnection, row: &Row, version: i64) -> R
         .await?;
     }
     Ok(applied)
+}
+
+async fn add_unmapped(connection: &mut SqliteConnection, answers: &[Sighting]) -> Result<bool, sqlx::Error> {
+    for Sighting { origin, job_name, answer, records, first_seen, last_seen } in answers {
+        sqlx::query(
+            "INSERT INTO unmapped_answers VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
+             records = records + excluded.records, first_seen = min(first_seen, excluded.first_seen), \
+             last_seen = max(last_seen, excluded.last_seen)",
+        )
+        .bind(origin.collection())
+        .bind(job_name)
+        .bind(&answer.path)
+        .bind(&answer.code)
+        .bind(i64::try_from(*records).unwrap_or(i64::MAX))
+        .bind(first_seen.timestamp_micros())
+        .bind(last_seen.timestamp_micros())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(true)
+}
+
+async fn remove_completed(
+    connection: &mut SqliteConnection,
+    collection: &str,
+    end: i64,
+    limit: u32,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "DELETE FROM submissions WHERE rowid IN (SELECT rowid FROM submissions WHERE collection = ? \
+         AND status = 'completed' AND updated_at < ? ORDER BY updated_at LIMIT ?)",
+    )
+    .bind(collection)
+    .bind(end)
+    .bind(limit)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }

@@ -101,8 +101,8 @@ pub(super) async fn send(run: &Run, sender: usize) {
             deliver(services, ledger, mail, &mut dice).await;
             tokio::time::sleep(dice.millis(1..80)).await;
         }
-        // Two forms that write one record differently are kept in order within a drain, and by guarantee
-        // 10 across them; not where two processes run both for the first time at the same moment.
+        // A registration whose worker was killed, and whose change was faster, fails for good, as guarantee
+        // 10 wants it: the change comes once it is there.
         let registered = format!("reg-{id}");
         // A queue that is in trouble itself does not tell.
         let found = queue.find(Origin::CommCare, &registered).await.unwrap_or_default();

@@ -31,6 +31,19 @@ fn an_empty_environment_is_a_dry_run_on_this_machine() {
 }
 
 #[test]
+fn completed_records_are_kept_for_ever_or_for_some_days() {
+    for (days, kept) in [("0", None), ("7", Some(7)), ("365", Some(365))] {
+        let config = load(&[("COMPLETED_RETENTION_DAYS", days)]).unwrap();
+        assert_eq!(config.retry.retention, kept.map(|days| Duration::from_hours(24 * days)));
+    }
+    assert_eq!(load(&[]).unwrap().retry.retention, None);
+    one_problem(
+        &[("COMPLETED_RETENTION_DAYS", "6")],
+        "COMPLETED_RETENTION_DAYS: must be at least 7, or 0 to keep completed records for ever",
+    );
+}
+
+#[test]
 fn commcare_is_reached_with_what_its_variables_say() {
     let variables = [
         ("CC_DOMAIN", "demo"),

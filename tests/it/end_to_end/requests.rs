@@ -60,7 +60,7 @@ async fn a_farm_visit_is_one_request_and_its_last_row_takes_all_of_it_back() {
     let (stand_in, app) = start().await;
     stand_in.create_unknown_references();
     let visit: Value =
-        serde_json::from_str(include_str!("../../../src/demo/samples/farm_visit_full.json")).unwrap();
+        serde_json::from_str(include_str!("../../../src/samples/farm_visit_full.json")).unwrap();
     let plan = app.post("/preview/cc", visit.to_string()).await.expect(200)["upserts"].clone();
     let plan = plan.as_array().unwrap();
     let last = plan.last().unwrap()["external_id"].as_str().unwrap();

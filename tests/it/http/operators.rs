@@ -77,6 +77,21 @@ async fn pages_follow_one_another_by_cursor() {
 }
 
 #[tokio::test]
+async fn the_list_is_filtered_by_form_type_and_kind() {
+    let app = TestApp::start().await;
+    fail(&app, &["f-1"]).await;
+    for (query, found) in [
+        ("job_name=Farmer%20Registration", vec!["f-1"]),
+        ("job_name=Farmer%20Registration&error_kind=permanent", vec!["f-1"]),
+        ("job_name=&error_kind=", vec!["f-1"]),
+        ("job_name=Training%20Observation", vec![]),
+        ("job_name=Farmer%20Registration&error_kind=transient", vec![]),
+    ] {
+        assert_eq!(ids(&app.get(&format!("/failed/sf?{query}")).await.expect(200)), found, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_summary_leaves_payload_and_plan_out() {
     let app = TestApp::start().await;
     fail(&app, &["f-1"]).await;
@@ -84,6 +99,31 @@ async fn a_summary_leaves_payload_and_plan_out() {
     let job = page["failed_jobs"][0].as_object().unwrap();
     assert!(!job.contains_key("data") && !job.contains_key("plan"), "{job:?}");
     assert!(["id", "collection", "job_name", "error", "attempts"].iter().all(|key| job.contains_key(*key)));
+}
+
+#[tokio::test]
+async fn a_page_of_large_records_ends_early_and_goes_on() {
+    let app = TestApp::start().await;
+    for n in 0..45 {
+        let mut form = unmappable(&format!("large-{n}"));
+        form["form"]["remark"] = "x".repeat(900_000).into();
+        app.accept(&form).await;
+    }
+    app.post("/process-firestore-to-sf?drain=true&limit=500", "").await.expect(200);
+    let first = app.get("/failed/sf").await.expect(200);
+    let second = app.get(&format!("/failed/sf?cursor={}", first["next_cursor"].as_str().unwrap())).await;
+    let second = second.expect(200);
+    assert_eq!((ids(&first).len(), ids(&second).len()), (40, 5), "32 MiB of payloads");
+    assert_eq!(second["next_cursor"], Value::Null);
+    assert_eq!(ids(&app.get("/failed/sf?summary=true").await.expect(200)).len(), 45);
+}
+
+#[tokio::test]
+async fn an_id_that_nothing_can_have_is_not_found() {
+    let app = TestApp::start().await;
+    let long = "x".repeat(1_501);
+    app.get(&format!("/record/commcare_collection/{long}")).await.expect(404);
+    app.get(&format!("/retry/sf/{long}")).await.expect(404);
 }
 
 #[tokio::test]
@@ -100,9 +140,12 @@ async fn a_bad_parameter_of_the_list_is_named() {
     for bad in ["", "x", "!!", "%FF", "eA", "eCB5", "OTk5OTk5OTk5OTk5OTk5OTk5OTkgeQ"] {
         assert_eq!(app.get(&format!("/failed/sf?cursor={bad}")).await.expect(422), cursor, "{bad}");
     }
-    for later in ["job_name=Farmer%20Registration", "error_kind=permanent"] {
-        app.get(&format!("/failed/sf?{later}")).await.expect(501);
+    // Base64 of a record with a slash, one without an id, and one of the year 50,000.
+    for bad in ["MTcwMDAwMDAwMDAwMDAwMCBhL2I", "MTcwMDAwMDAwMDAwMDAwMCA", "MTUxNTY3MDIwMDAwMDAwMDAwMCBh"] {
+        assert_eq!(app.get(&format!("/failed/sf?cursor={bad}")).await.expect(422), cursor, "{bad}");
     }
+    let kind = json!({ "error": "error_kind: must be transient, dependency or permanent" });
+    assert_eq!(app.get("/failed/sf?error_kind=fatal").await.expect(422), kind);
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ async fn a_payload_that_would_fail_gets_the_error_of_its_record() {
 #[tokio::test]
 async fn codes_that_no_label_table_knows_are_shown() {
     let app = TestApp::start().await;
-    let sample = include_str!("../../../src/demo/samples/demo_plot_observation.json");
+    let sample = include_str!("../../../src/samples/demo_plot_observation.json");
     let mut form: Value = serde_json::from_str(sample).unwrap();
     assert!(preview(&app, &form, 200).await.get("unmapped").is_none());
     form["form"]["best_practice_questions"]["mulch"]["thickness_of_mulch"] = "77".into();

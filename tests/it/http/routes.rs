@@ -5,18 +5,8 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::forms::registration;
 
-/// Calls that a later version answers: methods and paths.
-const LATER: [(&str, &str); 6] = [
-    ("POST", "/batch_retry/sf"),
-    ("POST", "/batch_retry/cc"),
-    ("POST", "/bulk_update/commcare_collection"),
-    ("GET", "/openapi.json"),
-    ("GET", "/docs"),
-    ("GET", "/dashboard"),
-];
-
-/// Calls that this version answers.
-const NOW: [(&str, &str); 15] = [
+/// Calls of the contract.
+const CALLS: [(&str, &str); 18] = [
     ("GET", "/health"),
     ("GET", "/ready"),
     ("POST", "/process-data-cc"),
@@ -32,13 +22,16 @@ const NOW: [(&str, &str); 15] = [
     ("GET", "/record/commcare_collection/f-1"),
     ("GET", "/failed/sf"),
     ("GET", "/status-count/salesforce_collection"),
+    ("POST", "/batch_retry/sf"),
+    ("POST", "/bulk_update/commcare_collection"),
+    ("GET", "/openapi.json"),
 ];
 
 #[tokio::test]
 async fn a_trailing_slash_changes_nothing() {
     let app = TestApp::start().await;
     app.process(&registration("f-1")).await;
-    for (method, path) in NOW.into_iter().chain(LATER) {
+    for (method, path) in CALLS {
         let plain = app.call(method, path, &[]).await;
         let slashed = app.call(method, &format!("{path}/"), &[]).await;
         assert_eq!((plain.status, &plain.text), (slashed.status, &slashed.text), "{method} {path}");
@@ -46,18 +39,6 @@ async fn a_trailing_slash_changes_nothing() {
     }
     app.post("/process-data-cc/?source=x", registration("f-2").to_string()).await.expect(200);
     app.post("/process-firestore-to-sf/?limit=0", "").await.expect(422);
-}
-
-#[tokio::test]
-async fn later_calls_say_so_behind_the_same_authentication() {
-    let app = TestApp::with(&[("OPERATOR_TOKEN", "operator")]).await;
-    let bearer = ("authorization", "Bearer operator");
-    for (method, path) in LATER {
-        assert_eq!(app.call(method, path, &[]).await.status, 401, "{path}");
-        let answer = app.call(method, path, &[bearer]).await;
-        let later = json!({ "error": "Not available yet: a later version answers this call" });
-        assert_eq!(answer.expect(501), later, "{path}");
-    }
 }
 
 #[tokio::test]
@@ -76,6 +57,8 @@ async fn an_unknown_path_is_not_found() {
         ("GET", "/record/commcare_collection/%FF"),
         ("GET", "/retry/sf/%ff%fe"),
         ("GET", "/status-count/users"),
+        ("POST", "/batch_retry/xx"),
+        ("POST", "/bulk_update/users"),
     ] {
         let answer = app.call(method, path, &[]).await;
         assert_eq!(answer.expect(404), json!({ "error": "Not found" }), "{method} {path}");
@@ -94,6 +77,8 @@ async fn a_wrong_method_is_refused_naming_the_right_ones() {
         ("POST", "/health", "GET,HEAD"),
         ("PATCH", "/failed/sf", "GET,HEAD"),
         ("GET", "/preview/cc", "POST"),
+        ("GET", "/batch_retry/sf", "POST"),
+        ("GET", "/bulk_update/commcare_collection", "POST"),
         ("OPTIONS", "/process-data-cc", "POST"),
     ] {
         let answer = app.call(method, path, &[]).await;

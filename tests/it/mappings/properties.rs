@@ -110,7 +110,7 @@ proptest! {
     ) {
         let names: Vec<_> = mapped().collect();
         let name = *job.get(&names);
-        let mapping = JOBS.iter().find(|job| job.name == name).and_then(|job| job.mapping).unwrap();
+        let mapping = JOBS.iter().find(|job| job.name == name).unwrap().mapping;
         let mut payload = sample(name);
         for (choice, value) in changes {
             replace(&mut payload, choice, value);

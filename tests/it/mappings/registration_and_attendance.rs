@@ -94,7 +94,7 @@ fn a_group_of_another_type_is_an_error_that_names_path_and_type() {
     ];
     for (payload, message) in cases {
         let name = payload.pointer("/form/@name").and_then(Value::as_str).unwrap_or("Farmer Registration");
-        let mapping = jobs::find(Origin::CommCare, name).and_then(|job| job.mapping).unwrap();
+        let mapping = jobs::find(Origin::CommCare, name).unwrap().mapping;
         assert_eq!(mapping(&payload, &PRODUCTION).unwrap_err().to_string(), message);
     }
 }

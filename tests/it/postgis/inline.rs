@@ -99,7 +99,7 @@ async fn a_record_in_other_hands_is_left_to_them() {
     let visit = mill_visit("v", "m", &json!({}));
     app.accept(&visit).await;
     let queue = &app.app.queue;
-    let held = queue.claim_for_retry(Origin::CommCare, "v", "another", Trigger::Manual).await.unwrap();
+    let held = queue.claim_for_retry(Origin::CommCare, "v", "another", Trigger::Manual, None).await.unwrap();
     assert_eq!(app.accept(&visit).await["record_status"], "processing");
     drop(held);
 }
@@ -112,7 +112,7 @@ async fn a_form_that_takes_too_long_is_put_back() {
     let began = Instant::now();
     let answer = app.accept(&mill_visit("v", "m", &json!({}))).await;
     assert_eq!(answer["record_status"], "new");
-    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "half of what a call to the database may take");
     let record = app.record("v").await;
     assert_eq!((&record["status"], &record["run_retries"]), (&json!("new"), &json!(0)));
     lock.close().await.unwrap();

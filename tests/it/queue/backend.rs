@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use commcare_sf_integration::config::{FirestoreSettings, QueueSettings, RetryPolicy, SqliteSettings};
 use commcare_sf_integration::queue::{Accepted, Arriving, Claim, Outcome, Queue, QueueError};
-use commcare_sf_integration::submission::{ErrorKind, Origin, Record, Trigger};
+use commcare_sf_integration::submission::{ErrorKind, Origin, Record, Trigger, Unmapped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::firestore;
 
-pub(crate) const POLICY: RetryPolicy =
-    RetryPolicy { lease: Duration::from_mins(10), max_retries: 3, retry_backoff: Duration::from_mins(1) };
+pub(crate) const POLICY: RetryPolicy = RetryPolicy {
+    lease: Duration::from_mins(10),
+    max_retries: 3,
+    retry_backoff: Duration::from_mins(1),
+    retention: None,
+};
 
 /// One queue, to be opened as often as a test wants.
 pub(crate) struct Backend {
@@ -106,6 +110,15 @@ pub(crate) fn completed() -> Outcome {
 pub(crate) fn failed(kind: ErrorKind) -> Outcome {
     let (step, error) = ("Household__c".to_owned(), "it did not work".to_owned());
     Outcome::Failed { kind, step, error, unmapped: Vec::new() }
+}
+
+/// Completed or failed, with an answer whose code no label table knows.
+pub(crate) fn unmapped(answers: &[(&str, &str)]) -> Outcome {
+    let unmapped = answers
+        .iter()
+        .map(|(path, code)| Unmapped { path: (*path).to_owned(), code: (*code).to_owned() })
+        .collect();
+    Outcome::Completed { note: None, dry_run: None, unmapped, written: Vec::new() }
 }
 
 pub(crate) fn is_unavailable(error: &QueueError) -> bool {

@@ -28,7 +28,7 @@ fn refused(position: u32, error: &str) -> Progress {
 }
 
 async fn retry(queue: &Queue, trigger: Trigger) -> Claim {
-    match queue.claim_for_retry(Origin::CommCare, "f-1", "worker", trigger).await.unwrap() {
+    match queue.claim_for_retry(Origin::CommCare, "f-1", "worker", trigger, None).await.unwrap() {
         Some(Retry::Claimed(claim)) => *claim,
         other => panic!("{other:?}"),
     }

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
+use axum::http::{HeaderMap, HeaderValue, header};
 use commcare_sf_integration::config::QueueSettings;
 use reqwest::{Client, Response};
 use serde_json::Value;
@@ -87,6 +88,13 @@ impl Process {
             }
         });
         Ok(Self { child, url: format!("http://{address}"), client: Client::new(), log })
+    }
+
+    /// Every call with this credential.
+    pub(crate) fn with_bearer(self, token: &str) -> Self {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        Self { client: Client::builder().default_headers(headers).build().unwrap(), ..self }
     }
 
     /// Ends it as the machine's failure would: SIGKILL, whatever it is doing.

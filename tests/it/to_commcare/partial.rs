@@ -21,6 +21,18 @@ async fn back_off() {
 }
 
 #[tokio::test]
+async fn a_completed_payload_that_is_set_to_new_is_sent_again() {
+    let hq = CommCareStandIn::start().await;
+    let app = start(&hq).await;
+    app.process_for_commcare(&participants("j-1", 3)).await;
+    assert_eq!(hq.requests(), 3);
+    let body = json!({ "ids": ["j-1"], "status": "new" }).to_string();
+    assert_eq!(app.post("/bulk_update/salesforce_collection/", body).await.expect(200)["updated"], 1);
+    assert_eq!(app.drain_to_commcare("").await["processed_records"], json!(["j-1"]));
+    assert_eq!((hq.requests(), hq.cases().len()), (6, 3), "each again, and taken as the repeat that it is");
+}
+
+#[tokio::test]
 async fn an_auto_retry_sends_what_was_neither_taken_nor_refused() {
     let hq = CommCareStandIn::start().await;
     let app = start(&hq).await;

@@ -74,7 +74,7 @@ proptest! {
         }
         let arrived: DateTime<Utc> = DateTime::from_timestamp_millis(millis).unwrap();
         let facts = Facts::new(true).of(arrived, first);
-        let mapping = job.mapping.unwrap();
+        let mapping = job.mapping;
         let plan = mapping(&payload, &facts);
         prop_assert_eq!(&plan, &mapping(&payload, &facts));
         let Ok(plan) = plan else { return Ok(()) };
@@ -95,7 +95,7 @@ proptest! {
         let mut payload = sample("Wetmill");
         payload["wetmills"][0]["comments"] = text.clone().into();
         let job = jobs().into_iter().find(|job| job.name == "Wetmill").unwrap();
-        let plan = job.mapping.unwrap()(&payload, &Facts::new(true)).unwrap();
+        let plan = (job.mapping)(&payload, &Facts::new(true)).unwrap();
         let tree = xml::parse(&plan.documents()[0].xml).map_err(TestCaseError::fail)?;
         let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
         let kept: String = text.chars().filter(allowed).collect();
@@ -109,7 +109,7 @@ fn every_sample_gives_documents_and_no_error() {
     for job in jobs() {
         let payload = sample(job.name);
         assert_eq!(payload["jobType"], json!(job.name));
-        let plan = job.mapping.unwrap()(&payload, &Facts::new(true)).unwrap();
+        let plan = (job.mapping)(&payload, &Facts::new(true)).unwrap();
         assert!(!plan.documents().is_empty() && plan.refused.is_empty(), "{}", job.name);
     }
 }

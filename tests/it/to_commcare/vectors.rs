@@ -50,7 +50,7 @@ pub(super) fn cases() -> Vec<Case> {
 pub(super) fn map(payload: &Value, arrived: DateTime<Utc>) -> Result<Plan, MapError> {
     let name = jobs::job_name(Origin::Salesforce, payload).expect("the payload names a job");
     let job = jobs::find(Origin::Salesforce, name).expect("the job is in the table");
-    job.mapping.expect("the job has a mapping")(payload, &Facts::new(true).of(arrived, 1))
+    (job.mapping)(payload, &Facts::new(true).of(arrived, 1))
 }
 
 /// The first difference between a document and the expected one, in which times read `@NOW@`.

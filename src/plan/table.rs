@@ -11,7 +11,7 @@ const SHOWN: usize = 3;
 /// Width of the field names' column.
 const NAMES: usize = 52;
 
-/// The effects of a plan, as [`Plan::to_json`](crate::plan::Plan::to_json) gives it.
+/// The effects of a plan, as [`Plan::to_json`](super::Plan::to_json) gives it.
 pub(crate) fn effects(plan: &Value) -> String {
     match (plan.get("rows"), plan["documents"].as_array()) {
         (Some(rows), _) => self::rows(rows),

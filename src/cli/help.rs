@@ -1,0 +1,100 @@
+//! What `--help` says below the options of each command: what it reads, examples, exit codes.
+
+/// Of the program.
+pub(super) const GENERAL: &str = "\
+Examples:
+  commcare-sf-integration demo                  see what it does, with nothing to set up
+  commcare-sf-integration check-config          see which settings are in force
+  commcare-sf-integration                       run the service
+
+Exit codes:
+  0  success
+  1  failure; standard error says why
+  2  wrong usage";
+
+/// Of `serve`.
+pub(super) const SERVE: &str = "\
+Reads every setting of .env.example from the environment and from .env. A setting that cannot be is
+reported before anything starts, together with all others. Log lines go to standard error.
+
+Examples:
+  commcare-sf-integration serve
+  PORT=9000 OPERATOR_TOKEN=secret commcare-sf-integration serve
+
+Exit codes:
+  0  stopped by SIGTERM or an interrupt; what was in work is completed or back in the queue
+  1  it could not start, or could not go on
+  2  wrong usage";
+
+/// Of `demo`.
+pub(super) const DEMO: &str = "\
+Reads HOST, PORT, RUST_LOG and LOG_FORMAT, and no other setting: it touches no queue and no destination
+that is configured. Its own queue is a temporary folder, gone when it ends.
+
+Examples:
+  commcare-sf-integration demo
+  PORT=9000 commcare-sf-integration demo
+
+Exit codes:
+  0  interrupted
+  1  it could not start, or a sample failed
+  2  wrong usage";
+
+/// Of `preview`.
+pub(super) const PREVIEW: &str = "\
+Reads the payload, and of the settings SALESFORCE_ENV and SF_SANDBOX_ATTENDANCE (whether registrations
+write attendance), CC_USER_ID, CC_META_USERNAME and CC_DEVICE_ID (who CommCare documents come from). The
+other settings have to be sound.
+
+Examples:
+  commcare-sf-integration preview form.json
+  commcare-sf-integration preview --origin sf payload.json
+  curl -s https://example.org/form.json | commcare-sf-integration preview - --json | jq .upserts
+
+Exit codes:
+  0  printed; also where the form type isn't handled, or nothing would be sent, which the output says
+  1  the payload cannot be read, or its record would fail; standard error has the error it would get
+  2  wrong usage";
+
+/// Of `migrate`.
+pub(super) const MIGRATE: &str = "\
+Reads DATABASE_URL (postgres://user:password@host/database). The user must be allowed to create tables
+and, where they are missing, the extensions postgis and uuid-ossp. RUN_MIGRATIONS=true does the same at
+every start of the service.
+
+Examples:
+  DATABASE_URL=postgres://me:secret@localhost/mills commcare-sf-integration migrate
+  commcare-sf-integration migrate --json        {\"database\":\"localhost:5432/mills\",\"status\":\"up to date\"}
+
+Exit codes:
+  0  the schema is up to date
+  1  it is not; standard error says why
+  2  wrong usage";
+
+/// Of `check-config`.
+pub(super) const CHECK_CONFIG: &str = "\
+Reads every setting of .env.example from the environment and from .env, prints each with its value and
+whether it is set, and what the service would do with them. With --json:
+  {\"settings\":[{\"name\",\"value\",\"given\"}],\"summary\":{\"queue\",\"salesforce\",\"commcare\",\"postgis\",…}}
+
+Examples:
+  commcare-sf-integration check-config
+  commcare-sf-integration check-config --json | jq -r .summary.salesforce
+
+Exit codes:
+  0  the service would start with these settings
+  1  it would not; standard error lists every problem
+  2  wrong usage";
+
+/// Of `openapi`.
+pub(super) const OPENAPI: &str = "\
+Reads no setting.
+
+Examples:
+  commcare-sf-integration openapi > openapi.json
+  commcare-sf-integration openapi | jq '.paths | keys'
+
+Exit codes:
+  0  printed
+  1  standard output cannot be written
+  2  wrong usage";

@@ -1,0 +1,47 @@
+//! `/dashboard`: what the people who keep the service running see and mend in a browser
+//! (`service.md`, section 8).
+//!
+//! Pages are made here, whole; the one style sheet and the one script are in the binary. Nothing is
+//! loaded from elsewhere, and everything works without the script. Who may see a page is decided as for
+//! every operator's call; what changes something is a form with a token of this service ([`super::auth`]).
+
+mod actions;
+mod chart;
+mod failures;
+mod overview;
+pub(super) mod page;
+mod record;
+mod search;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::middleware::from_fn;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// The pages, below `/dashboard`.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/dashboard", get(overview::show))
+        .route("/dashboard/search", get(search::show))
+        .route("/dashboard/failed/{dest}", get(failures::show))
+        .route("/dashboard/record/{collection}/{id}", get(record::show))
+        .route("/dashboard/retry/{dest}/{id}", post(actions::retry))
+        .route("/dashboard/retry-failed/{dest}", get(actions::ask_for_retry).post(actions::retry_failed))
+        .route("/dashboard/style.css", get(style))
+        .route("/dashboard/script.js", get(script))
+        .layer(from_fn(page::guard))
+}
+
+async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("dashboard/style.css"))
+}
+
+async fn script() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("dashboard/script.js"))
+}

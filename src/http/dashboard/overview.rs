@@ -1,0 +1,214 @@
+//! The first page: how much there is, how it goes, what fails, and which answers no mapping knows.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
+use maud::{Markup, html};
+
+use super::chart;
+use super::page::{Page, dest, direction, duration, page, query, time};
+use crate::app::App;
+use crate::clock;
+use crate::destinations::Admission;
+use crate::jobs::JOBS;
+use crate::queue::{Counts, FailedFilter, QueueError, Recent, Sighting};
+use crate::submission::{ErrorKind, Origin, Status};
+
+/// Everything that the page shows of one collection.
+struct Collection {
+    origin: Origin,
+    counts: Counts,
+    failures: Vec<Group>,
+    recent: Recent,
+}
+
+/// Failed records of one form type and kind.
+struct Group {
+    /// `None`: of form types that this version does not know.
+    job_name: Option<&'static str>,
+    /// By [`ErrorKind::ALL`], and those without a kind.
+    by_kind: [u64; 4],
+}
+
+pub(super) async fn show(State(app): State<Arc<App>>) -> Page {
+    let now = clock::now();
+    let since = chart::since(now);
+    let collections = try_join_all(Origin::ALL.map(|origin| collection(&app, origin, since)));
+    let (collections, unmapped) = futures::try_join!(collections, app.queue.unmapped())?;
+    Ok(page(
+        "Dashboard",
+        &html! {
+            (destinations(&app))
+            @for collection in &collections { (section(collection, since, now)) }
+            (unmapped_answers(&unmapped))
+        },
+    ))
+}
+
+async fn collection(app: &App, origin: Origin, since: DateTime<Utc>) -> Result<Collection, QueueError> {
+    let (counts, failures, recent) = futures::try_join!(
+        app.queue.counts(origin),
+        failures(app, origin),
+        app.queue.recent(origin, since),
+    )?;
+    Ok(Collection { origin, counts, failures, recent })
+}
+
+/// Failed records by form type and kind; of those that there are.
+async fn failures(app: &App, origin: Origin) -> Result<Vec<Group>, QueueError> {
+    let count = async |job_name: Option<&str>, error_kind| {
+        let filter = FailedFilter { job_name: job_name.map(str::to_owned), error_kind };
+        app.queue.count_failed(origin, &filter).await
+    };
+    let group = async |job_name: Option<&'static str>| {
+        let all = count(job_name, None).await?;
+        let mut by_kind = [0; 4];
+        if all > 0 {
+            let kinds = try_join_all(ErrorKind::ALL.map(|kind| count(job_name, Some(kind)))).await?;
+            by_kind[..3].copy_from_slice(&kinds);
+            by_kind[3] = all.saturating_sub(kinds.iter().sum());
+        }
+        Ok::<_, QueueError>(Group { job_name, by_kind })
+    };
+    let known = JOBS.iter().filter(|job| job.origin == origin).map(|job| group(Some(job.name)));
+    let (mut groups, mut others) = futures::try_join!(try_join_all(known), group(None))?;
+    for group in &groups {
+        for (rest, known) in others.by_kind.iter_mut().zip(group.by_kind) {
+            *rest = rest.saturating_sub(known);
+        }
+    }
+    groups.push(others);
+    groups.retain(|group| group.by_kind.iter().any(|count| *count > 0));
+    Ok(groups)
+}
+
+/// Destinations that are in trouble.
+fn destinations(app: &App) -> Markup {
+    let down = app.worker.destinations_down();
+    let salesforce = app.worker.salesforce_health();
+    html! {
+        @for destination in &down {
+            p .error role="alert" {
+                (destination.as_str()) " takes no records at the moment: they wait in the queue, and the next drain tries again."
+            }
+        }
+        @if let Some(health) = salesforce {
+            @if let Admission::Closed { reason } = &health.admission { p .error { "Salesforce: " (reason) } }
+            @if let Some(usage) = health.api_usage {
+                p { "Salesforce has counted " b { (usage.used) } " of " (usage.limit) " API calls of the last 24 hours." }
+            }
+        }
+    }
+}
+
+fn section(collection: &Collection, since: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    let origin = collection.origin;
+    let oldest = collection.counts.oldest_new;
+    html! {
+        section aria-labelledby=(origin.collection()) {
+            h2 #(origin.collection()) { (direction(origin)) }
+            ul .counts {
+                @for (status, count) in collection.counts.by_status {
+                    li .(status.as_str()) {
+                        @if status == Status::Failed && count > 0 {
+                            a href=(format!("/dashboard/failed/{}", dest(origin))) { b { (count) } " " (status.as_str()) }
+                        } @else {
+                            b { (count) } " " (status.as_str())
+                        }
+                    }
+                }
+            }
+            p {
+                @match oldest {
+                    Some(arrived) => { "The oldest new record has waited for " b { (duration((now - arrived).num_seconds())) } "." }
+                    None => { "Nothing waits." }
+                }
+            }
+            (chart::draw(&chart::hours(&collection.recent.attempts, since)))
+            @if collection.recent.cut {
+                p { "There were more runs than are read for this drawing: the earliest are left out." }
+            }
+            @if !collection.failures.is_empty() { (failure_table(collection)) }
+        }
+    }
+}
+
+fn failure_table(collection: &Collection) -> Markup {
+    let link = |job_name: Option<&str>, kind: Option<&str>| {
+        let query = query(&[("job_name", job_name), ("error_kind", kind)]);
+        format!("/dashboard/failed/{}?{query}", dest(collection.origin))
+    };
+    html! {
+        h3 { "Failed, by form type and kind" }
+        div .wide tabindex="0" role="region" aria-label="Failed records" {
+            table {
+                thead { tr {
+                    th scope="col" { "Form type" }
+                    @for kind in ErrorKind::ALL { th scope="col" { (kind.as_str()) } }
+                    th scope="col" { "other" }
+                } }
+                tbody {
+                    @for group in &collection.failures {
+                        tr {
+                            th scope="row" {
+                                @match group.job_name {
+                                    Some(name) => a href=(link(Some(name), None)) { (name) },
+                                    None => "of unknown form types",
+                                }
+                            }
+                            @for (position, count) in group.by_kind.iter().enumerate() {
+                                td {
+                                    @match (ErrorKind::ALL.get(position), group.job_name) {
+                                        (Some(kind), Some(name)) if *count > 0 => {
+                                            a href=(link(Some(name), Some(kind.as_str()))) { (count) }
+                                        }
+                                        _ => (count)
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unmapped_answers(sightings: &[Sighting]) -> Markup {
+    html! {
+        section aria-labelledby="unmapped" {
+            h2 #unmapped { "Answers that no mapping knows" }
+            @if sightings.is_empty() {
+                p { "None. Where the field app gains an option that the mapping lacks, it shows here." }
+            } @else {
+                p { "The field app has these options and the mapping lacks them: their records were written without them, or with the bare code." }
+                div .wide tabindex="0" role="region" aria-label="Answers that no mapping knows" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Form type" }
+                            th scope="col" { "Answer" }
+                            th scope="col" { "Code" }
+                            th scope="col" { "Records" }
+                            th scope="col" { "First seen" }
+                            th scope="col" { "Last seen" }
+                        } }
+                        tbody {
+                            @for seen in sightings {
+                                tr {
+                                    td { (seen.job_name) }
+                                    td { code { (seen.answer.path) } }
+                                    td { code { (seen.answer.code) } }
+                                    td { (seen.records) }
+                                    td { (time(seen.first_seen)) }
+                                    td { (time(seen.last_seen)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What a record's state means, in words that an operator can act on.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::page::{duration, time};
+use crate::jobs::{self, Destination};
+use crate::submission::{AttemptOutcome, ErrorKind, NextRetry, Origin, Record, Status, Trigger};
+
+/// How Salesforce begins to say that a record that is referred to is not there (REST API guide,
+/// relationships by external id).
+const MISSING: &str = "Foreign key external ID: ";
+/// What it says between the external id and the object.
+const AFTER_ID: &str = " not found for field ";
+const BEFORE_OBJECT: &str = " in entity ";
+
+/// What is the matter with a failed record, and what comes next.
+pub(super) fn explanation(origin: Origin, record: &Record, max_retries: u32, now: DateTime<Utc>) -> Markup {
+    html! {
+        @match record.status {
+            Status::Failed => { p { (trouble(origin, record)) " " (next(record, max_retries, now)) } }
+            Status::New => p {
+                "It waits for the next drain" @if record.run_retries > 0 { ", after " (times(record.run_retries)) }
+                ". It has waited for " (duration((now - record.arrived()).num_seconds())) "."
+            }
+            Status::Processing => p { (processing(record, now)) }
+            Status::Completed => p {
+                @match &record.note {
+                    _ if record.dry_run => { "Its plan was recorded instead of sent: no credentials are set for " (destination(origin, record)) "." }
+                    Some(note) => { "Nothing was written: " (note) "." }
+                    None => { "It has reached " (destination(origin, record)) "." }
+                }
+            }
+        }
+    }
+}
+
+fn destination(origin: Origin, record: &Record) -> &'static str {
+    match (jobs::find(origin, &record.job_name).map(|job| job.destination), origin) {
+        (Some(Destination::Postgis), _) => "PostGIS",
+        (Some(Destination::CommCare), _) | (None, Origin::Salesforce) => "CommCare",
+        (Some(Destination::Salesforce), _) | (None, Origin::CommCare) => "Salesforce",
+    }
+}
+
+/// What is wrong, by the kind of failure.
+fn trouble(origin: Origin, record: &Record) -> Markup {
+    let destination = destination(origin, record);
+    let error = record.error.as_deref().unwrap_or_default();
+    html! {
+        @match record.error_kind {
+            Some(ErrorKind::Dependency) => {
+                @match missing(error) {
+                    Some((object, id)) => {
+                        (destination) " does not know " (object) " " b { (id) } " yet. It usually comes with another form: "
+                        a href=(format!("/dashboard/search?{}", super::page::query(&[("id", Some(&id))]))) { "look for it" } "."
+                    }
+                    None if destination == "PostGIS" => { "The mill of this visit is not registered yet." }
+                    None => { (destination) " does not know a record yet that this one refers to." }
+                }
+            }
+            Some(ErrorKind::Transient) => { (destination) " could not take it just then; such trouble passes by itself." }
+            Some(ErrorKind::Permanent) if record.last_step.as_deref() == Some("mapping") => {
+                "It cannot be mapped as it is: the form has to be corrected in " (sender(origin)) " and sent again."
+            }
+            Some(ErrorKind::Permanent) if error.contains("arrived later and has written") => {
+                "A later form has written the same records: nothing newer is overwritten. Retry it with force if it is to win all the same."
+            }
+            Some(ErrorKind::Permanent) if record.last_step.as_deref() == Some("lease") => {
+                "Its workers disappeared while they processed it: look into the logs before you retry it."
+            }
+            Some(ErrorKind::Permanent) => {
+                (destination) " refuses it: correct the record or the rule that it breaks, then retry it."
+            }
+            None => { "It failed before this service took over, or its status was set by hand." }
+        }
+    }
+}
+
+fn sender(origin: Origin) -> &'static str {
+    match origin {
+        Origin::CommCare => "CommCare",
+        Origin::Salesforce => "Salesforce",
+    }
+}
+
+/// The object, in words, and the external id that Salesforce misses.
+fn missing(error: &str) -> Option<(String, String)> {
+    let (_, rest) = error.split_once(MISSING)?;
+    let (id, rest) = rest.split_once(AFTER_ID)?;
+    let object = rest.split_once(BEFORE_OBJECT).map_or("", |(_, object)| object);
+    let object: String =
+        object.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let words = object.trim_end_matches("__c").replace('_', " ").to_lowercase();
+    Some((if words.is_empty() { "a record".to_owned() } else { words }, id.to_owned()))
+}
+
+/// When it is tried again.
+fn next(record: &Record, max_retries: u32, now: DateTime<Utc>) -> Markup {
+    let by_itself = record.run_retries < max_retries;
+    html! {
+        @match record.next_retry_at {
+            NextRetry::At(at) if by_itself && at > now => {
+                "It will be retried at " (time(at)) ", in " (duration((at - now).num_seconds())) "."
+            }
+            NextRetry::At(_) | NextRetry::Unset if by_itself => { "It is due: the next auto-retry takes it." }
+            _ if record.error_kind == Some(ErrorKind::Permanent) => { "It is not retried by itself." }
+            _ => { "It is not retried by itself any more, after " (times(record.run_retries)) "." }
+        }
+    }
+}
+
+fn times(retries: u32) -> String {
+    if retries == 1 { "1 retry".to_owned() } else { format!("{retries} retries") }
+}
+
+fn processing(record: &Record, now: DateTime<Utc>) -> Markup {
+    html! {
+        @match record.lease_expires_at {
+            Some(end) if end > now => {
+                "A worker has it; its lease ends in " (duration((end - now).num_seconds())) " unless it is renewed."
+            }
+            _ => { "Its worker is gone: the next drain takes it over." }
+        }
+    }
+}
+
+/// What made a worker take a record.
+pub(super) fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Batch => "drain",
+        Trigger::AutoRetry => "auto-retry",
+        Trigger::Manual => "by hand",
+        Trigger::Inline => "in its webhook call",
+    }
+}
+
+/// How an attempt ended.
+pub(super) fn outcome(outcome: Option<AttemptOutcome>) -> &'static str {
+    match outcome {
+        None => "running",
+        Some(AttemptOutcome::Completed) => "completed",
+        Some(AttemptOutcome::Failed) => "failed",
+        Some(AttemptOutcome::Released) => "put back untouched",
+        Some(AttemptOutcome::Abandoned) => "its worker disappeared",
+        Some(AttemptOutcome::Replaced) => "replaced by an edited form",
+        Some(AttemptOutcome::Updated) => "its status was set",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn salesforce_names_what_it_misses() {
+        let error = "Attendance__c: INVALID_FIELD: Foreign key external ID: ts-17 not found for field \
+                     CommCare_Case_Id__c in entity Training_Session__c";
+        assert_eq!(missing(error), Some(("training session".to_owned(), "ts-17".to_owned())));
+        let cut = "Foreign key external ID: ts-17 not found for field CommCare_Case_Id__c";
+        assert_eq!(missing(cut), Some(("a record".to_owned(), "ts-17".to_owned())));
+        assert_eq!(missing("INVALID_FIELD: No such column"), None);
+    }
+}

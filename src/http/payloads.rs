@@ -1,0 +1,120 @@
+//! What CommCare and Salesforce post, as far as the documentation can tell: a form type's own answers
+//! are its mapping's business. The samples of the demo are the examples.
+
+use serde_json::Value;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AnyOfBuilder, Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{OpenApi, Ref, RefOr};
+use utoipa::{Modify, PartialSchema, ToSchema};
+
+use crate::jobs::{self, JOBS};
+use crate::queue::ID_LIMIT;
+use crate::samples;
+use crate::submission::Origin;
+
+/// A form as CommCare forwards it: its type is `form.@name`.
+pub(super) struct Form;
+
+/// Records of Salesforce's for CommCare: their type is `jobType`, and their list is named after it.
+pub(super) struct Payload;
+
+/// The same where nothing is stored, which takes no id.
+pub(super) struct PayloadToPreview;
+
+impl ToSchema for Form {}
+impl ToSchema for Payload {}
+impl ToSchema for PayloadToPreview {}
+
+impl PartialSchema for Form {
+    fn schema() -> RefOr<Schema> {
+        let form = |name| {
+            let answers = ObjectBuilder::new().property("@name", name).required("@name");
+            ObjectBuilder::new().property("form", answers).required("form")
+        };
+        one_of_the_handled_or_another(Origin::CommCare, form)
+    }
+}
+
+impl PartialSchema for Payload {
+    fn schema() -> RefOr<Schema> {
+        let payload = |name| ObjectBuilder::new().property("jobType", name).required("jobType");
+        one_of_the_handled_or_another(Origin::Salesforce, payload)
+    }
+}
+
+impl PartialSchema for PayloadToPreview {
+    fn schema() -> RefOr<Schema> {
+        let name = AnyOfBuilder::new().item(handled(Origin::Salesforce)).item(another(Origin::Salesforce));
+        ObjectBuilder::new().property("jobType", name).required("jobType").into()
+    }
+}
+
+/// With an id where the type is handled; any other type is skipped, and nothing else of it looked at.
+fn one_of_the_handled_or_another(origin: Origin, of: impl Fn(Object) -> ObjectBuilder) -> RefOr<Schema> {
+    let known = of(handled(origin)).property("id", id(Some(ID_LIMIT))).required("id");
+    let known = known.description(Some("Of a type that is handled; all else that it has is kept with it."));
+    let other = of(another(origin)).description(Some("Of any other type: it is skipped."));
+    AnyOfBuilder::new().item(known).item(other).into()
+}
+
+fn handled(origin: Origin) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names(origin))).build()
+}
+
+fn another(origin: Origin) -> Object {
+    let handled = names(origin).collect::<Vec<_>>().join("|");
+    // Names are words: none has a letter that means something here.
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(format!(r"^(?!({handled})$)[\s\S]*\S")))
+        .build()
+}
+
+fn names(origin: Origin) -> impl Iterator<Item = &'static str> {
+    JOBS.iter().filter(move |job| job.origin == origin).map(|job| job.name)
+}
+
+/// An id: text that is not blank, or a number, which counts as its text.
+pub(super) fn id(most: Option<usize>) -> AnyOfBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"\S")).max_length(most);
+    let number = ObjectBuilder::new().schema_type(Type::Number);
+    AnyOfBuilder::new().item(text).item(number)
+}
+
+/// Gives the calls that take payloads the samples of the demo as examples.
+pub(super) struct Samples;
+
+impl Modify for Samples {
+    fn modify(&self, document: &mut OpenApi) {
+        for (origin, paths) in [
+            (Origin::CommCare, ["/process-data-cc", "/preview/cc"]),
+            (Origin::Salesforce, ["/process-data-sf", "/preview/sf"]),
+        ] {
+            for sample in samples::of(origin) {
+                // Ours, and JSON: a test maps each.
+                let Ok(sample) = serde_json::from_str::<Value>(sample) else { continue };
+                let Some(name) = jobs::job_name(origin, &sample) else { continue };
+                let words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
+                let key = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").to_lowercase();
+                for path in paths {
+                    let operation = document.paths.paths.get_mut(path).and_then(|item| item.post.as_mut());
+                    refer(operation, &key);
+                }
+                let example = ExampleBuilder::new().summary(name).value(Some(sample.clone())).build();
+                document.components.get_or_insert_default().examples.insert(key, example.into());
+            }
+        }
+    }
+}
+
+/// Names an example of the components at a call's body.
+fn refer(operation: Option<&mut Operation>, key: &str) {
+    let Some(RefOr::T(body)) = operation.and_then(|operation| operation.request_body.as_mut()) else {
+        return;
+    };
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        content.examples.insert(key.to_owned(), RefOr::Ref(Ref::new(format!("#/components/examples/{key}"))));
+    }
+}

@@ -1,0 +1,205 @@
+//! What operators ask, of Firestore.
+//!
+//! Counts are aggregations: no document is read for them, but Firestore goes over the index entries
+//! that it counts.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use firestore::errors::FirestoreError;
+use firestore::{FirestoreDocument, FirestoreQueryFilter, FirestoreValue};
+use gcloud_sdk::google::firestore::v1::document_transform::FieldTransform;
+use gcloud_sdk::google::firestore::v1::document_transform::field_transform::TransformType;
+use gcloud_sdk::google::firestore::v1::write::Operation;
+use gcloud_sdk::google::firestore::v1::{Document, DocumentMask, Value, Write};
+use sha2::{Digest, Sha256};
+
+use super::{Firestore, codec, read};
+use crate::queue::doc_id::hex;
+use crate::queue::overview::{FailedFilter, PageCursor, Shown, Sighting};
+use crate::queue::store::Stored;
+use crate::queue::{QueueError, SWAP_TRIES};
+use crate::submission::{Attempt, Origin, Status, Unmapped};
+
+/// Answers whose code no label table knows: a document for each. The original service has no such
+/// collection.
+const UNMAPPED: &str = "unmapped_answers";
+
+/// The name of a count.
+const COUNT: &str = "count";
+
+impl Firestore {
+    pub(in crate::queue) async fn failed(
+        &self,
+        origin: Origin,
+        filter: &FailedFilter,
+        after: Option<&PageCursor>,
+        shown: Shown,
+        limit: usize,
+    ) -> Result<Vec<Stored>, QueueError> {
+        let select = self.db.fluent().select();
+        let select = match shown {
+            Shown::All => select,
+            Shown::Summary => select.fields(codec::SUMMARY),
+        };
+        let mut query = select
+            .from(origin.collection())
+            .filter(|q| failed(&q, filter))
+            .order(|o| o.fields([o.field("updated_at").desc(), o.field("__name__").desc()]))
+            .limit(u32::try_from(limit).unwrap_or(u32::MAX));
+        if let Some(after) = after {
+            query = query.start_at(self.after(origin, after.updated_at, &after.doc_id));
+        }
+        read(origin, query.query().await)
+    }
+
+    /// In the order of the listing, so that its indexes serve the count too.
+    pub(in crate::queue) async fn count_failed(
+        &self,
+        origin: Origin,
+        filter: &FailedFilter,
+    ) -> Result<u64, QueueError> {
+        let counted = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| failed(&q, filter))
+            .order(|o| o.fields([o.field("updated_at").desc()]))
+            .aggregate(|a| a.fields([a.field(COUNT).count()]))
+            .query()
+            .await;
+        count_of(counted)
+    }
+
+    pub(in crate::queue) async fn count(&self, origin: Origin, status: Status) -> Result<u64, QueueError> {
+        let counted = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| q.for_all([q.field("status").eq(status.as_str())]))
+            .aggregate(|a| a.fields([a.field(COUNT).count()]))
+            .query()
+            .await;
+        count_of(counted)
+    }
+
+    pub(in crate::queue) async fn histories(
+        &self,
+        origin: Origin,
+        status: Status,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<Vec<Attempt>>, QueueError> {
+        let found = self
+            .db
+            .fluent()
+            .select()
+            .fields(["attempts"])
+            .from(origin.collection())
+            .filter(|q| {
+                q.for_all([
+                    q.field("status").eq(status.as_str()),
+                    q.field("updated_at")
+                        .greater_than_or_equal(FirestoreValue::from(codec::timestamp(since))),
+                ])
+            })
+            .order(|o| o.fields([o.field("updated_at").desc()]))
+            .limit(limit)
+            .query()
+            .await
+            .map_err(|error| QueueError::unavailable("reading histories", error))?;
+        // Documents of the original service have none.
+        Ok(found.into_iter().map(|document| codec::attempts(document.fields)).collect())
+    }
+
+    pub(in crate::queue) async fn add_unmapped(&self, answers: &[Sighting]) -> Result<(), QueueError> {
+        let writes: Vec<Write> = answers.iter().map(|sighting| self.sighting_write(sighting)).collect();
+        // Forms with the same answer are often settled at the same moment: then one is refused.
+        for _ in 0..SWAP_TRIES {
+            if self.commit(writes.clone(), "counting unmapped answers").await? {
+                return Ok(());
+            }
+        }
+        Err(QueueError::Contended { doc_id: UNMAPPED.to_owned() })
+    }
+
+    /// Adds one record to an answer's document, whoever else does so at the same moment.
+    fn sighting_write(&self, sighting: &Sighting) -> Write {
+        let Sighting { origin, job_name, answer, records, first_seen, last_seen } = sighting;
+        let parts = [origin.collection(), job_name, &answer.path, &answer.code];
+        let mut hasher = Sha256::new();
+        for part in parts {
+            // The length keeps apart what would read the same run together.
+            hasher.update(part.len().to_be_bytes());
+            hasher.update(part);
+        }
+        let name = format!("{}/{UNMAPPED}/{}", self.db.get_documents_path(), hex(&hasher.finalize()));
+        let names = ["collection", "job_name", "path", "code"];
+        let fields: HashMap<String, Value> =
+            names.into_iter().zip(parts).map(|(name, part)| (name.to_owned(), codec::text(part))).collect();
+        let transform = |field: &str, transform_type| FieldTransform {
+            field_path: field.to_owned(),
+            transform_type: Some(transform_type),
+        };
+        // Only numbers have a minimum and a maximum in Firestore: the times are in microseconds.
+        let micros = |time: &DateTime<Utc>| codec::integer(time.timestamp_micros());
+        let more = codec::integer(i64::try_from(*records).unwrap_or(i64::MAX));
+        Write {
+            operation: Some(Operation::Update(Document { name, fields, ..Document::default() })),
+            update_mask: Some(DocumentMask { field_paths: names.map(str::to_owned).to_vec() }),
+            update_transforms: vec![
+                transform("records", TransformType::Increment(more)),
+                transform("first_seen", TransformType::Minimum(micros(first_seen))),
+                transform("last_seen", TransformType::Maximum(micros(last_seen))),
+            ],
+            current_document: None,
+        }
+    }
+
+    pub(in crate::queue) async fn unmapped(&self, limit: u32) -> Result<Vec<Sighting>, QueueError> {
+        let found = self
+            .db
+            .fluent()
+            .select()
+            .from(UNMAPPED)
+            .order(|o| o.fields([o.field("last_seen").desc()]))
+            .limit(limit)
+            .query()
+            .await
+            .map_err(|error| QueueError::unavailable("reading unmapped answers", error))?;
+        Ok(found.iter().filter_map(sighting).collect())
+    }
+}
+
+/// The condition that a document is failed and passes the filter.
+fn failed(
+    q: &firestore::select_filter_builder::FirestoreQueryFilterBuilder,
+    filter: &FailedFilter,
+) -> Option<FirestoreQueryFilter> {
+    q.for_all([
+        q.field("status").eq(Status::Failed.as_str()),
+        filter.job_name.as_ref().and_then(|job_name| q.field("job_name").eq(job_name)),
+        filter.error_kind.and_then(|kind| q.field("error_kind").eq(kind.as_str())),
+    ])
+}
+
+fn count_of(counted: Result<Vec<FirestoreDocument>, FirestoreError>) -> Result<u64, QueueError> {
+    let counted = counted.map_err(|error| QueueError::unavailable("counting records", error))?;
+    let count = counted.first().and_then(|document| document.fields.get(COUNT));
+    Ok(count.and_then(codec::as_integer).unwrap_or_default().unsigned_abs())
+}
+
+fn sighting(document: &FirestoreDocument) -> Option<Sighting> {
+    let text = |name: &str| codec::as_text(document.fields.get(name)?);
+    let number = |name: &str| codec::as_integer(document.fields.get(name)?);
+    Some(Sighting {
+        origin: Origin::from_collection(&text("collection")?)?,
+        job_name: text("job_name")?,
+        answer: Unmapped { path: text("path")?, code: text("code")? },
+        records: number("records")?.unsigned_abs(),
+        first_seen: DateTime::from_timestamp_micros(number("first_seen")?)?,
+        last_seen: DateTime::from_timestamp_micros(number("last_seen")?)?,
+    })
+}

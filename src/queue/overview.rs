@@ -1,0 +1,287 @@
+//! What operators ask of the queue, and what they set by hand.
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use tracing::info;
+
+use super::store::Stored;
+use super::{Queue, QueueError, SWAP_TRIES};
+use super::{by_hand, limits};
+use crate::clock;
+use crate::submission::{Attempt, ErrorKind, Origin, Record, Role, Status, Unmapped};
+
+/// Records whose history [`Queue::recent`] reads, of each status.
+const HISTORIES: u32 = 2_000;
+/// Answers that [`Queue::unmapped`] lists.
+const SIGHTINGS: u32 = 200;
+/// Bytes of payloads after which a page of failed records ends.
+const PAGE_ROOM: usize = 32 * 1024 * 1024;
+/// Ids that are looked up at a time.
+const LOOK_UPS: usize = 16;
+/// Completed records that one call removes: few enough not to hold up other writers.
+const REMOVED_AT_A_TIME: u32 = 500;
+
+/// Records by status, and the age of the oldest waiting one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// One count for each status, in the order of [`Status::ALL`].
+    pub by_status: [(Status, u64); 4],
+    /// When the oldest `new` record arrived.
+    pub oldest_new: Option<DateTime<Utc>>,
+}
+
+/// What is not done: records by status but for the completed ones, which there may be very many of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// A count each for `new`, `processing` and `failed`.
+    pub by_status: [(Status, u64); 3],
+    /// When the oldest `new` record arrived.
+    pub oldest_new: Option<DateTime<Utc>>,
+}
+
+/// Which failed records; the default is all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedFilter {
+    /// Only those of this job.
+    pub job_name: Option<String>,
+    /// Only those that failed of this kind. Documents of the original service have none.
+    pub error_kind: Option<ErrorKind>,
+}
+
+/// What of a record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// All of it.
+    All,
+    /// Everything but its payload and plan.
+    Summary,
+}
+
+impl Shown {
+    /// Records that are read at a time: of whole ones, few enough to hold.
+    fn read_at_a_time(self) -> usize {
+        match self {
+            Self::All => 20,
+            Self::Summary => 1_000,
+        }
+    }
+}
+
+/// The place of a record in the list of failed ones.
+fn cursor(last: &Stored) -> Option<PageCursor> {
+    Some(PageCursor { updated_at: last.record.updated_at?, doc_id: last.doc_id.clone() })
+}
+
+/// Where the next page of failed records begins: after this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageCursor {
+    /// The last record's last change.
+    pub updated_at: DateTime<Utc>,
+    /// The last record's document id.
+    pub doc_id: String,
+}
+
+/// One page of records.
+#[derive(Debug)]
+pub struct Page {
+    /// Document ids and records.
+    pub records: Vec<(String, Record)>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<PageCursor>,
+}
+
+/// The attempts of records that changed of late.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// The attempts, in no order.
+    pub attempts: Vec<Attempt>,
+    /// Whether there were more records than are read: then the oldest are left out.
+    pub cut: bool,
+}
+
+/// An answer whose code no label table knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Where the forms come from.
+    pub origin: Origin,
+    /// The form type.
+    pub job_name: String,
+    /// Form path and code.
+    pub answer: Unmapped,
+    /// Records that had it.
+    pub records: u64,
+    /// When the first was processed.
+    pub first_seen: DateTime<Utc>,
+    /// When the last was.
+    pub last_seen: DateTime<Utc>,
+}
+
+/// A record that an id names, without its payload.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The document.
+    pub doc_id: String,
+    /// When the payload now stored arrived.
+    pub arrived: DateTime<Utc>,
+    /// Its routing name.
+    pub job_name: String,
+    /// Whether no worker has it.
+    pub is_free: bool,
+}
+
+/// What [`Queue::set_status`] did with one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandSet {
+    /// It has the status now.
+    Set,
+    /// A worker has it: it was left alone.
+    Processing,
+    /// It is gone.
+    Gone,
+}
+
+impl Queue {
+    /// Counts by status.
+    pub async fn counts(&self, origin: Origin) -> Result<Counts, QueueError> {
+        let completed = self.store.count(origin, Status::Completed);
+        let (Backlog { by_status: [new, processing, failed], oldest_new }, completed) =
+            futures::try_join!(self.backlog(origin), completed)?;
+        Ok(Counts { by_status: [new, processing, (Status::Completed, completed), failed], oldest_new })
+    }
+
+    /// Counts of what is not done. Firestore bills a read for every thousand records counted: what asks
+    /// again and again asks for these.
+    pub async fn backlog(&self, origin: Origin) -> Result<Backlog, QueueError> {
+        let count = async |status| Ok((status, self.store.count(origin, status).await?));
+        let (new, processing, failed, oldest_new) = futures::try_join!(
+            count(Status::New),
+            count(Status::Processing),
+            count(Status::Failed),
+            self.oldest_new(origin),
+        )?;
+        Ok(Backlog { by_status: [new, processing, failed], oldest_new })
+    }
+
+    /// When the oldest `new` record arrived; `None` where nothing waits.
+    pub async fn oldest_new(&self, origin: Origin) -> Result<Option<DateTime<Utc>>, QueueError> {
+        let oldest = self.store.oldest_new(origin, 1).await?;
+        Ok(oldest.into_iter().next().and_then(|stored| stored.record.created_at))
+    }
+
+    /// The records of each of these ids. Payloads are not kept: a thousand of them might not fit.
+    pub async fn named(
+        &self,
+        origin: Origin,
+        ids: &[String],
+    ) -> Result<Vec<(String, Vec<Named>)>, QueueError> {
+        let look_up = async |id: &String| {
+            let now = clock::now();
+            let named = |(doc_id, record): (String, Record)| Named {
+                doc_id,
+                arrived: record.arrived(),
+                is_free: record.is_free(now),
+                job_name: record.job_name,
+            };
+            let found = self.find(origin, id).await?;
+            Ok((id.clone(), found.into_iter().map(named).collect()))
+        };
+        stream::iter(ids.iter().map(look_up)).buffered(LOOK_UPS).try_collect().await
+    }
+
+    /// Failed records, the last changed first: `limit` of them, or fewer where their payloads are large.
+    pub async fn failed(
+        &self,
+        origin: Origin,
+        filter: &FailedFilter,
+        after: Option<&PageCursor>,
+        shown: Shown,
+        limit: usize,
+    ) -> Result<Page, QueueError> {
+        let mut page = Page { records: Vec::new(), next: after.cloned() };
+        let mut bytes = 0;
+        loop {
+            let wanted = (limit - page.records.len()).min(shown.read_at_a_time());
+            // One more than wanted says that there is more behind.
+            let mut found = self.store.failed(origin, filter, page.next.as_ref(), shown, wanted + 1).await?;
+            let more = found.len() > wanted;
+            found.truncate(wanted);
+            page.next = found.last().filter(|_| more).and_then(cursor);
+            bytes += found.iter().map(|stored| limits::size(&stored.record.data)).sum::<usize>();
+            page.records.extend(found.into_iter().map(|stored| (stored.doc_id, stored.record)));
+            if page.next.is_none() || page.records.len() >= limit || bytes >= PAGE_ROOM {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// How many failed records there are of a kind.
+    pub async fn count_failed(&self, origin: Origin, filter: &FailedFilter) -> Result<u64, QueueError> {
+        self.store.count_failed(origin, filter).await
+    }
+
+    /// The attempts of records that have completed or failed since a time.
+    pub async fn recent(&self, origin: Origin, since: DateTime<Utc>) -> Result<Recent, QueueError> {
+        let of = |status| self.store.histories(origin, status, since, HISTORIES);
+        let (completed, failed) = futures::try_join!(of(Status::Completed), of(Status::Failed))?;
+        let cut = [&completed, &failed].into_iter().any(|found| found.len() >= HISTORIES as usize);
+        let attempts = completed.into_iter().chain(failed).flatten().collect();
+        Ok(Recent { attempts, cut })
+    }
+
+    /// Keeps that one more record had these answers, whose code no label table knows.
+    pub async fn add_unmapped(
+        &self,
+        origin: Origin,
+        job_name: &str,
+        answers: Vec<Unmapped>,
+    ) -> Result<(), QueueError> {
+        let now = clock::now();
+        let sighting = |answer| Sighting {
+            origin,
+            job_name: job_name.to_owned(),
+            answer,
+            records: 1,
+            first_seen: now,
+            last_seen: now,
+        };
+        let mut sightings: Vec<Sighting> = answers.into_iter().map(sighting).collect();
+        sightings.sort_by(|a, b| (&a.answer.path, &a.answer.code).cmp(&(&b.answer.path, &b.answer.code)));
+        sightings.dedup_by(|a, b| a.answer == b.answer);
+        if sightings.is_empty() { Ok(()) } else { self.store.add_unmapped(&sightings).await }
+    }
+
+    /// Answers whose code no label table knows, the last seen first.
+    pub async fn unmapped(&self) -> Result<Vec<Sighting>, QueueError> {
+        self.store.unmapped(SIGHTINGS).await
+    }
+
+    /// Sets a record's status by hand, unless a worker has it.
+    pub async fn set_status(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        status: Status,
+        role: Role,
+    ) -> Result<HandSet, QueueError> {
+        for _ in 0..SWAP_TRIES {
+            let Some(stored) = self.store.get(origin, doc_id).await? else { return Ok(HandSet::Gone) };
+            let now = clock::now();
+            if !stored.record.is_free(now) {
+                return Ok(HandSet::Processing);
+            }
+            let mut record = by_hand::set_status(&stored.record, status, role, now, &self.policy);
+            limits::fit(&mut record);
+            if self.store.swap(&stored, &record).await?.is_some() {
+                info!(doc_id, status = status.as_str(), role = role.as_str(), "queue.status_set_by_hand");
+                return Ok(HandSet::Set);
+            }
+        }
+        Err(QueueError::Contended { doc_id: doc_id.to_owned() })
+    }
+
+    /// Removes some of the records whose time is over (`COMPLETED_RETENTION_DAYS`); whether there were any.
+    pub async fn remove_completed(&self, origin: Origin) -> Result<bool, QueueError> {
+        let Some(retention) = self.policy.retention else { return Ok(false) };
+        self.store.remove_completed(origin, clock::now() - retention, REMOVED_AT_A_TIME).await
+    }
+}

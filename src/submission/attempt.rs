@@ -1,0 +1,110 @@
+//! A record's processing history.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What made a worker take a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// The scheduler's drain of new records.
+    Batch,
+    /// The scheduler's retry of due failures.
+    AutoRetry,
+    /// An operator's retry.
+    Manual,
+    /// The webhook's own try, inside its request.
+    Inline,
+}
+
+impl Trigger {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::AutoRetry => "auto-retry",
+            Self::Manual => "manual",
+            Self::Inline => "inline",
+        }
+    }
+}
+
+/// Who asked for what a person has to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Somebody with the operator's credential.
+    Operator,
+    /// Anybody: the service asks for no credential.
+    Anyone,
+}
+
+impl Role {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Anyone => "anyone",
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptOutcome {
+    /// The record completed.
+    Completed,
+    /// The record failed; the attempt's `error` says why.
+    Failed,
+    /// The record was put back untouched.
+    Released,
+    /// The worker disappeared: its lease ran out.
+    Abandoned,
+    /// An edited form replaced the payload meanwhile.
+    Replaced,
+    /// None was made: the record's status was set, by hand where a role stands beside it, else to have it
+    /// written again after an older form.
+    Updated,
+}
+
+impl AttemptOutcome {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Released => "released",
+            Self::Abandoned => "abandoned",
+            Self::Replaced => "replaced",
+            Self::Updated => "updated",
+        }
+    }
+}
+
+/// One entry of a record's processing history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// When the worker claimed the record.
+    pub started: DateTime<Utc>,
+    /// When the attempt ended; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<DateTime<Utc>>,
+    /// The lease owner.
+    pub worker: String,
+    /// What made the worker take it.
+    pub trigger: Trigger,
+    /// Who asked for it, where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// How it ended; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<AttemptOutcome>,
+    /// The step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

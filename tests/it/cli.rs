@@ -1,0 +1,45 @@
+//! The command line (`service.md`, section 9): the real binary, what it prints, and how it ends.
+
+mod help;
+mod preview;
+mod settings;
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// The binary with these variables and nothing else of the environment, away from any `.env`.
+fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_commcare-sf-integration"));
+    command.args(arguments).env_clear().envs(variables.iter().copied()).current_dir(std::env::temp_dir());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// How a command ended, having read this.
+fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
+    let mut child = command(arguments, variables).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Most commands read nothing, and may have ended.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// What a command prints that must succeed, and say nothing else.
+#[track_caller]
+fn succeed(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> String {
+    let output = run_with(arguments, variables, input);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), complaint.as_str()), (Some(0), ""), "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Why a command fails that must, with this exit code, and print nothing.
+#[track_caller]
+fn fail(code: i32, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> String {
+    let output = run_with(arguments, variables, input);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), printed.as_str()), (Some(code), ""), "{arguments:?}: {complaint}");
+    complaint
+}

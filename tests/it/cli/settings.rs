@@ -1,0 +1,99 @@
+//! `check-config` and `migrate`; `serve` where it cannot start.
+
+use serde_json::{Value, json};
+
+use super::{command, fail, succeed};
+use crate::support::postgres::TestDatabase;
+
+const SECRETS: [(&str, &str); 6] = [
+    ("OPERATOR_TOKEN", "s3cr3t-operator"),
+    ("WEBHOOK_API_KEY", "s3cr3t-key"),
+    ("WEBHOOK_BASIC_AUTH", "commcare:s3cr3t-basic"),
+    ("DATABASE_URL", "postgres://me:s3cr3t-database@db/mills"),
+    ("SF_CLIENT_ID", "connected-app"),
+    ("SF_CLIENT_SECRET", "s3cr3t-client"),
+];
+
+#[test]
+fn settings_are_printed_and_secrets_are_not() {
+    let login = ("SALESFORCE_LOGIN_URL", "https://coffee.my.salesforce.com");
+    let variables = [&SECRETS[..], &[login]].concat();
+    let text = succeed(&["check-config"], &variables, "");
+    assert!(text.contains("OPERATOR_TOKEN                   set      ********\n"), "{text}");
+    assert!(text.contains("\npostgis      live, db:5432/mills\n"), "{text}");
+    let printed = succeed(&["check-config", "--json"], &variables, "");
+    assert!(!text.contains("s3cr3t") && !printed.contains("s3cr3t"), "{text}{printed}");
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let setting = |name: &str| {
+        let settings = printed["settings"].as_array().unwrap();
+        settings.iter().find(|setting| setting["name"] == name).unwrap().clone()
+    };
+    let operator = json!({ "name": "OPERATOR_TOKEN", "value": "********", "given": true });
+    assert_eq!(setting("OPERATOR_TOKEN"), operator);
+    assert_eq!(setting("PORT"), json!({ "name": "PORT", "value": "8080", "given": false }));
+    let summary = &printed["summary"];
+    assert_eq!(summary["salesforce"], "live, https://coffee.my.salesforce.com/");
+    assert_eq!(
+        (&summary["postgis"], &summary["webhooks"]),
+        (&json!("live, db:5432/mills"), &json!("credentials required"))
+    );
+}
+
+#[test]
+fn every_problem_is_told_at_once_and_no_secret() {
+    let broken = [("PORT", "http"), ("MAX_RETRIES", "many"), ("WEBHOOK_BASIC_AUTH", "s3cr3t-without-user")];
+    for arguments in [&["check-config"][..], &["check-config", "--json"], &["serve"], &["migrate", "--json"]]
+    {
+        let complaint = fail(1, arguments, &broken, "");
+        assert!(complaint.starts_with("error: the configuration has 3 problem(s):\n"), "{complaint}");
+        for (name, _) in broken {
+            assert!(complaint.contains(&format!("  - {name}: ")), "{complaint}");
+        }
+        assert!(!complaint.contains("s3cr3t"), "{complaint}");
+    }
+}
+
+#[test]
+fn a_broken_env_file_is_told_without_its_values() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(".env"), "OPERATOR_TOKEN='s3cr3t\n").unwrap();
+    let output = command(&["check-config"], &[]).current_dir(folder.path()).output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert_eq!(complaint, "error: .env: the value of OPERATOR_TOKEN cannot be read; put it in quotes\n");
+}
+
+#[tokio::test]
+async fn migrate_brings_a_database_up_to_date_and_says_so() {
+    let database = TestDatabase::empty().await;
+    let variables = [("DATABASE_URL", database.url.as_str())];
+    let (_, shown) = database.url.split_once('@').unwrap();
+    let printed: Value = serde_json::from_str(&succeed(&["migrate", "--json"], &variables, "")).unwrap();
+    assert_eq!(printed, json!({ "database": shown, "status": "up to date" }));
+    assert_eq!(database.count("wetmills").await, 0);
+    assert_eq!(succeed(&["migrate"], &variables, ""), format!("{shown} is up to date\n"), "again");
+}
+
+#[test]
+fn migrate_fails_where_there_is_no_database() {
+    let complaint = fail(1, &["migrate", "--json"], &[], "");
+    assert_eq!(complaint, "error: DATABASE_URL: missing; it says which database to migrate\n");
+    // Nothing listens there.
+    let nowhere = [("DATABASE_URL", "postgres://me:s3cr3t@127.0.0.1:1/mills")];
+    let complaint = fail(1, &["migrate"], &nowhere, "");
+    assert!(complaint.starts_with("error: no connection to the database 127.0.0.1:1/mills: "), "{complaint}");
+    assert!(!complaint.contains("s3cr3t"), "{complaint}");
+}
+
+#[test]
+fn serve_fails_where_its_port_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let queue = format!("sqlite://{}", folder.path().join("queue.db").display());
+    let complaint = fail(1, &["serve"], &[("PORT", &port), ("QUEUE_URL", &queue), ("RUST_LOG", "off")], "");
+    assert!(
+        complaint.starts_with(&format!("error: cannot listen on 127.0.0.1:{port} (HOST and PORT): ")),
+        "{complaint}"
+    );
+}

@@ -1,0 +1,4 @@
+//! The dashboard: its pages over HTTP, and in a real browser.
+
+mod browser;
+mod pages;
