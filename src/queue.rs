@@ -56,7 +56,7 @@ use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
 use crate::submission::{Origin, Progress, Record, Role, Trigger};
 
-pub use claim::{Claim, Lease, Retry, Settled};
+pub use claim::{Claim, Claimed, Exhausted, Lease, Retry, Settled};
 pub use doc_id::doc_id;
 pub use error::QueueError;
 pub use overview::{
@@ -145,7 +145,7 @@ impl Queue {
         limit: usize,
         worker: &str,
         trigger: Trigger,
-    ) -> Result<Vec<Claim>, QueueError> {
+    ) -> Result<Claimed, QueueError> {
         self.claim_from(limit, worker, trigger, |wanted| self.claimable(origin, wanted)).await
     }
 
@@ -156,7 +156,7 @@ impl Queue {
         limit: usize,
         worker: &str,
         trigger: Trigger,
-    ) -> Result<Vec<Claim>, QueueError> {
+    ) -> Result<Claimed, QueueError> {
         let max_retries = self.policy.max_retries;
         let due = |wanted| self.store.due(origin, clock::now(), max_retries, wanted);
         self.claim_from(limit, worker, trigger, due).await
@@ -169,16 +169,16 @@ impl Queue {
         worker: &str,
         trigger: Trigger,
         candidates: impl Fn(usize) -> F,
-    ) -> Result<Vec<Claim>, QueueError>
+    ) -> Result<Claimed, QueueError>
     where
         F: Future<Output = Result<Vec<Stored>, QueueError>>,
     {
-        let mut claims: Vec<Claim> = Vec::new();
+        let mut claimed = Claimed::default();
         loop {
-            let candidates = match candidates(limit - claims.len()).await {
+            let candidates = match candidates(limit - claimed.claims.len()).await {
                 Ok(candidates) => candidates,
                 // What is claimed already must be worked on: nobody else may take it now.
-                Err(error) if !claims.is_empty() => {
+                Err(error) if !claimed.claims.is_empty() => {
                     error!(error = &error as &dyn std::error::Error, "queue.claim_cut_short");
                     break;
                 }
@@ -186,18 +186,18 @@ impl Queue {
             };
             let tries = candidates.into_iter().map(|stored| self.take(stored, worker, trigger, None));
             let mut lost_to_others = false;
-            let mut failed_for_good = false;
+            let given_up = claimed.exhausted.len();
             let mut failure = None;
             for taken in join_all(tries).await {
                 match taken {
-                    Ok(Take::Claimed(claim)) => claims.push(*claim),
-                    Ok(Take::Exhausted) => failed_for_good = true,
+                    Ok(Take::Claimed(claim)) => claimed.claims.push(*claim),
+                    Ok(Take::Exhausted(exhausted)) => claimed.exhausted.push(exhausted),
                     Ok(Take::Busy) => lost_to_others = true,
                     Err(error) => failure = Some(error),
                 }
             }
             match failure {
-                Some(error) if claims.is_empty() => return Err(error),
+                Some(error) if claimed.claims.is_empty() => return Err(error),
                 Some(error) => {
                     error!(error = &error as &dyn std::error::Error, "queue.claim_cut_short");
                     break;
@@ -206,12 +206,12 @@ impl Queue {
             }
             // Only where others were faster is there more to find further down the queue; each
             // round that loses is a round in which somebody won, so this ends.
-            if claims.len() == limit || !(lost_to_others || failed_for_good) {
+            if claimed.claims.len() == limit || !(lost_to_others || claimed.exhausted.len() > given_up) {
                 break;
             }
         }
-        claims.sort_by_key(|claim| claim.stored.record.created_at);
-        Ok(claims)
+        claimed.claims.sort_by_key(|claim| claim.stored.record.created_at);
+        Ok(claimed)
     }
 
     /// The oldest records that may be claimed now.
@@ -244,7 +244,7 @@ impl Queue {
             }
             match self.take(stored, worker, trigger, role).await? {
                 Take::Claimed(claim) => return Ok(Some(Retry::Claimed(claim))),
-                Take::Exhausted => return Ok(Some(Retry::Exhausted)),
+                Take::Exhausted(exhausted) => return Ok(Some(Retry::Exhausted(exhausted))),
                 Take::Busy => {}
             }
         }
@@ -270,7 +270,11 @@ impl Queue {
             None => Ok(Take::Busy),
             Some(_) if !runs => {
                 error!(doc_id = stored.doc_id, error = record.error, "queue.record_kills_its_workers");
-                Ok(Take::Exhausted)
+                Ok(Take::Exhausted(Exhausted {
+                    doc_id: stored.doc_id,
+                    job_name: record.job_name,
+                    error: record.error.unwrap_or_default(),
+                }))
             }
             Some(version) => {
                 let stored = Stored { record, version, ..stored };

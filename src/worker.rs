@@ -29,10 +29,10 @@ use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::salesforce::{Health, Salesforce};
 use crate::destinations::{Admission, Destinations};
 use crate::jobs::{Destination, Facts, Job};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RecordEnd};
 use crate::plan::Plan;
-use crate::queue::{Claim, Queue, QueueError, Retry};
-use crate::submission::{Origin, Record, Role, Trigger};
+use crate::queue::{Claim, Claimed, Exhausted, Queue, QueueError, Retry};
+use crate::submission::{ErrorKind, Origin, Record, Role, Trigger};
 
 use drain::Drain;
 pub use retry::{Asked, Retried};
@@ -164,13 +164,19 @@ impl Worker {
         self.work_off(origin, extent, Trigger::AutoRetry).await
     }
 
-    async fn claim(&self, origin: Origin, limit: usize, trigger: Trigger) -> Result<Vec<Claim>, QueueError> {
+    async fn claim(&self, origin: Origin, limit: usize, trigger: Trigger) -> Result<Claimed, QueueError> {
         match trigger {
             Trigger::AutoRetry => self.queue.claim_due(origin, limit, &self.name, trigger).await,
             Trigger::Batch | Trigger::Manual | Trigger::Inline => {
                 self.queue.claim(origin, limit, &self.name, trigger).await
             }
         }
+    }
+
+    /// A record that killed its workers ends without a run of its own.
+    fn count_given_up(&self, origin: Origin, exhausted: &Exhausted) {
+        let end = RecordEnd::Failed(ErrorKind::Permanent);
+        self.metrics.record_ended(origin, &exhausted.job_name, end, Duration::ZERO);
     }
 
     async fn work_off(
@@ -200,7 +206,10 @@ impl Worker {
             };
             let wanted = if probing { 1 } else { left.min(settings.claimed_at_a_time) };
             let claimed = match self.claim(origin, wanted, trigger).await {
-                Ok(claims) => drain.run_batch(claims).await,
+                Ok(Claimed { claims, exhausted }) => {
+                    drain.give_up(exhausted);
+                    drain.run_batch(claims).await
+                }
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
                 Err(error) => {
@@ -286,7 +295,10 @@ impl Worker {
         Ok(match self.queue.claim_for_retry(origin, doc_id, &self.name, trigger, role).await? {
             Some(Retry::Claimed(claim)) => Ok(*claim),
             Some(Retry::Processing) => Err(End::Processing),
-            Some(Retry::Exhausted) => Err(End::Failed("its worker disappeared too often".to_owned())),
+            Some(Retry::Exhausted(exhausted)) => {
+                self.count_given_up(origin, &exhausted);
+                Err(End::Failed(exhausted.error))
+            }
             None => Err(End::Failed("it was removed meanwhile".to_owned())),
         })
     }

@@ -72,12 +72,32 @@ pub enum Retry {
     /// Another worker has it.
     Processing,
     /// It killed its workers and has just failed for good.
-    Exhausted,
+    Exhausted(Exhausted),
+}
+
+/// What claiming from the queue came to.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// Records that are this worker's now, oldest first.
+    pub claims: Vec<Claim>,
+    /// Records that have just failed for good instead.
+    pub exhausted: Vec<Exhausted>,
+}
+
+/// A record that killed its workers too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The document.
+    pub doc_id: String,
+    /// Its routing name.
+    pub job_name: String,
+    /// What stands in it now.
+    pub error: String,
 }
 
 /// What trying to take one record came to.
 pub(super) enum Take {
     Claimed(Box<Claim>),
-    Exhausted,
+    Exhausted(Exhausted),
     Busy,
 }

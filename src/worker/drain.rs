@@ -16,7 +16,7 @@ use super::overlap::{self, Overlap};
 use super::{DrainReport, End, Planned, Stopped, Worker, order};
 use crate::jobs::{self, Destination};
 use crate::plan::{Document, Plan, Refused};
-use crate::queue::{Claim, Outcome, QueueError, Settled};
+use crate::queue::{Claim, Exhausted, Outcome, QueueError, Settled};
 use crate::submission::{AttemptOutcome, ErrorKind, Origin, Record, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
@@ -100,6 +100,14 @@ impl Drain {
             self.worker.metrics.drain_stopped(stopped.destination.as_str());
         }
         self.report
+    }
+
+    /// Reports records that killed their workers, instead of running them once more.
+    pub(super) fn give_up(&mut self, exhausted: Vec<Exhausted>) {
+        for record in exhausted {
+            self.worker.count_given_up(self.origin, &record);
+            self.report.failed.push((record.doc_id, record.error));
+        }
     }
 
     /// Works off claimed records: conflicting ones in their order, others in parallel, and all of

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::queue::backend::Backend;
 use crate::support::app::TestApp;
 use crate::support::forms::{UNMAPPABLE, registration, unmappable};
+use crate::support::metrics::Metrics;
+use crate::support::process::queue_variables;
 
 async fn queue(app: &TestApp, count: usize) {
     for n in 0..count {
@@ -94,9 +97,33 @@ async fn a_record_in_other_hands_is_left_alone() {
     use commcare_sf_integration::submission::{Origin, Trigger};
     let app = TestApp::start().await;
     queue(&app, 2).await;
-    let claims = app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap();
+    let claims = app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
     assert_eq!(claims[0].doc_id(), "f-00");
     assert_eq!(app.drain().await["processed_records"], json!(["f-01"]));
+}
+
+#[tokio::test]
+async fn a_record_that_killed_its_workers_is_reported_as_failed() {
+    use commcare_sf_integration::submission::{Origin, Trigger};
+    let backend = Backend::sqlite();
+    let variables = queue_variables(&backend);
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let app = TestApp::with(&variables).await;
+    app.accept(&registration("killer")).await;
+    let doomed = backend.open_without_leases().await;
+    for _ in 0..3 {
+        let claimed = doomed.claim(Origin::CommCare, 1, "doomed", Trigger::Batch).await.unwrap();
+        assert_eq!(claimed.claims.len(), 1);
+    }
+    app.accept(&registration("bystander")).await;
+    let report = app.drain().await;
+    assert_eq!(report["processed_records"], json!(["bystander"]));
+    assert_eq!(report["failed_records"][0]["doc_id"], "killer");
+    let error = report["failed_records"][0]["error"].as_str().unwrap();
+    assert!(error.starts_with("its worker disappeared 3 times"), "{error}");
+    let labels = [("outcome", "failed"), ("error_kind", "permanent"), ("job", "Farmer Registration")];
+    Metrics::of(&app).await.expect("records_processed_total", &labels, 1);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn bulk_update(app: &TestApp, query: &str, body: Value) -> Answer {
 /// Has a record processed by another worker.
 async fn hold(app: &TestApp, id: &str) {
     app.accept(&registration(id)).await;
-    let claims = app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap();
+    let claims = app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
     assert_eq!(claims.len(), 1);
 }
 
@@ -96,7 +96,10 @@ async fn a_bulk_update_sets_the_status_and_leaves_records_in_work_alone() {
     accept(unmappable("worse")).await;
     send("POST", "/process-firestore-to-sf", Value::Null).await;
     accept(registration("held")).await;
-    assert_eq!(app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().len(), 1);
+    assert_eq!(
+        app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims.len(),
+        1
+    );
 
     let body = json!({ "ids": ["bad", "nobody", "held", "worse"] });
     let answer = send("POST", "/bulk_update/commcare_collection/", body).await;

@@ -84,7 +84,7 @@ pub(crate) async fn put_id(queue: &Queue, id: &str) {
 }
 
 pub(crate) async fn claim(queue: &Queue, limit: usize) -> Vec<Claim> {
-    queue.claim(Origin::CommCare, limit, "worker", Trigger::Batch).await.unwrap()
+    queue.claim(Origin::CommCare, limit, "worker", Trigger::Batch).await.unwrap().claims
 }
 
 pub(crate) async fn claim_one(queue: &Queue) -> Claim {

@@ -181,7 +181,7 @@ async fn collections_are_apart(backend: Backend) {
     put_id(&queue, "f-1").await;
     let from_salesforce = Origin::Salesforce;
     assert!(queue.find(from_salesforce, "f-1").await.unwrap().is_empty());
-    assert!(queue.claim(from_salesforce, 10, "worker", Trigger::Batch).await.unwrap().is_empty());
+    assert!(queue.claim(from_salesforce, 10, "worker", Trigger::Batch).await.unwrap().claims.is_empty());
 }
 
 async fn a_run_out_lease_is_taken_over_and_the_first_worker_is_fenced(backend: Backend) {
@@ -215,7 +215,11 @@ async fn a_record_that_kills_its_workers_fails_for_good(backend: Backend) {
     let killed = [claim(&queue, 1).await, claim(&queue, 1).await, claim(&queue, 1).await];
     assert!(killed.iter().all(|claims| claims.len() == 1));
     put_id(&queue, "bystander").await;
-    assert_eq!(ids(&claim(&queue, 1).await), ["bystander"], "the killer does not use up the batch");
+    let claimed = queue.claim(Origin::CommCare, 1, "worker", Trigger::Batch).await.unwrap();
+    assert_eq!(ids(&claimed.claims), ["bystander"], "the killer does not use up the batch");
+    let [given_up] = &claimed.exhausted[..] else { panic!("{:?}", claimed.exhausted) };
+    assert_eq!((given_up.doc_id.as_str(), given_up.job_name.as_str()), ("killer", "Farmer Registration"));
+    assert!(given_up.error.contains("disappeared 3 times"), "{given_up:?}");
     let record = the(&queue, "killer").await;
     assert_eq!((record.status, record.error_kind), (Status::Failed, Some(ErrorKind::Permanent)));
     assert_eq!((record.run_retries, record.next_retry_at), (3, NextRetry::Never));
@@ -330,7 +334,7 @@ async fn a_due_retry_is_claimed_and_no_other(backend: Backend) {
         settling.settle(claimed, failed(kind)).await.unwrap();
     }
     put_id(&queue, "new").await;
-    let claims = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap();
+    let claims = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims;
     assert_eq!(ids(&claims), ["due"]);
     assert_eq!(claims[0].record().run_retries, 1);
     assert_eq!(claims[0].record().attempts[1].trigger, Trigger::AutoRetry);
@@ -338,11 +342,13 @@ async fn a_due_retry_is_claimed_and_no_other(backend: Backend) {
     let mut claims = claims;
     for retries in [2, 3] {
         impatient.settle(claims.pop().unwrap(), failed(ErrorKind::Transient)).await.unwrap();
-        claims = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap();
+        claims = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims;
         assert_eq!(claims[0].record().run_retries, retries);
     }
     impatient.settle(claims.pop().unwrap(), failed(ErrorKind::Transient)).await.unwrap();
-    assert!(queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().is_empty());
+    assert!(
+        queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims.is_empty()
+    );
 }
 
 async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {

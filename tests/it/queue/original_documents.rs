@@ -88,10 +88,12 @@ async fn a_failed_one_is_due_and_retried_by_its_submission_id() {
     put_id(&queue, "ours").await;
     let claimed = claim_one(&queue).await;
     queue.settle(claimed, failed(ErrorKind::Permanent)).await.unwrap();
-    let mut due = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap();
+    let mut due = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims;
     assert_eq!(ids(&due), ["Xa81"]);
     queue.settle(due.remove(0), failed(ErrorKind::Dependency)).await.unwrap();
-    assert!(queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().is_empty());
+    assert!(
+        queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims.is_empty()
+    );
     let record = the(&queue, "theirs").await;
     assert_eq!((record.run_retries, record.error_kind), (2, Some(ErrorKind::Dependency)));
     assert!(matches!(record.next_retry_at, NextRetry::At(_)));

@@ -172,11 +172,13 @@ async fn a_record_set_to_failed_is_due_and_one_set_to_processing_is_claimable(ba
         let claimed = claim_one(&queue).await;
         queue.settle(claimed, failed(ErrorKind::Permanent)).await.unwrap();
     }
-    assert!(queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().is_empty());
+    assert!(
+        queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims.is_empty()
+    );
     queue.set_status(Origin::CommCare, "a", Status::Failed, Role::Operator).await.unwrap();
     let record = the(&queue, "a").await;
     assert!(matches!(record.next_retry_at, NextRetry::At(_)) && record.error.is_some(), "{record:?}");
-    let due = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap();
+    let due = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims;
     assert_eq!(ids(&due), ["a"]);
     queue.set_status(Origin::CommCare, "b", Status::Processing, Role::Operator).await.unwrap();
     assert_eq!(ids(&claim(&queue, 10).await), ["b"]);
@@ -189,12 +191,13 @@ async fn a_record_beyond_a_lowered_bound_of_retries_holds_up_no_other(backend: B
         let claimed = claim_one(&patient).await;
         patient.settle(claimed, failed(ErrorKind::Transient)).await.unwrap();
         if id == "tired" {
-            let due = patient.claim_due(Origin::CommCare, 1, "worker", Trigger::AutoRetry).await.unwrap();
+            let due =
+                patient.claim_due(Origin::CommCare, 1, "worker", Trigger::AutoRetry).await.unwrap().claims;
             patient.settle(due.into_iter().next().unwrap(), failed(ErrorKind::Transient)).await.unwrap();
         }
     }
     let lowered = backend.open_with(RetryPolicy { max_retries: 1, ..POLICY }).await;
-    let due = lowered.claim_due(Origin::CommCare, 1, "worker", Trigger::AutoRetry).await.unwrap();
+    let due = lowered.claim_due(Origin::CommCare, 1, "worker", Trigger::AutoRetry).await.unwrap().claims;
     assert_eq!(ids(&due), ["fresh"]);
 }
 

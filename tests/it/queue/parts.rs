@@ -95,7 +95,7 @@ async fn the_same_payload_again_is_a_duplicate(backend: Backend) {
     let queue = backend.open().await;
     let large = payload("j-1", 25, 100 * KILOBYTE, "a");
     put(&queue, large.clone()).await;
-    let claims = queue.claim(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap();
+    let claims = queue.claim(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap().claims;
     for claim in claims {
         queue.settle(claim, completed()).await.unwrap();
     }
@@ -147,7 +147,7 @@ async fn a_replacement_with_more_parts_takes_the_place_of_the_one_record(backend
 async fn a_part_in_work_is_new_again_when_its_payload_was_replaced(backend: Backend) {
     let queue = backend.open().await;
     put(&queue, payload("j-1", 20, 100 * KILOBYTE, "a")).await;
-    let mut claims = queue.claim(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap();
+    let mut claims = queue.claim(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap().claims;
     put(&queue, payload("j-1", 20, 100 * KILOBYTE, "b")).await;
     let statuses = async || -> Vec<Status> {
         find(&queue, "j-1").await.iter().map(|(_, record)| record.status).collect()
@@ -197,7 +197,7 @@ async fn many_small_records_leave_room_for_their_positions(backend: Backend) {
     put(&queue, json!({ "id": "j-1", "jobType": "Participant", "participants": records })).await;
     let found = find(&queue, "j-1").await;
     assert!(found.len() > 1, "the text alone would have fitted");
-    for mut claim in queue.claim(Origin::Salesforce, 10, "worker", Trigger::Batch).await.unwrap() {
+    for mut claim in queue.claim(Origin::Salesforce, 10, "worker", Trigger::Batch).await.unwrap().claims {
         let first = claim.record().first_position.unwrap();
         let count = u32::try_from(numbers(claim.record()).len()).unwrap();
         let delivered = (first..first + count).collect();
