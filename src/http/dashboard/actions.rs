@@ -49,8 +49,21 @@ pub(super) async fn retry(
     let origin = origin_of_destination(&to)?;
     let Sent(fields) = Sent::read(&app, request).await?;
     let asked = Asked { role, force: fields.flag("force")? };
-    retry_all(&app, origin, vec![doc_id.clone()], asked).await?;
-    Ok(Redirect::to(&record_path(origin, &doc_id)).into_response())
+    let answers = retry_all(&app, origin, vec![doc_id.clone()], asked).await?;
+    let path = record_path(origin, &doc_id);
+    // The record itself tells how it ended, but not why it was not begun.
+    let mut results = answers.iter().flat_map(|answer| &answer.results);
+    match results.find(|result| matches!(result.status, "not started" | "processing")) {
+        Some(result) => {
+            let reason = result.error.as_deref().unwrap_or("another worker has it");
+            let content = html! {
+                p .error role="status" { "It was not retried: " (reason) "." }
+                p { a href=(path) { "Back to the record" } }
+            };
+            Ok(page("Not retried", &content).into_response())
+        }
+        None => Ok(Redirect::to(&path).into_response()),
+    }
 }
 
 /// Says how many records a bulk retry would touch, before anything happens.

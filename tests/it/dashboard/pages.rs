@@ -138,6 +138,19 @@ async fn a_button_retries_one_record_and_leads_back_to_it() {
 }
 
 #[tokio::test]
+async fn a_retry_that_is_not_begun_says_why() {
+    let app = TestApp::start().await;
+    app.process(&unmappable("bad")).await;
+    let path = "/dashboard/record/commcare_collection/bad";
+    let token = csrf(&page(&app, path).await);
+    app.shutdown.begin();
+    let answer = press(&app, "/dashboard/retry/sf/bad", &[("csrf", &token)]).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text.contains("It was not retried: the time of one call was used up"), "{answer:?}");
+    assert!(answer.text.contains(path), "the way back: {answer:?}");
+}
+
+#[tokio::test]
 async fn a_bulk_retry_says_the_count_first_and_then_what_became_of_them() {
     let app = TestApp::start().await;
     for id in ["b-1", "b-2", "b-3"] {
