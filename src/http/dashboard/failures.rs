@@ -83,7 +83,7 @@ fn filter_form(origin: Origin, filter: &FailedFilter) -> Markup {
 
 fn table(origin: Origin, records: &[(String, Record)]) -> Markup {
     html! {
-        table {
+        table .records {
             thead { tr {
                 th scope="col" { "Record" }
                 th scope="col" { "Form type" }
@@ -97,10 +97,10 @@ fn table(origin: Origin, records: &[(String, Record)]) -> Markup {
                     tr {
                         td { a href=(record_path(origin, doc_id)) { code { (doc_id) } } }
                         td { (record.job_name) }
-                        td { (record.error_kind.map_or("–", ErrorKind::as_str)) }
+                        td data-label="Kind" { (record.error_kind.map_or("–", ErrorKind::as_str)) }
                         td .error-text { (record.error.as_deref().unwrap_or("–")) }
-                        td { @if let Some(changed) = record.updated_at { (time(changed)) } }
-                        td {
+                        td data-label="Failed at" { @if let Some(changed) = record.updated_at { (time(changed)) } }
+                        td data-label="Next retry" {
                             @match record.next_retry_at {
                                 NextRetry::At(at) => (time(at)),
                                 NextRetry::Unset => "due",
