@@ -141,18 +141,10 @@ pub(super) struct DryRun {
 
 impl DryRun {
     fn of(named: Vec<(String, Vec<Named>)>) -> Self {
-        let mut dry_run =
-            Self { dry_run: true, records: 0, not_found: Vec::new(), skipped_processing: Vec::new() };
         let (documents, not_found) = documents(named);
-        dry_run.not_found = not_found;
-        for (doc_id, is_free) in documents {
-            if is_free {
-                dry_run.records += 1;
-            } else {
-                dry_run.skipped_processing.push(doc_id);
-            }
-        }
-        dry_run
+        let (free, held): (Vec<_>, Vec<_>) = documents.into_iter().partition(|(_, is_free)| *is_free);
+        let skipped_processing = held.into_iter().map(|(doc_id, _)| doc_id).collect();
+        Self { dry_run: true, records: free.len(), not_found, skipped_processing }
     }
 }
 

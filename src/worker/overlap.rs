@@ -129,6 +129,6 @@ fn ran(attempt: &Attempt) -> bool {
 /// What a record writes.
 pub(super) fn plan_of(worker: &Worker, origin: Origin, record: &Record) -> Option<Plan> {
     let job = jobs::find(origin, &record.job_name)?;
-    let (_, plan) = super::plan(job, &record.data, &worker.facts).ok()?;
+    let (_, plan) = worker.plan_of(job, record).ok()?;
     Some(plan)
 }

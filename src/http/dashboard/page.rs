@@ -6,6 +6,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::error::HttpError;
 use crate::queue::QueueError;
@@ -153,8 +154,12 @@ pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
 
 /// The path of a record's page.
 pub(super) fn record_path(origin: Origin, doc_id: &str) -> String {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     format!("/dashboard/record/{}/{}", origin.collection(), utf8_percent_encode(doc_id, NON_ALPHANUMERIC))
+}
+
+/// The path that a record's button posts to.
+pub(super) fn retry_path(origin: Origin, doc_id: &str) -> String {
+    format!("/dashboard/retry/{}/{}", dest(origin), utf8_percent_encode(doc_id, NON_ALPHANUMERIC))
 }
 
 #[cfg(test)]

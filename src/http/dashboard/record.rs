@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::error::HttpError;
 use super::super::origin_of_collection;
 use super::super::params::Segments;
-use super::page::{Page, dest, direction, duration, page, time};
+use super::page::{Page, direction, duration, page, retry_path, time};
 use super::words;
 use crate::app::App;
 use crate::clock;
@@ -76,14 +76,9 @@ fn facts(origin: Origin, doc_id: &str, record: &Record) -> Markup {
 }
 
 fn buttons(app: &App, origin: Origin, doc_id: &str, record: &Record, now: DateTime<Utc>) -> Markup {
-    let path = format!(
-        "/dashboard/retry/{}/{}",
-        dest(origin),
-        percent_encoding::utf8_percent_encode(doc_id, percent_encoding::NON_ALPHANUMERIC)
-    );
     html! {
         @if record.is_free(now) {
-            form .actions method="post" action=(path) {
+            form .actions method="post" action=(retry_path(origin, doc_id)) {
                 input type="hidden" name="csrf" value=(app.gatekeeper.csrf.token());
                 button {
                     @match record.status {
