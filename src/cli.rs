@@ -1,4 +1,4 @@
-//! The command line (`service.md`, section 9). Exit codes: 0 success, 1 failure, 2 wrong usage.
+//! The command line (`docs/service.md`, section 9). Exit codes: 0 success, 1 failure, 2 wrong usage.
 //!
 //! What a command is asked for goes to standard output, for people or, with `--json`, for programs; what
 //! went wrong goes to standard error, in words.

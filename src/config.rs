@@ -1,4 +1,4 @@
-//! Everything that the environment decides (`service.md`, section 6): read once, into real types,
+//! Everything that the environment decides (`docs/service.md`, section 6): read once, into real types,
 //! with every problem reported together.
 //!
 //! Values are read through a look-up, so that tests pass a map. Each read is also listed, secrets
@@ -41,7 +41,7 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// When and how often a record is tried again (`service.md`, guarantees 3 and 6).
+/// When and how often a record is tried again (`docs/service.md`, guarantees 3 and 6).
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
     /// `LEASE_SECONDS`: how long a claim lasts unless it is renewed.

@@ -1,7 +1,7 @@
 //! Performing plans: what leaves the service, and how it can fail.
 //!
 //! A destination without credentials is a recorder: it sends nothing, and the plan is kept with
-//! its record (`service.md`, section 6, "Dry run").
+//! its record (`docs/service.md`, section 6, "Dry run").
 
 mod breaker;
 pub mod commcare;

@@ -1,4 +1,4 @@
-//! The whole URL table (`service.md`, section 2), and who may call what (section 7).
+//! The whole URL table (`docs/service.md`, section 2), and who may call what (section 7).
 
 pub mod auth;
 mod body;

@@ -41,7 +41,7 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The word of the HTTP API (`service.md`, section 2).
+    /// The word of the HTTP API (`docs/service.md`, section 2).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Salesforce => "salesforce",
@@ -85,7 +85,7 @@ impl Facts {
     }
 }
 
-/// Who CommCare documents say that they come from (`salesforce-to-commcare.md`, decision X6).
+/// Who CommCare documents say that they come from (`docs/mappings/salesforce-to-commcare.md`, decision X6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
     /// `CC_USER_ID`: the API user.
@@ -134,7 +134,7 @@ pub struct Job {
     pub records: Option<&'static str>,
 }
 
-/// Every handled job name (`service.md`, section 1).
+/// Every handled job name (`docs/service.md`, section 1).
 pub static JOBS: &[Job] = &[
     to_salesforce(survey::FARMER_REGISTRATION, registration::map),
     to_salesforce(survey::EDIT_FARMER_DETAILS, registration::map),
@@ -182,7 +182,7 @@ const fn to_commcare(job: &JobType, mapping: Mapping) -> Job {
 
 impl Job {
     /// What a payload of this job would do, as the HTTP API and the command line show it
-    /// (`service.md`, section 2, preview).
+    /// (`docs/service.md`, section 2, preview).
     pub(crate) fn preview(&self, plan: &Plan) -> Value {
         let mut shown = plan.to_json();
         shown["job_name"] = self.name.into();
@@ -211,7 +211,7 @@ pub fn job_id(payload: &Value) -> Option<String> {
 }
 
 /// The name that routes a payload: CommCare's `form.@name`, where a light attendance may call
-/// itself `Followup` (`commcare-to-salesforce.md`, section 2), or Salesforce's `jobType`.
+/// itself `Followup` (`docs/mappings/commcare-to-salesforce.md`, section 2), or Salesforce's `jobType`.
 /// `None` where the payload carries none.
 pub fn job_name(origin: Origin, payload: &Value) -> Option<&str> {
     let name = match origin {

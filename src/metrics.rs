@@ -1,4 +1,4 @@
-//! What the service counts, and how `GET /metrics` shows it (`service.md`, section 8).
+//! What the service counts, and how `GET /metrics` shows it (`docs/service.md`, section 8).
 //!
 //! At the bottom: others record here, and nothing here knows them. Labels are bounded, whatever is
 //! sent: they are words of this program (a job that it doesn't know is `other`), never an id and
@@ -48,7 +48,7 @@ const RECORD_SECONDS: [f64; 11] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 pub enum RecordEnd {
     /// Its effect is done.
     Completed,
-    /// There was no effect to have (`service.md`, guarantee 8).
+    /// There was no effect to have (`docs/service.md`, guarantee 8).
     WithoutEffect,
     /// It failed.
     Failed(ErrorKind),

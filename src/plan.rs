@@ -1,7 +1,7 @@
 //! What a form would do, complete and ordered: the only thing that jobs and destinations share.
 //!
 //! A plan leaves its destination nothing to decide: no optional steps, no look-ups by name.
-//! A plan that sends nothing says why in its `note` (`service.md`, guarantee 8).
+//! A plan that sends nothing says why in its `note` (`docs/service.md`, guarantee 8).
 
 pub mod rows;
 pub(crate) mod table;
@@ -126,7 +126,7 @@ impl Plan {
         all.then(|| list_errors(self.refused.iter().map(|refused| refused.error.as_str())))
     }
 
-    /// The plan as the HTTP API shows it (`service.md`, section 2, preview).
+    /// The plan as the HTTP API shows it (`docs/service.md`, section 2, preview).
     pub fn to_json(&self) -> Value {
         json!(self)
     }

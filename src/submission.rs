@@ -1,6 +1,6 @@
 //! The words that every part of the service shares: a submission's [`Record`] and its states.
 //!
-//! The field names are those of `service.md`, section 3, which are those of the original
+//! The field names are those of `docs/service.md`, section 3, which are those of the original
 //! service's Firestore documents plus what the guarantees need; a record serialises to exactly
 //! that document. No I/O here.
 
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 pub use attempt::{Attempt, AttemptOutcome, Role, Trigger};
 
-/// Attempts that a record keeps (`service.md`, section 3).
+/// Attempts that a record keeps (`docs/service.md`, section 3).
 pub const ATTEMPTS_KEPT: usize = 20;
 
 /// Errors of a payload's records that one text lists; the rest is counted.
@@ -87,7 +87,7 @@ impl Status {
     }
 }
 
-/// What kind of failure a record's last error was (`service.md`, guarantee 6).
+/// What kind of failure a record's last error was (`docs/service.md`, guarantee 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorKind {
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for NextRetry {
     }
 }
 
-/// An answer whose code no label table knows (`service.md`, section 3): the field app gained an
+/// An answer whose code no label table knows (`docs/service.md`, section 3): the field app gained an
 /// option that the mapping lacks. Codes only, never free text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Unmapped {
@@ -197,7 +197,7 @@ pub struct Refusal {
     pub error: String,
 }
 
-/// One submission in the queue: the document of `service.md`, section 3, without its doc id.
+/// One submission in the queue: the document of `docs/service.md`, section 3, without its doc id.
 ///
 /// Absent fields stay absent, so that a document of the original service reads, and is shown,
 /// as it is.

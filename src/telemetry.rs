@@ -1,6 +1,6 @@
 //! Log lines: for people, or one JSON object a line as Cloud Logging reads it.
 //!
-//! Payload values never reach a log line; ids do (`service.md`, sections 7 and 8).
+//! Payload values never reach a log line; ids do (`docs/service.md`, sections 7 and 8).
 
 use std::fmt;
 use std::io::IsTerminal;

@@ -10,7 +10,7 @@ use super::Bounds;
 use super::reader::Reader;
 use crate::jobs::Sender;
 
-/// Everything the CommCare destination needs (`service.md`, section 6).
+/// Everything the CommCare destination needs (`docs/service.md`, section 6).
 #[derive(Debug, Clone)]
 pub struct CommCareSettings {
     /// Where forms are posted: made of `CC_BASE_URL` and `CC_DOMAIN`.
@@ -69,7 +69,7 @@ pub(super) fn load(reader: &mut Reader<'_>, bounds: &Bounds) -> Option<CommCareS
     })
 }
 
-/// `{base}/a/{domain}/receiver/GCP_Forms/` (`salesforce-to-commcare.md`, section 4).
+/// `{base}/a/{domain}/receiver/GCP_Forms/` (`docs/mappings/salesforce-to-commcare.md`, section 4).
 fn receiver(mut base: Url, domain: &str) -> Option<Url> {
     base.path_segments_mut().ok()?.pop_if_empty().extend(["a", domain, "receiver", "GCP_Forms", ""]);
     Some(base)

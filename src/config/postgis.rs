@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::reader::Reader;
 
-/// Everything the PostGIS destination needs (`service.md`, section 6).
+/// Everything the PostGIS destination needs (`docs/service.md`, section 6).
 #[derive(Debug, Clone)]
 pub struct PostgisSettings {
     /// `DATABASE_URL`.

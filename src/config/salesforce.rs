@@ -14,7 +14,7 @@ use url::Url;
 
 pub use private_key::{NotAPrivateKey, PrivateKey};
 
-/// Everything the Salesforce destination needs (`service.md`, section 6).
+/// Everything the Salesforce destination needs (`docs/service.md`, section 6).
 #[derive(Debug, Clone)]
 pub struct SalesforceSettings {
     /// How to log in.

@@ -3,7 +3,7 @@
 //! `answer` reads what HQ says, `verdict` what that means, `gate` what it tells about whether HQ is
 //! called at all, `pace` how many submissions are under way at a time over the whole process. A
 //! document is the same bytes whenever it is sent, and HQ drops a repeat, so a submission whose answer
-//! was lost is sent again (`salesforce-to-commcare.md`, sections 4 and 7).
+//! was lost is sent again (`docs/mappings/salesforce-to-commcare.md`, sections 4 and 7).
 
 use std::collections::HashMap;
 
@@ -171,7 +171,7 @@ fn chains(documents: &[Document]) -> Vec<Vec<&Document>> {
     chains
 }
 
-/// What the ends of all submissions come to (`service.md`, guarantee 6): the destination's own
+/// What the ends of all submissions come to (`docs/service.md`, guarantee 6): the destination's own
 /// trouble, else the first of transient, dependency and permanent.
 fn conclude(plan: &Plan, ended: Vec<(&Document, Ended)>, is_outage_probe: bool) -> Result<(), DeliveryError> {
     let error = |failure, message| DeliveryError { failure, step: SUBMISSION.to_owned(), message };

@@ -1,4 +1,4 @@
-//! Takes payload values out of a destination's messages (`service.md`, section 7).
+//! Takes payload values out of a destination's messages (`docs/service.md`, section 7).
 //!
 //! Destinations quote what they refuse, and what it refuses is often a name, a phone number or a
 //! position. Ids stay, because they are what an operator searches for. In doubt more is masked:

@@ -90,7 +90,7 @@ impl Salesforce {
     }
 
     /// Says that a drain begins: after an outage it tries again at once, with one record, and below
-    /// the quota's reserve it asks once (`service.md`, guarantee 7). A refused login keeps its pause.
+    /// the quota's reserve it asks once (`docs/service.md`, guarantee 7). A refused login keeps its pause.
     pub fn drain_begins(&self) {
         self.gate.hasten(Instant::now());
     }

@@ -1,4 +1,4 @@
-//! Who may call what (`service.md`, section 7): one layer for each group of endpoints.
+//! Who may call what (`docs/service.md`, section 7): one layer for each group of endpoints.
 //!
 //! Webhooks take the webhook credentials, drains the scheduler's or the operator's, everything
 //! else the operator's. With none configured everything is open, and the configuration has made

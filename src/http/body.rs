@@ -1,4 +1,4 @@
-//! Reads a posted payload and tells what it is: the checks of `service.md`, section 2, in order.
+//! Reads a posted payload and tells what it is: the checks of `docs/service.md`, section 2, in order.
 
 use axum::body::Body;
 use axum::extract::Request;

@@ -1,5 +1,5 @@
 //! `/dashboard`: what the people who keep the service running see and mend in a browser
-//! (`service.md`, section 8).
+//! (`docs/service.md`, section 8).
 //!
 //! Pages are made here, whole; the one style sheet and the one script are in the binary. Nothing is
 //! loaded from elsewhere, and everything works without the script. Who may see a page is decided as for

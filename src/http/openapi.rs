@@ -12,7 +12,7 @@ use super::params::{Collection, Dest};
 use super::payloads::Samples;
 use super::{metrics, preview, probes, records, repair, scheduler, webhooks};
 
-/// The calls of `service.md`, section 2.
+/// The calls of `docs/service.md`, section 2.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "commcare-sf-integration", description = "Joins CommCare, Salesforce and PostGIS. Every path is also answered with a trailing slash."),

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::queue::{FailedFilter, ID_LIMIT, PageCursor, Shown};
 use crate::submission::{ErrorKind, Origin, Record, Status};
 
-/// Failed records of one page, unless `limit` says otherwise, and at most (`service.md`, section 2).
+/// Failed records of one page, unless `limit` says otherwise, and at most (`docs/service.md`, section 2).
 const FAILED_DEFAULT: usize = 100;
 const FAILED_MOST: usize = 1_000;
 

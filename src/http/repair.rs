@@ -20,7 +20,7 @@ use crate::queue::{HandSet, Named};
 use crate::submission::{Origin, Role, Status};
 use crate::worker::{Asked, End, Retried};
 
-/// Ids of one batch retry (`service.md`, section 2), and of one bulk update, which does less.
+/// Ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less.
 const RETRIED_MOST: usize = 1_000;
 const UPDATED_MOST: usize = 10_000;
 /// Records whose status is set at a time.

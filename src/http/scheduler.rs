@@ -68,7 +68,7 @@ struct StoppedAt {
     reason: String,
 }
 
-/// Most records that one call may claim at a time (`service.md`, section 2).
+/// Most records that one call may claim at a time (`docs/service.md`, section 2).
 const LIMIT: usize = 500;
 
 /// Processes new forms, oldest first

@@ -1,6 +1,6 @@
 //! Who came to a training session: `Attendance Full - Current Module`, `Attendance Light -
 //! Current Module` (also sent as `Followup`), `Field Day Attendance Full`; the same steps end a
-//! registration (`commcare-to-salesforce.md`, section 4).
+//! registration (`docs/mappings/commcare-to-salesforce.md`, section 4).
 //!
 //! # Sends
 //! `Training_Session__c`, then one `Attendance__c` for each participant present.

@@ -1,5 +1,5 @@
 //! An agronomy advisor looks at a demonstration plot: `Demo Plot Observation`
-//! (`commcare-to-salesforce.md`, section 6).
+//! (`docs/mappings/commcare-to-salesforce.md`, section 6).
 //!
 //! # Sends
 //! `Observation__c`, then one `Observation_Result__c` for each criterion with a result, each

@@ -1,5 +1,5 @@
 //! A trainer or agronomy advisor visits a farm: `Farm Visit Full`, `Farm Visit - AA`
-//! (`commcare-to-salesforce.md`, section 8).
+//! (`docs/mappings/commcare-to-salesforce.md`, section 8).
 //!
 //! # Sends
 //! A farmer who is new on the visit (`Household__c`, `Participant__c`), `Farm_Visit__c`,

@@ -1,5 +1,5 @@
 //! The mapping tables' language: a Salesforce field and where its value comes from, as the rows
-//! of `commcare-to-salesforce.md` say it.
+//! of `docs/mappings/commcare-to-salesforce.md` say it.
 //!
 //! A job is then mostly tables that can be read beside the page and corrected there: a field is
 //! a row, a difference between countries another table.

@@ -1,7 +1,7 @@
 //! A typed reader over a form payload: every answer is read through it, and every error about a
 //! payload comes from it.
 //!
-//! It owns the reading rules of `commcare-to-salesforce.md`, section 1, so that a mapping only
+//! It owns the reading rules of `docs/mappings/commcare-to-salesforce.md`, section 1, so that a mapping only
 //! says *which* answer goes where. Paths are those of the page: one that starts with `form` or
 //! `payload` counts from the top, any other from the group that the reader stands at.
 //!

@@ -1,5 +1,5 @@
 //! Spot checks of what participants say about their trainings: the last steps of training
-//! observations and of AA farm visits (`commcare-to-salesforce.md`, section 7).
+//! observations and of AA farm visits (`docs/mappings/commcare-to-salesforce.md`, section 7).
 //!
 //! # Sends
 //! One `Check__c` for each participant asked, where the app and its version are ones that ask.

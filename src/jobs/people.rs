@@ -1,5 +1,5 @@
 //! The household and the participant that a form registers, moves or changes: steps that
-//! registrations and farm visits share (`commcare-to-salesforce.md`, sections 3.2 and 3.3).
+//! registrations and farm visits share (`docs/mappings/commcare-to-salesforce.md`, sections 3.2 and 3.3).
 //!
 //! # Sends
 //! At most one `Household__c`, at most one `Participant__c`: each by its first matching block.

@@ -1,5 +1,5 @@
 //! A farmer is registered, moved or changed: `Farmer Registration`, `Edit Farmer Details`,
-//! `Field Day Farmer Registration` (`commcare-to-salesforce.md`, section 3).
+//! `Field Day Farmer Registration` (`docs/mappings/commcare-to-salesforce.md`, section 3).
 //!
 //! # Sends
 //! `Training_Group__c` (its household counter), `Household__c`, `Participant__c`, the replaced

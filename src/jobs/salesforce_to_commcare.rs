@@ -1,5 +1,5 @@
 //! Salesforce → CommCare: every record of a payload becomes one `XForm` instance
-//! (`salesforce-to-commcare.md`). A job type is one file of tables below this module that read like
+//! (`docs/mappings/salesforce-to-commcare.md`). A job type is one file of tables below this module that read like
 //! section 6 of the page; `element` says what the tables' words mean, `text` is how a value becomes
 //! text, and `document` writes the result.
 

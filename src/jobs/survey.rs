@@ -1,5 +1,5 @@
 //! What a registration, attendance or farm-visit form says it is about: the conditions that
-//! `commcare-to-salesforce.md`, section 3 and 4, choose their rows by.
+//! `docs/mappings/commcare-to-salesforce.md`, section 3 and 4, choose their rows by.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! An observer rates a training session: `Training Observation` (`commcare-to-salesforce.md`,
+//! An observer rates a training session: `Training Observation` (`docs/mappings/commcare-to-salesforce.md`,
 //! section 5).
 //!
 //! # Sends

@@ -1,4 +1,4 @@
-//! What the two wet-mill forms have in common (`commcare-to-postgis.md`, sections 1 and 4).
+//! What the two wet-mill forms have in common (`docs/mappings/commcare-to-postgis.md`, sections 1 and 4).
 //!
 //! Unlike the forms to Salesforce, a wet-mill form takes whatever stands where a group should be
 //! for an empty group (decision P3), so that its answers are found by [`find`] and not by

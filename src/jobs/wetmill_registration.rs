@@ -1,5 +1,5 @@
 //! A wet mill is registered, or registered again: `Wet Mill Registration Form`
-//! (`commcare-to-postgis.md`, section 2).
+//! (`docs/mappings/commcare-to-postgis.md`, section 2).
 //!
 //! # Writes
 //! One row of `wetmills`, found by its case id. The mill's user is looked up by its destination,

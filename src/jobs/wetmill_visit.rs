@@ -1,4 +1,4 @@
-//! A wet mill is visited: `Wet Mill Visit` (`commcare-to-postgis.md`, sections 3 to 7).
+//! A wet mill is visited: `Wet Mill Visit` (`docs/mappings/commcare-to-postgis.md`, sections 3 to 7).
 //!
 //! # Writes
 //! One row of `form_visits`, one of `survey_responses` for each survey that was filled in, and one

@@ -1,4 +1,4 @@
-//! Rows of the wet-mill tables (`commcare-to-postgis.md`, sections 2, 3 and 6).
+//! Rows of the wet-mill tables (`docs/mappings/commcare-to-postgis.md`, sections 2, 3 and 6).
 //!
 //! Rows name their parents by the ids that forms know (case id, submission ids); what only the
 //! database knows, keys and users, is found by its destination.
@@ -27,7 +27,10 @@ pub enum Rows {
 
 /// A row of `wetmills`, found by its case id.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the columns are documented in commcare-to-postgis.md, section 2")]
+#[expect(
+    missing_docs,
+    reason = "the columns are documented in docs/mappings/commcare-to-postgis.md, section 2"
+)]
 pub struct Mill {
     pub wet_mill_unique_id: String,
     pub commcare_case_id: String,
@@ -146,7 +149,7 @@ impl Rows {
     }
 }
 
-/// By table, as `service.md`, section 2, shows rows; a child names its parent by submission id.
+/// By table, as `docs/service.md`, section 2, shows rows; a child names its parent by submission id.
 impl Serialize for Rows {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let visit = match self {

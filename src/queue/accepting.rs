@@ -1,7 +1,7 @@
 //! Submissions at the door: which documents they become, and what they do to those that are there.
 //!
 //! A form is one document. A payload of records is one as long as it fits, else as many parts as it
-//! takes (`service.md`, section 3); parts are written, and replaced, together.
+//! takes (`docs/service.md`, section 3); parts are written, and replaced, together.
 
 use std::collections::HashSet;
 

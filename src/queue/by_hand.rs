@@ -8,7 +8,7 @@ use super::transition::shorten;
 use crate::config::RetryPolicy;
 use crate::submission::{Attempt, AttemptOutcome, NextRetry, Record, Role, Status, Trigger};
 
-/// Sets a free record's status by hand, with no retries counted (`service.md`, section 2,
+/// Sets a free record's status by hand, with no retries counted (`docs/service.md`, section 2,
 /// `bulk_update`). The history says who did so.
 ///
 /// `failed` is due at once, whatever it failed of: auto-retry takes it. `processing` is a record whose

@@ -1,4 +1,4 @@
-//! Editions of one submission: which is the older, and whether two are the same (`service.md`, section 2).
+//! Editions of one submission: which is the older, and whether two are the same (`docs/service.md`, section 2).
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What a run has delivered so far, and the rules for keeping it: `service.md`, section 3.
+//! What a run has delivered so far, and the rules for keeping it: `docs/service.md`, section 3.
 
 use std::collections::BTreeSet;
 

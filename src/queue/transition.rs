@@ -1,4 +1,4 @@
-//! The rules of the queue, as pure functions from record to record: `service.md`, sections 2–4.
+//! The rules of the queue, as pure functions from record to record: `docs/service.md`, sections 2–4.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::submission::{
     ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Role, Status, Trigger, Unmapped,
 };
 
-/// The back-off grows by this factor with each retry (`service.md`, guarantee 6).
+/// The back-off grows by this factor with each retry (`docs/service.md`, guarantee 6).
 const BACKOFF_GROWTH: f64 = 5.0;
 /// And varies by this share, so that a batch that failed together does not return together.
 const BACKOFF_JITTER: f64 = 0.2;

@@ -1,4 +1,4 @@
-//! Which forms have written the same Salesforce records (`service.md`, guarantee 10).
+//! Which forms have written the same Salesforce records (`docs/service.md`, guarantee 10).
 
 use chrono::{DateTime, Utc};
 

@@ -14,7 +14,7 @@ use crate::plan::{Effects, Plan};
 use crate::queue::{Claim, Lease, Outcome, Queue};
 use crate::submission::{ErrorKind, Progress};
 
-/// How often progress is saved: `service.md`, section 3, allows two seconds, and saving takes some of
+/// How often progress is saved: `docs/service.md`, section 3, allows two seconds, and saving takes some of
 /// them.
 const SAVED_EVERY: Duration = Duration::from_secs(1);
 

@@ -259,7 +259,7 @@ fn record_span(claim: &Claim) -> Span {
 }
 
 /// Why a repeated run must not take place: a form that arrived later has already written what it
-/// would write (`service.md`, guarantee 10). Nothing newer is overwritten, unless by force.
+/// would write (`docs/service.md`, guarantee 10). Nothing newer is overwritten, unless by force.
 async fn superseded(
     worker: &Worker,
     claim: &Claim,

@@ -1,4 +1,4 @@
-//! Which records of a batch may run side by side (`service.md`, guarantee 4).
+//! Which records of a batch may run side by side (`docs/service.md`, guarantee 4).
 //!
 //! Two forms conflict when one writes a record that the other writes or refers to. Records are
 //! compared by external id, cases by case id, alone: an id that two objects share makes two forms wait for each other

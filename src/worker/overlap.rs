@@ -1,5 +1,5 @@
 //! Runs of two forms that write one record and overlap: the newer form's values stay
-//! (`service.md`, guarantee 10).
+//! (`docs/service.md`, guarantee 10).
 //!
 //! A repeat looks for later writers before it delivers, and within a drain such forms keep their order.
 //! What neither sees is a form that another drain delivers at the same moment. So each looks again once

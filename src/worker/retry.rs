@@ -17,7 +17,7 @@ use crate::submission::{Origin, Role, Trigger};
 pub struct Asked {
     /// Who asks.
     pub role: Role,
-    /// Whether to overwrite what later forms have written (`service.md`, guarantee 10).
+    /// Whether to overwrite what later forms have written (`docs/service.md`, guarantee 10).
     pub force: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The two moments of a shutdown (`service.md`, guarantee 9): stop starting, then stop waiting.
+//! The two moments of a shutdown (`docs/service.md`, guarantee 9): stop starting, then stop waiting.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who may call what (`service.md`, section 7), credential by credential.
+//! Who may call what (`docs/service.md`, section 7), credential by credential.
 
 mod credentials;
 mod scheduler;

@@ -1,4 +1,4 @@
-//! The command line (`service.md`, section 9): the real binary, what it prints, and how it ends.
+//! The command line (`docs/service.md`, section 9): the real binary, what it prints, and how it ends.
 
 mod help;
 mod preview;

@@ -1,4 +1,4 @@
-//! Everything that the environment decides (`service.md`, section 6).
+//! Everything that the environment decides (`docs/service.md`, section 6).
 
 mod defaults;
 mod example_file;

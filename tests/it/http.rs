@@ -1,4 +1,4 @@
-//! The HTTP API over the real router: every call that this version answers (`service.md`,
+//! The HTTP API over the real router: every call that this version answers (`docs/service.md`,
 //! section 2), with its exact texts.
 
 mod bad_bodies;

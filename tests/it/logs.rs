@@ -1,4 +1,4 @@
-//! The log lines of requests (`service.md`, section 8), as Cloud Logging reads them.
+//! The log lines of requests (`docs/service.md`, section 8), as Cloud Logging reads them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what each family counts (`service.md`, section 8).
+//! `GET /metrics`: what each family counts (`docs/service.md`, section 8).
 
 mod destinations;
 mod queue;

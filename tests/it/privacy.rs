@@ -1,5 +1,5 @@
 //! Names, phone numbers and places are in records, and nowhere else: no log line, no metric, no error
-//! and no answer but those that show a record (`service.md`, section 7).
+//! and no answer but those that show a record (`docs/service.md`, section 7).
 
 use axum::body::Body;
 use commcare_sf_integration::config::LogFormat;

@@ -1,4 +1,4 @@
-//! Reads an answer of the form receiver (`salesforce-to-commcare.md`, section 4): an OpenRosa
+//! Reads an answer of the form receiver (`docs/mappings/salesforce-to-commcare.md`, section 4): an OpenRosa
 //! response with a message and its nature, or something else.
 
 use quick_xml::XmlVersion;

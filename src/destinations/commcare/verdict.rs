@@ -1,4 +1,4 @@
-//! What an answer of the form receiver means (`salesforce-to-commcare.md`, section 4; `service.md`,
+//! What an answer of the form receiver means (`docs/mappings/salesforce-to-commcare.md`, section 4; `docs/service.md`,
 //! sections 4 and 5).
 
 use std::time::Duration;

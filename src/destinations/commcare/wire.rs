@@ -18,7 +18,7 @@ use crate::plan::Document;
 
 /// A server that does not even take the connection is not worth the whole of a call's time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without it HQ answers 201 whatever became of the form (`salesforce-to-commcare.md`, section 7).
+/// Without it HQ answers 201 whatever became of the form (`docs/mappings/salesforce-to-commcare.md`, section 7).
 const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-openrosa-version"), HeaderValue::from_static("3.0"));
 /// What an answer may be long: HQ's are a few hundred bytes.

@@ -1,4 +1,4 @@
-//! A registration: one row of `wetmills` (`commcare-to-postgis.md`, section 2).
+//! A registration: one row of `wetmills` (`docs/mappings/commcare-to-postgis.md`, section 2).
 
 use geo_types::Point;
 use sqlx::PgTransaction;

@@ -1,4 +1,4 @@
-//! Who works in a project role, by Salesforce (`commcare-to-postgis.md`, section 2, "The user").
+//! Who works in a project role, by Salesforce (`docs/mappings/commcare-to-postgis.md`, section 2, "The user").
 //!
 //! Asked anew for every registration: a mill that is registered while Salesforce is unreachable has
 //! no user, whoever was found for its role before (golden case `reg-salesforce-unreachable-001`).

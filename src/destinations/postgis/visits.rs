@@ -1,4 +1,4 @@
-//! A visit: one row of `form_visits`, its surveys and their answers (`commcare-to-postgis.md`,
+//! A visit: one row of `form_visits`, its surveys and their answers (`docs/mappings/commcare-to-postgis.md`,
 //! sections 3 and 6).
 //!
 //! The visit's row comes first. Whoever writes it holds it until the end of the transaction, so that

@@ -3,7 +3,7 @@
 //!
 //! One request is one transaction, so a plan goes into as few requests as the limits allow, in
 //! its own order. Rows of one object travel together, which is what makes an attendance of 200
-//! participants one call (`service.md`, section 5).
+//! participants one call (`docs/service.md`, section 5).
 
 use std::collections::HashMap;
 

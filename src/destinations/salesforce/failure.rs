@@ -3,7 +3,7 @@
 //! For operators: find the code that a record's `error` names, and the row says whether the
 //! record is retried by itself, waits for another record, needs a person, or was put back because
 //! the trouble is Salesforce's. A code that has no row is decided by its HTTP status: permanent
-//! below 500, transient from 500 on and for 429 (`service.md`, guarantee 6).
+//! below 500, transient from 500 on and for 429 (`docs/service.md`, guarantee 6).
 
 use reqwest::StatusCode;
 

@@ -7,7 +7,7 @@ use quick_xml::Reader;
 use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::Event;
 
-/// The last version with `login()` (`service.md`, section 5), whatever version REST calls use.
+/// The last version with `login()` (`docs/service.md`, section 5), whatever version REST calls use.
 pub(super) const PATH: &str = "/services/Soap/u/64.0";
 
 /// The `login()` call for a user name and a password with the security token appended.

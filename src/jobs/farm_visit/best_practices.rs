@@ -1,5 +1,5 @@
 //! What the visitor saw on the farm: one `FV_Best_Practices__c` for every visit
-//! (`commcare-to-salesforce.md`, section 8.2).
+//! (`docs/mappings/commcare-to-salesforce.md`, section 8.2).
 
 use serde_json::Value;
 

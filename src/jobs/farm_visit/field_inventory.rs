@@ -1,5 +1,5 @@
 //! The field inventory survey of a visit: its plots and their coffee varieties
-//! (`commcare-to-salesforce.md`, section 8.5). Zambia's, but written wherever the data is there.
+//! (`docs/mappings/commcare-to-salesforce.md`, section 8.5). Zambia's, but written wherever the data is there.
 
 use serde_json::Value;
 

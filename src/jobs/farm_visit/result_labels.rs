@@ -1,4 +1,4 @@
-//! The labels of the result rows' codes: tables L1 to L10 of `commcare-to-salesforce.md`, section
+//! The labels of the result rows' codes: tables L1 to L10 of `docs/mappings/commcare-to-salesforce.md`, section
 //! 8.3. Picklist data: typos, double spaces and stray capitals are kept exactly.
 
 use crate::jobs::form::Labels;

@@ -1,5 +1,5 @@
 //! One `FV_Best_Practice_Results__c` for each code of a multi-select answer
-//! (`commcare-to-salesforce.md`, section 8.3).
+//! (`docs/mappings/commcare-to-salesforce.md`, section 8.3).
 //!
 //! A family is one question and its labels; a country that labels it otherwise has a family of
 //! its own. A code without a label still makes a row.

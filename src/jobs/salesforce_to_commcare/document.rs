@@ -1,4 +1,4 @@
-//! Writes one `XForm` instance (`salesforce-to-commcare.md`, section 3). Nothing in it depends on when
+//! Writes one `XForm` instance (`docs/mappings/salesforce-to-commcare.md`, section 3). Nothing in it depends on when
 //! or how often it is written.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! The words of the element tables, and what they mean (`salesforce-to-commcare.md`, section 2.4).
+//! The words of the element tables, and what they mean (`docs/mappings/salesforce-to-commcare.md`, section 2.4).
 
 use std::borrow::Cow;
 

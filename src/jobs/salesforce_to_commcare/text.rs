@@ -1,4 +1,4 @@
-//! How a JSON value becomes text (`salesforce-to-commcare.md`, section 2). Python's conversions, as
+//! How a JSON value becomes text (`docs/mappings/salesforce-to-commcare.md`, section 2). Python's conversions, as
 //! the CommCare projects have always been fed with them.
 //!
 //! `None` is a value that no field can hold: a list, a group, or a number beyond any float.

@@ -1,4 +1,4 @@
-//! What type an answer has (`commcare-to-postgis.md`, section 5): the first rule that fits.
+//! What type an answer has (`docs/mappings/commcare-to-postgis.md`, section 5): the first rule that fits.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Changing the members of a survey's group before they are stored (`commcare-to-postgis.md`,
+//! Changing the members of a survey's group before they are stored (`docs/mappings/commcare-to-postgis.md`,
 //! section 6.2).
 
 use serde_json::{Map, Value};

@@ -1,5 +1,5 @@
 //! The twelve surveys and what happens to their answers before they are stored
-//! (`commcare-to-postgis.md`, section 7). A member that no rule speaks of passes through unchanged.
+//! (`docs/mappings/commcare-to-postgis.md`, section 7). A member that no rule speaks of passes through unchanged.
 
 mod gender;
 mod manager_needs;

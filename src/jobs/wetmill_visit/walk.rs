@@ -1,4 +1,4 @@
-//! From a transformed survey to its answers (`commcare-to-postgis.md`, section 6.1).
+//! From a transformed survey to its answers (`docs/mappings/commcare-to-postgis.md`, section 6.1).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

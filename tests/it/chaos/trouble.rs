@@ -60,7 +60,7 @@ impl Vendor {
     }
 
     /// The words that a record's error may have because of a trouble, beside [`TIMED_OUT`]. None where a
-    /// record must not be charged for it: it stays `new` (`service.md`, guarantee 7).
+    /// record must not be charged for it: it stays `new` (`docs/service.md`, guarantee 7).
     fn words(self, trouble: Trouble) -> &'static [&'static str] {
         match (self, trouble) {
             (Self::Firestore, _)

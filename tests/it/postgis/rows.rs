@@ -1,4 +1,4 @@
-//! The stored rows as the golden cases give them (`commcare-to-postgis.md`, section 9).
+//! The stored rows as the golden cases give them (`docs/mappings/commcare-to-postgis.md`, section 9).
 
 use serde_json::{Map, Value, json};
 

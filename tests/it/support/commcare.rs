@@ -1,4 +1,4 @@
-//! A CommCare HQ stand-in: the form receiver, as `salesforce-to-commcare.md`, sections 4 and 7, says
+//! A CommCare HQ stand-in: the form receiver, as `docs/mappings/salesforce-to-commcare.md`, sections 4 and 7, says
 //! that it behaves. Real HTTP on 127.0.0.1; hooks make it fail in the ways that HQ fails.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

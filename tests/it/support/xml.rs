@@ -1,4 +1,4 @@
-//! Documents as trees, to be compared as `salesforce-to-commcare.md`, section 5, says.
+//! Documents as trees, to be compared as `docs/mappings/salesforce-to-commcare.md`, section 5, says.
 
 use std::collections::BTreeMap;
 
