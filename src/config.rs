@@ -24,7 +24,7 @@ use reader::Reader;
 pub use reader::Setting;
 use salesforce::SalesforceSettings;
 
-use crate::jobs::Sender;
+use crate::submission::Sender;
 use commcare::CommCareSettings;
 
 /// Why the service can't start: every problem, by variable name.

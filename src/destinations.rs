@@ -16,9 +16,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::jobs::Destination;
 use crate::plan::{Effects, Plan};
-use crate::submission::Progress;
+use crate::submission::{Destination, Progress};
 use commcare::CommCare;
 use postgis::Postgis;
 use salesforce::Salesforce;

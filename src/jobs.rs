@@ -20,36 +20,12 @@ mod wetmill;
 mod wetmill_registration;
 mod wetmill_visit;
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
-use crate::submission::Origin;
+use crate::submission::{Destination, Origin, Sender};
 use salesforce_to_commcare::JobType;
-
-/// Where a job's plan is performed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Destination {
-    /// Salesforce REST.
-    Salesforce,
-    /// CommCare's submission API.
-    CommCare,
-    /// PostgreSQL with PostGIS.
-    Postgis,
-}
-
-impl Destination {
-    /// The word of the HTTP API (`docs/service.md`, section 2).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Salesforce => "salesforce",
-            Self::CommCare => "commcare",
-            Self::Postgis => "postgis",
-        }
-    }
-}
 
 /// What a mapping may know beside the payload.
 #[derive(Debug, Clone)]
@@ -83,26 +59,6 @@ impl Facts {
     pub fn of(&self, arrived: DateTime<Utc>, first_position: u32) -> Self {
         Self { arrived, first_position, ..self.clone() }
     }
-}
-
-/// Who CommCare documents say that they come from (`docs/mappings/salesforce-to-commcare.md`, decision X6).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sender {
-    /// `CC_USER_ID`: the API user.
-    pub user_id: Cow<'static, str>,
-    /// `CC_META_USERNAME`.
-    pub username: Cow<'static, str>,
-    /// `CC_DEVICE_ID`.
-    pub device_id: Cow<'static, str>,
-}
-
-impl Sender {
-    /// The original's.
-    pub const DEFAULT: Self = Self {
-        user_id: Cow::Borrowed("e926526fc13b126fffdb6d001f25b269"),
-        username: Cow::Borrowed("api"),
-        device_id: Cow::Borrowed("ID-10_t"),
-    };
 }
 
 /// Why a payload can't be mapped. Names the form path and the type that was found, never the

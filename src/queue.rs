@@ -39,8 +39,10 @@ mod limits;
 mod overview;
 mod parts;
 mod progress;
+mod question;
 mod sqlite;
 mod store;
+mod stored;
 mod transition;
 mod writers;
 
@@ -56,17 +58,17 @@ use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
 use crate::submission::{Origin, Progress, Record, Role, Trigger};
 
-pub use claim::{Claim, Claimed, Exhausted, Lease, Retry, Settled};
+pub use claim::{Claim, Claimed, Exhausted, Lease, Retry, SettleResult};
 pub use doc_id::doc_id;
 pub use error::QueueError;
-pub use overview::{
-    Backlog, Counts, FailedFilter, HandSet, Named, Page, PageCursor, Recent, Shown, Sighting,
-};
-pub use transition::Outcome;
+pub use overview::{Backlog, Counts, HandSet, Named, Page, Recent};
+pub use question::{FailedFilter, PageCursor, Shown, Sighting};
+pub use transition::ClaimOutcome;
 
 use claim::Take;
 use doc_id::{hashed_doc_id, hex};
-use store::{Store, Stored};
+use store::Store;
+use stored::Stored;
 use transition::Taken;
 
 /// How often one compare-and-set is tried against concurrent changes of the same record before
@@ -314,7 +316,7 @@ impl Queue {
     }
 
     /// Ends a claim, with what its run has delivered.
-    pub async fn settle(&self, claim: Claim, outcome: Outcome) -> Result<Settled, QueueError> {
+    pub async fn settle(&self, claim: Claim, outcome: ClaimOutcome) -> Result<SettleResult, QueueError> {
         let progress = claim.progress;
         let claimed = claim.stored.record.clone();
         let mut stored = claim.stored;
@@ -326,7 +328,7 @@ impl Queue {
                 // Where an answer was lost, the outcome may be there already.
                 return Ok(transition::settled_before(&stored.record, &claimed));
             };
-            if settled == Settled::Written {
+            if settled == SettleResult::Written {
                 record.add(&progress);
             }
             limits::fit(&mut record);
@@ -335,7 +337,7 @@ impl Queue {
             }
             match self.store.get(stored.origin, &stored.doc_id).await? {
                 Some(current) => stored = current,
-                None => return Ok(Settled::Lost),
+                None => return Ok(SettleResult::Lost),
             }
         }
         Err(QueueError::Contended { doc_id: stored.doc_id })
@@ -347,9 +349,9 @@ impl Queue {
     pub async fn settle_patiently(
         &self,
         claim: Claim,
-        outcome: Outcome,
+        outcome: ClaimOutcome,
         patience: Duration,
-    ) -> Result<Settled, QueueError> {
+    ) -> Result<SettleResult, QueueError> {
         let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(100);
         loop {

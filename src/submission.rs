@@ -6,6 +6,7 @@
 
 mod attempt;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -56,6 +57,48 @@ impl Origin {
             _ => None,
         }
     }
+}
+
+/// Where a job's plan is performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// Salesforce REST.
+    Salesforce,
+    /// CommCare's submission API.
+    CommCare,
+    /// PostgreSQL with PostGIS.
+    Postgis,
+}
+
+impl Destination {
+    /// The word of the HTTP API (`docs/service.md`, section 2).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Salesforce => "salesforce",
+            Self::CommCare => "commcare",
+            Self::Postgis => "postgis",
+        }
+    }
+}
+
+/// Who CommCare documents say that they come from (`docs/mappings/salesforce-to-commcare.md`, decision X6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// `CC_USER_ID`: the API user.
+    pub user_id: Cow<'static, str>,
+    /// `CC_META_USERNAME`.
+    pub username: Cow<'static, str>,
+    /// `CC_DEVICE_ID`.
+    pub device_id: Cow<'static, str>,
+}
+
+impl Sender {
+    /// The original's.
+    pub const DEFAULT: Self = Self {
+        user_id: Cow::Borrowed("e926526fc13b126fffdb6d001f25b269"),
+        username: Cow::Borrowed("api"),
+        device_id: Cow::Borrowed("ID-10_t"),
+    };
 }
 
 /// Where a record is in its life.

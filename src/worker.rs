@@ -28,11 +28,11 @@ use crate::clock;
 use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::salesforce::{Health, Salesforce};
 use crate::destinations::{Admission, Destinations};
-use crate::jobs::{Destination, Facts, Job};
+use crate::jobs::{Facts, Job};
 use crate::metrics::{Metrics, RecordEnd};
 use crate::plan::Plan;
 use crate::queue::{Claim, Claimed, Exhausted, Queue, QueueError, Retry};
-use crate::submission::{ErrorKind, Origin, Record, Role, Trigger};
+use crate::submission::{Destination, ErrorKind, Origin, Record, Role, Trigger};
 
 use drain::Drain;
 pub use retry::{Asked, Retried};

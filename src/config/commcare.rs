@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Bounds;
 use super::reader::Reader;
-use crate::jobs::Sender;
+use crate::submission::Sender;
 
 /// Everything the CommCare destination needs (`docs/service.md`, section 6).
 #[derive(Debug, Clone)]

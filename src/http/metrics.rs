@@ -12,10 +12,9 @@ use tracing::warn;
 use crate::app::App;
 use crate::clock;
 use crate::destinations::Admission;
-use crate::jobs::Destination;
 use crate::metrics::{CONTENT_TYPE, Depths, DestinationState, Scrape};
 use crate::queue::QueueError;
-use crate::submission::Origin;
+use crate::submission::{Destination, Origin};
 
 /// Time that the queue has to answer: Prometheus gives a scrape ten seconds, unless told otherwise,
 /// and the rest is to arrive all the same.

@@ -10,7 +10,7 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::jobs::Destination;
+use crate::submission::Destination;
 
 /// What a probe answers.
 #[derive(Serialize, ToSchema)]

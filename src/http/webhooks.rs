@@ -16,9 +16,8 @@ use super::error::{ErrorBody, HttpError};
 use super::observe::identify;
 use super::payloads::{Form, Payload};
 use crate::app::App;
-use crate::jobs::Destination;
 use crate::queue::{Arriving, Fate};
-use crate::submission::{Origin, Status};
+use crate::submission::{Destination, Origin, Status};
 use crate::worker::End;
 
 /// What became of a submission.

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::parts::{self, Part};
-use super::store::{Change, Stored};
-use super::transition::Arrival;
+use super::stored::{Change, Stored};
+use super::transition::Replacement;
 use super::{
     Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits, transition,
 };
@@ -48,9 +48,9 @@ impl Queue {
             };
             let doc_id = stored.doc_id.clone();
             let mut replacement = match transition::replace(&stored.record, &record, clock::now()) {
-                Arrival::Duplicate => return Ok(Accepted { doc_id, fate: Fate::Duplicate }),
-                Arrival::Stale => return Ok(Accepted { doc_id, fate: Fate::Stale }),
-                Arrival::Replace(replacement) => *replacement,
+                Replacement::Duplicate => return Ok(Accepted { doc_id, fate: Fate::Duplicate }),
+                Replacement::Stale => return Ok(Accepted { doc_id, fate: Fate::Stale }),
+                Replacement::Replace(replacement) => *replacement,
             };
             limits::fit(&mut replacement);
             if self.store.swap(&stored, &replacement).await?.is_some() {
@@ -137,9 +137,9 @@ fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) 
             record,
             now,
         ) {
-            Arrival::Duplicate => {}
-            Arrival::Stale => is_stale = true,
-            Arrival::Replace(mut replacement) => {
+            Replacement::Duplicate => {}
+            Replacement::Stale => is_stale = true,
+            Replacement::Replace(mut replacement) => {
                 limits::fit(&mut replacement);
                 changes.push(Change::Swap(Box::new(existing.clone()), replacement));
             }

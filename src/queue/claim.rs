@@ -1,6 +1,6 @@
 //! Records in the hands of workers.
 
-use super::store::Stored;
+use super::stored::Stored;
 use crate::submission::{Origin, Progress, Record};
 
 /// A record in the hands of one worker, until it is settled or its lease runs out.
@@ -55,7 +55,7 @@ pub struct Lease {
 
 /// What a claim's end did to its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
+pub enum SettleResult {
     /// The outcome was written.
     Written,
     /// An edited form arrived meanwhile: the record is `new` again.

@@ -21,7 +21,7 @@ use firestore::{
 };
 
 use super::QueueError;
-use super::store::{Since, Stored, Version};
+use super::stored::{Since, Stored, Version};
 use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
 

@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use tracing::info;
 
-use super::store::Stored;
+use super::question::{FailedFilter, PageCursor, Shown, Sighting};
+use super::stored::Stored;
 use super::{Queue, QueueError, SWAP_TRIES};
 use super::{by_hand, limits};
 use crate::clock;
-use crate::submission::{Attempt, ErrorKind, Origin, Record, Role, Status, Unmapped};
+use crate::submission::{Attempt, Origin, Record, Role, Status, Unmapped};
 
 /// Records whose history [`Queue::recent`] reads, of each status.
 const HISTORIES: u32 = 2_000;
@@ -39,46 +40,9 @@ pub struct Backlog {
     pub oldest_new: Option<DateTime<Utc>>,
 }
 
-/// Which failed records; the default is all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FailedFilter {
-    /// Only those of this job.
-    pub job_name: Option<String>,
-    /// Only those that failed of this kind. Documents of the original service have none.
-    pub error_kind: Option<ErrorKind>,
-}
-
-/// What of a record is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// All of it.
-    All,
-    /// Everything but its payload and plan.
-    Summary,
-}
-
-impl Shown {
-    /// Records that are read at a time: of whole ones, few enough to hold.
-    fn read_at_a_time(self) -> usize {
-        match self {
-            Self::All => 20,
-            Self::Summary => 1_000,
-        }
-    }
-}
-
 /// The place of a record in the list of failed ones.
 fn cursor(last: &Stored) -> Option<PageCursor> {
     Some(PageCursor { updated_at: last.record.updated_at?, doc_id: last.doc_id.clone() })
-}
-
-/// Where the next page of failed records begins: after this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageCursor {
-    /// The last record's last change.
-    pub updated_at: DateTime<Utc>,
-    /// The last record's document id.
-    pub doc_id: String,
 }
 
 /// One page of records.
@@ -97,23 +61,6 @@ pub struct Recent {
     pub attempts: Vec<Attempt>,
     /// Whether there were more records than are read: then the oldest are left out.
     pub cut: bool,
-}
-
-/// An answer whose code no label table knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// Where the forms come from.
-    pub origin: Origin,
-    /// The form type.
-    pub job_name: String,
-    /// Form path and code.
-    pub answer: Unmapped,
-    /// Records that had it.
-    pub records: u64,
-    /// When the first was processed.
-    pub first_seen: DateTime<Utc>,
-    /// When the last was.
-    pub last_seen: DateTime<Utc>,
 }
 
 /// A record that an id names, without its payload.

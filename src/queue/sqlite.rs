@@ -21,7 +21,7 @@ use sqlx::sqlite::{
 };
 
 use super::QueueError;
-use super::store::{Change, Since, Stored, Version};
+use super::stored::{Change, Since, Stored, Version};
 use crate::config::SqliteSettings;
 use crate::submission::{NextRetry, Origin, Record};
 use writer::{Row, Writer};

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::edition::{content_hash, is_older_edition};
-use super::{Arriving, Settled};
+use super::{Arriving, SettleResult};
 use crate::config::RetryPolicy;
 use crate::submission::{
     ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Role, Status, Trigger, Unmapped,
@@ -29,7 +29,7 @@ const UNMAPPED_KEPT: usize = 100;
 
 /// How a claim's work ended.
 #[derive(Debug, Clone)]
-pub enum Outcome {
+pub enum ClaimOutcome {
     /// The effect is done, or there was none to have.
     Completed {
         /// Why nothing was sent.
@@ -57,7 +57,7 @@ pub enum Outcome {
 }
 
 /// What an arriving submission does to the record that has its id.
-pub(super) enum Arrival {
+pub(super) enum Replacement {
     Duplicate,
     Stale,
     Replace(Box<Record>),
@@ -166,13 +166,13 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
 }
 
 /// What `arrived`, a fresh record of the same submission id, does to `stored`.
-pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> Arrival {
+pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> Replacement {
     let stored_hash = stored.payload_hash.clone().unwrap_or_else(|| content_hash(&stored.data));
     if Some(stored_hash) == arrived.payload_hash {
-        return Arrival::Duplicate;
+        return Replacement::Duplicate;
     }
     if is_older_edition(&arrived.data, &stored.data) {
-        return Arrival::Stale;
+        return Replacement::Stale;
     }
     let mut record = stored.clone();
     record.forget_outcome();
@@ -197,7 +197,7 @@ pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> 
         record.status = Status::New;
         record.end_lease();
     }
-    Arrival::Replace(Box::new(record))
+    Replacement::Replace(Box::new(record))
 }
 
 /// Gives a free record to `owner`.
@@ -276,11 +276,11 @@ pub(super) fn renew(
 pub(super) fn settle(
     stored: &Record,
     claimed: &Record,
-    outcome: &Outcome,
+    outcome: &ClaimOutcome,
     now: DateTime<Utc>,
     policy: &RetryPolicy,
     jitter: f64,
-) -> Option<(Record, Settled)> {
+) -> Option<(Record, SettleResult)> {
     if stored.status != Status::Processing || stored.lease_owner != claimed.lease_owner {
         return None;
     }
@@ -290,10 +290,10 @@ pub(super) fn settle(
     if stored.revision != claimed.revision {
         record.close_attempt(AttemptOutcome::Replaced, now, None);
         record.status = Status::New;
-        return Some((record, Settled::Replaced));
+        return Some((record, SettleResult::Replaced));
     }
     match outcome {
-        Outcome::Completed { note, dry_run, unmapped, written } => {
+        ClaimOutcome::Completed { note, dry_run, unmapped, written } => {
             record.forget_outcome();
             record.complete(now, policy);
             record.note.clone_from(note);
@@ -303,14 +303,14 @@ pub(super) fn settle(
             record.written.clone_from(written);
             record.close_attempt(AttemptOutcome::Completed, now, None);
         }
-        Outcome::Failed { kind, step, error, unmapped } => {
+        ClaimOutcome::Failed { kind, step, error, unmapped } => {
             record.forget_outcome();
             let next = next_retry(*kind, record.run_retries, now, policy, jitter);
             record.fail(*kind, step, error, next);
             record.unmapped = unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
             record.close_attempt(AttemptOutcome::Failed, now, Some((step, error)));
         }
-        Outcome::Released => {
+        ClaimOutcome::Released => {
             record.status = Status::New;
             // Uncounted: a retry that never ran gives its count back. The count of a take-over
             // stays, since it counts the worker that was lost.
@@ -325,19 +325,19 @@ pub(super) fn settle(
             record.close_attempt(AttemptOutcome::Released, now, None);
         }
     }
-    Some((record, Settled::Written))
+    Some((record, SettleResult::Written))
 }
 
 /// What became of a claim that is no longer there to settle: its attempt says whether its outcome
 /// was written.
-pub(super) fn settled_before(stored: &Record, claimed: &Record) -> Settled {
+pub(super) fn settled_before(stored: &Record, claimed: &Record) -> SettleResult {
     let of_claim = |attempt: &&Attempt| Some(&attempt.worker) == claimed.lease_owner.as_ref();
     match stored.attempts.iter().find(of_claim).and_then(|attempt| attempt.outcome) {
         Some(AttemptOutcome::Completed | AttemptOutcome::Failed | AttemptOutcome::Released) => {
-            Settled::Written
+            SettleResult::Written
         }
-        Some(AttemptOutcome::Replaced) => Settled::Replaced,
-        Some(AttemptOutcome::Abandoned | AttemptOutcome::Updated) | None => Settled::Lost,
+        Some(AttemptOutcome::Replaced) => SettleResult::Replaced,
+        Some(AttemptOutcome::Abandoned | AttemptOutcome::Updated) | None => SettleResult::Lost,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::store::Since;
+use super::stored::Since;
 use super::{Queue, QueueError, SWAP_TRIES, by_hand, limits};
 use crate::clock;
 use crate::submission::{Origin, Record};

@@ -9,10 +9,9 @@ use tracing::{error, warn};
 use super::drain::failed;
 use super::{Stopped, Worker};
 use crate::destinations::{Delivery, DeliveryError, Failure, Tally};
-use crate::jobs::Destination;
 use crate::plan::{Effects, Plan};
-use crate::queue::{Claim, Lease, Outcome, Queue};
-use crate::submission::{ErrorKind, Progress};
+use crate::queue::{Claim, ClaimOutcome, Lease, Queue};
+use crate::submission::{Destination, ErrorKind, Progress};
 
 /// How often progress is saved: `docs/service.md`, section 3, allows two seconds, and saving takes some of
 /// them.
@@ -31,7 +30,7 @@ pub(super) struct Delivering<'d> {
 impl Delivering<'_> {
     /// Performs a plan, unless the drain's time or the service's grace period ends before: what was sent
     /// by then is sent again, without harm, but for the documents that are known to be taken.
-    pub(super) async fn perform(&self, claim: &mut Claim, plan: &Plan) -> Outcome {
+    pub(super) async fn perform(&self, claim: &mut Claim, plan: &Plan) -> ClaimOutcome {
         let tally = Tally::default();
         let in_parts = matches!(plan.effects, Effects::Documents(_));
         let delivered = tokio::select! {
@@ -43,20 +42,25 @@ impl Delivering<'_> {
         claim.report(tally.progress());
         match delivered {
             Some(delivered) => self.outcome(claim, plan, delivered),
-            None => Outcome::Released,
+            None => ClaimOutcome::Released,
         }
     }
 
-    fn outcome(&self, claim: &Claim, plan: &Plan, delivered: Result<Delivery, DeliveryError>) -> Outcome {
+    fn outcome(
+        &self,
+        claim: &Claim,
+        plan: &Plan,
+        delivered: Result<Delivery, DeliveryError>,
+    ) -> ClaimOutcome {
         let unmapped = plan.unmapped.clone();
         let DeliveryError { failure, step, message } = match delivered {
             Ok(Delivery::Sent) => {
                 let written = shared_records(claim, plan);
-                return Outcome::Completed { note: None, dry_run: None, unmapped, written };
+                return ClaimOutcome::Completed { note: None, dry_run: None, unmapped, written };
             }
             Ok(Delivery::Recorded(plan)) => {
                 let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
-                return Outcome::Completed { note, dry_run: Some(plan), unmapped, written: Vec::new() };
+                return ClaimOutcome::Completed { note, dry_run: Some(plan), unmapped, written: Vec::new() };
             }
             Err(error) => error,
         };
@@ -69,7 +73,7 @@ impl Delivering<'_> {
                 warn!(destination = destination.as_str(), reason = message, "worker.destination_down");
                 // The first reason stands.
                 let _ = self.stopped.set(Stopped { destination, reason: message });
-                return Outcome::Released;
+                return ClaimOutcome::Released;
             }
         };
         failed(kind, &step, message, unmapped)

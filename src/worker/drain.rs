@@ -14,10 +14,10 @@ use super::lease::Renewal;
 use super::observed::{Observed, Sighted};
 use super::overlap::{self, Overlap};
 use super::{DrainReport, End, Planned, Stopped, Worker, order};
-use crate::jobs::{self, Destination};
+use crate::jobs;
 use crate::plan::{Document, Plan, Refused};
-use crate::queue::{Claim, Exhausted, Outcome, QueueError, Settled};
-use crate::submission::{AttemptOutcome, ErrorKind, Origin, Record, Unmapped};
+use crate::queue::{Claim, ClaimOutcome, Exhausted, QueueError, SettleResult};
+use crate::submission::{AttemptOutcome, Destination, ErrorKind, Origin, Record, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -88,7 +88,7 @@ impl Drain {
     pub(super) async fn finish(mut self) -> DrainReport {
         for (claim, reason) in std::mem::take(&mut self.held) {
             let doc_id = claim.doc_id().to_owned();
-            let end = settle(&self.worker, claim, Outcome::Released, Instant::now()).await;
+            let end = settle(&self.worker, claim, ClaimOutcome::Released, Instant::now()).await;
             let end = match end {
                 End::New(_) => End::New(reason.to_owned()),
                 other => other,
@@ -194,9 +194,9 @@ impl Drain {
                 Err(error) => failed(ErrorKind::Permanent, "mapping", error, Vec::new()),
                 Ok((_, plan)) if plan.note.is_some() => {
                     let (note, unmapped) = (plan.note.clone(), plan.unmapped.clone());
-                    Outcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
+                    ClaimOutcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
                 }
-                Ok(_) if over || stopped.get().is_some() => Outcome::Released,
+                Ok(_) if over || stopped.get().is_some() => ClaimOutcome::Released,
                 Ok((destination, plan)) => {
                     let delivery = Delivering { worker: &worker, destination, deadline, stopped: &stopped };
                     match superseded(&worker, &claim, &plan, force).await {
@@ -211,7 +211,7 @@ impl Drain {
             };
             // Only now may the next begin: it has to see whether this one was stopped.
             drop(slot);
-            let delivered = matches!(&outcome, Outcome::Completed { note: None, dry_run: None, .. });
+            let delivered = matches!(&outcome, ClaimOutcome::Completed { note: None, dry_run: None, .. });
             // Else the plan is let go before its outcome, which may be as large, is written.
             let overlap = overlap.filter(|overlap| overlap.is_possible(delivered));
             let end = settle(&worker, claim, outcome, started).await;
@@ -265,7 +265,7 @@ async fn superseded(
     claim: &Claim,
     plan: &Plan,
     force: bool,
-) -> Result<Option<Outcome>, QueueError> {
+) -> Result<Option<ClaimOutcome>, QueueError> {
     let record = claim.record();
     if force || !is_repeat(record) {
         return Ok(None);
@@ -315,29 +315,29 @@ fn left_to_do(plan: Plan, record: &Record) -> Plan {
     plan.without(&record.refused)
 }
 
-async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instant) -> End {
+async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome, started: Instant) -> End {
     let observed = Observed::of(&claim, &outcome, started);
     let sighted = Sighted::of(&claim, &outcome);
     let end = match &outcome {
-        Outcome::Completed { .. } => {
+        ClaimOutcome::Completed { .. } => {
             info!("worker.record_completed");
             End::Completed
         }
-        Outcome::Failed { error, step, kind, .. } => {
+        ClaimOutcome::Failed { error, step, kind, .. } => {
             warn!(processing_step = step, error_kind = ?kind, error, "worker.record_failed");
             End::Failed(error.clone())
         }
-        Outcome::Released => End::New("it was put back untouched".to_owned()),
+        ClaimOutcome::Released => End::New("it was put back untouched".to_owned()),
     };
     let settled = worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await;
     observed.settled(&worker.metrics, settled.as_ref().ok().copied());
     match settled {
-        Ok(Settled::Written) => {
+        Ok(SettleResult::Written) => {
             sighted.keep(&worker.queue).await;
             end
         }
-        Ok(Settled::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
-        Ok(Settled::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),
+        Ok(SettleResult::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
+        Ok(SettleResult::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),
         Err(error) => {
             error!(error = &error as &dyn std::error::Error, "worker.outcome_not_written");
             End::Failed("its outcome could not be written; it will be processed again".to_owned())
@@ -345,6 +345,6 @@ async fn settle(worker: &Worker, claim: Claim, outcome: Outcome, started: Instan
     }
 }
 
-pub(super) fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> Outcome {
-    Outcome::Failed { kind, step: step.to_owned(), error, unmapped }
+pub(super) fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> ClaimOutcome {
+    ClaimOutcome::Failed { kind, step: step.to_owned(), error, unmapped }
 }

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::metrics::{Metrics, RecordEnd};
-use crate::queue::{Claim, Outcome, Queue, Settled};
+use crate::queue::{Claim, ClaimOutcome, Queue, SettleResult};
 use crate::submission::{Origin, Trigger, Unmapped};
 
 /// A run that has come to its outcome.
@@ -20,16 +20,16 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    pub(super) fn of(claim: &Claim, outcome: &Outcome, started: Instant) -> Self {
+    pub(super) fn of(claim: &Claim, outcome: &ClaimOutcome, started: Instant) -> Self {
         let record = claim.record();
         let (end, unmapped): (_, &[Unmapped]) = match outcome {
             // A dry run has a note too, but its plan would have had an effect.
-            Outcome::Completed { note: Some(_), dry_run: None, unmapped, .. } => {
+            ClaimOutcome::Completed { note: Some(_), dry_run: None, unmapped, .. } => {
                 (RecordEnd::WithoutEffect, unmapped)
             }
-            Outcome::Completed { unmapped, .. } => (RecordEnd::Completed, unmapped),
-            Outcome::Failed { kind, unmapped, .. } => (RecordEnd::Failed(*kind), unmapped),
-            Outcome::Released => (RecordEnd::Released, &[]),
+            ClaimOutcome::Completed { unmapped, .. } => (RecordEnd::Completed, unmapped),
+            ClaimOutcome::Failed { kind, unmapped, .. } => (RecordEnd::Failed(*kind), unmapped),
+            ClaimOutcome::Released => (RecordEnd::Released, &[]),
         };
         // A claim that counts as a retry bears its time; one that is released gives it back.
         let attempt = record.attempts.last().filter(|_| end != RecordEnd::Released);
@@ -45,11 +45,11 @@ impl Observed {
     }
 
     /// The queue has taken the outcome, or not.
-    pub(super) fn settled(self, metrics: &Metrics, settled: Option<Settled>) {
+    pub(super) fn settled(self, metrics: &Metrics, settled: Option<SettleResult>) {
         let end = match settled {
-            Some(Settled::Written) => self.end,
-            Some(Settled::Replaced) => RecordEnd::Replaced,
-            Some(Settled::Lost) | None => RecordEnd::Lost,
+            Some(SettleResult::Written) => self.end,
+            Some(SettleResult::Replaced) => RecordEnd::Replaced,
+            Some(SettleResult::Lost) | None => RecordEnd::Lost,
         };
         metrics.record_ended(self.origin, &self.job_name, end, self.started.elapsed());
         if let Some(trigger) = self.retry {
@@ -71,11 +71,11 @@ pub(super) struct Sighted {
 }
 
 impl Sighted {
-    pub(super) fn of(claim: &Claim, outcome: &Outcome) -> Self {
+    pub(super) fn of(claim: &Claim, outcome: &ClaimOutcome) -> Self {
         let record = claim.record();
         let unmapped: &[Unmapped] = match outcome {
-            Outcome::Completed { unmapped, .. } | Outcome::Failed { unmapped, .. } => unmapped,
-            Outcome::Released => &[],
+            ClaimOutcome::Completed { unmapped, .. } | ClaimOutcome::Failed { unmapped, .. } => unmapped,
+            ClaimOutcome::Released => &[],
         };
         let answers = unmapped.iter().filter(|answer| !record.unmapped.contains(answer)).cloned().collect();
         Self { origin: claim.origin(), job_name: record.job_name.clone(), answers }

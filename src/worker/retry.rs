@@ -8,9 +8,9 @@ use tracing::error;
 use super::drain::Drain;
 use super::{CLAIMED_PER_SLOT, End, OVER, Worker};
 use crate::destinations::Admission;
-use crate::jobs::{self, Destination};
+use crate::jobs;
 use crate::queue::{Claim, Named, QueueError};
-use crate::submission::{Origin, Role, Trigger};
+use crate::submission::{Destination, Origin, Role, Trigger};
 
 /// What somebody asks for.
 #[derive(Debug, Clone, Copy)]

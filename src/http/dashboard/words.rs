@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::page::{duration, time};
-use crate::jobs::{self, Destination};
-use crate::submission::{AttemptOutcome, ErrorKind, NextRetry, Origin, Record, Status, Trigger};
+use crate::jobs;
+use crate::submission::{AttemptOutcome, Destination, ErrorKind, NextRetry, Origin, Record, Status, Trigger};
 
 /// How Salesforce begins to say that a record that is referred to is not there (REST API guide,
 /// relationships by external id).

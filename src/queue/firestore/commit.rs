@@ -16,7 +16,7 @@ use gcloud_sdk::tonic::Request;
 
 use super::{Firestore, REQUEST_TIMEOUT, codec, lost_race};
 use crate::queue::QueueError;
-use crate::queue::store::{Change, Stored};
+use crate::queue::stored::{Change, Stored};
 use crate::submission::Origin;
 
 /// Bytes of writes that one request takes: what Firestore takes, but for what is around them.

@@ -6,7 +6,7 @@ use firestore::errors::FirestoreError;
 use firestore::{FirestoreDocument, FirestoreInstant};
 
 use super::super::QueueError;
-use super::super::store::{Stored, Version};
+use super::super::stored::{Stored, Version};
 use super::codec;
 use crate::submission::Origin;
 

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Firestore, codec, read};
 use crate::queue::doc_id::hex;
-use crate::queue::overview::{FailedFilter, PageCursor, Shown, Sighting};
-use crate::queue::store::Stored;
+use crate::queue::question::{FailedFilter, PageCursor, Shown, Sighting};
+use crate::queue::stored::Stored;
 use crate::queue::{QueueError, SWAP_TRIES};
 use crate::submission::{Attempt, Origin, Status, Unmapped};
 

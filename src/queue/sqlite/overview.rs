@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, QueryBuilder};
 
 use super::{COLUMNS, Sqlite, rows};
 use crate::queue::QueueError;
-use crate::queue::overview::{FailedFilter, PageCursor, Shown, Sighting};
-use crate::queue::store::Stored;
+use crate::queue::question::{FailedFilter, PageCursor, Shown, Sighting};
+use crate::queue::stored::Stored;
 use crate::submission::{Attempt, Origin, Status, Unmapped};
 
 impl Sqlite {

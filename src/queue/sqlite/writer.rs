@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
 use tokio::sync::{mpsc, oneshot};
 
 use super::QueueError;
-use crate::queue::overview::Sighting;
+use crate::queue::question::Sighting;
 
 /// Writes that one transaction takes at most.
 const GROUP: usize = 512;

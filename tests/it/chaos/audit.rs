@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
-use commcare_sf_integration::jobs::{self, Destination};
+use commcare_sf_integration::jobs;
 use commcare_sf_integration::queue::Queue;
-use commcare_sf_integration::submission::{Attempt, AttemptOutcome, ErrorKind, Origin, Record, Status};
+use commcare_sf_integration::submission::{
+    Attempt, AttemptOutcome, Destination, ErrorKind, Origin, Record, Status,
+};
 
 use super::load::Mail;
 use super::trouble::{Journal, Vendor};

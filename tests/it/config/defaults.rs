@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use commcare_sf_integration::config::salesforce::Login;
 use commcare_sf_integration::config::{LogFormat, QueueSettings};
-use commcare_sf_integration::jobs::Sender;
+use commcare_sf_integration::submission::Sender;
 
 use super::{CLOUD_RUN, load, one_problem};
 

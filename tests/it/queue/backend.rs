@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use commcare_sf_integration::config::{FirestoreSettings, QueueSettings, RetryPolicy, SqliteSettings};
-use commcare_sf_integration::queue::{Accepted, Arriving, Claim, Outcome, Queue, QueueError};
+use commcare_sf_integration::queue::{Accepted, Arriving, Claim, ClaimOutcome, Queue, QueueError};
 use commcare_sf_integration::submission::{ErrorKind, Origin, Record, Trigger, Unmapped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -103,22 +103,22 @@ pub(crate) async fn the(queue: &Queue, id: &str) -> Record {
     found.pop().unwrap().1
 }
 
-pub(crate) fn completed() -> Outcome {
-    Outcome::Completed { note: None, dry_run: None, unmapped: Vec::new(), written: Vec::new() }
+pub(crate) fn completed() -> ClaimOutcome {
+    ClaimOutcome::Completed { note: None, dry_run: None, unmapped: Vec::new(), written: Vec::new() }
 }
 
-pub(crate) fn failed(kind: ErrorKind) -> Outcome {
+pub(crate) fn failed(kind: ErrorKind) -> ClaimOutcome {
     let (step, error) = ("Household__c".to_owned(), "it did not work".to_owned());
-    Outcome::Failed { kind, step, error, unmapped: Vec::new() }
+    ClaimOutcome::Failed { kind, step, error, unmapped: Vec::new() }
 }
 
 /// Completed or failed, with an answer whose code no label table knows.
-pub(crate) fn unmapped(answers: &[(&str, &str)]) -> Outcome {
+pub(crate) fn unmapped(answers: &[(&str, &str)]) -> ClaimOutcome {
     let unmapped = answers
         .iter()
         .map(|(path, code)| Unmapped { path: (*path).to_owned(), code: (*code).to_owned() })
         .collect();
-    Outcome::Completed { note: None, dry_run: None, unmapped, written: Vec::new() }
+    ClaimOutcome::Completed { note: None, dry_run: None, unmapped, written: Vec::new() }
 }
 
 pub(crate) fn is_unavailable(error: &QueueError) -> bool {

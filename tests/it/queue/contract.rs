@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::RetryPolicy;
-use commcare_sf_integration::queue::{FailedFilter, Fate, Outcome, QueueError, Retry, Settled, Shown};
+use commcare_sf_integration::queue::{
+    ClaimOutcome, FailedFilter, Fate, QueueError, Retry, SettleResult, Shown,
+};
 use commcare_sf_integration::submission::{
     AttemptOutcome, ErrorKind, NextRetry, Origin, Record, Status, Trigger, Unmapped,
 };
@@ -120,20 +122,20 @@ async fn an_older_edition_that_arrives_late_changes_nothing(backend: Backend) {
 async fn a_form_edited_while_it_is_processed_is_new_again_whatever_the_outcome(backend: Backend) {
     let queue = backend.open().await;
     for (id, outcome) in
-        [("f-1", completed()), ("f-2", failed(ErrorKind::Permanent)), ("f-3", Outcome::Released)]
+        [("f-1", completed()), ("f-2", failed(ErrorKind::Permanent)), ("f-3", ClaimOutcome::Released)]
     {
         put_id(&queue, id).await;
         let claimed = claim_one(&queue).await;
         assert_eq!(put(&queue, json!({ "id": id, "form": { "x": "2" } })).await.fate, Fate::Replaced);
         assert_eq!(the(&queue, id).await.status, Status::Processing);
         assert!(claim(&queue, 10).await.is_empty(), "the first worker still has it");
-        assert_eq!(queue.settle(claimed, outcome).await.unwrap(), Settled::Replaced);
+        assert_eq!(queue.settle(claimed, outcome).await.unwrap(), SettleResult::Replaced);
         let record = the(&queue, id).await;
         assert_eq!((record.status, record.run_retries, record.lease_owner), (Status::New, 0, None));
         assert_eq!(record.attempts[0].outcome, Some(AttemptOutcome::Replaced));
         assert_eq!(record.data["form"]["x"], "2");
         let again = claim_one(&queue).await;
-        assert_eq!(queue.settle(again, completed()).await.unwrap(), Settled::Written);
+        assert_eq!(queue.settle(again, completed()).await.unwrap(), SettleResult::Written);
     }
 }
 
@@ -144,7 +146,7 @@ async fn a_form_edited_after_its_worker_died_is_new_at_once(backend: Backend) {
     put(&queue, json!({ "id": "f-1", "form": { "x": "2" } })).await;
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.attempts[0].outcome), (Status::New, Some(AttemptOutcome::Abandoned)));
-    assert_eq!(queue.settle(dead, completed()).await.unwrap(), Settled::Lost);
+    assert_eq!(queue.settle(dead, completed()).await.unwrap(), SettleResult::Lost);
 }
 
 async fn four_claimers_get_every_record_once(backend: Backend) {
@@ -193,9 +195,9 @@ async fn a_run_out_lease_is_taken_over_and_the_first_worker_is_fenced(backend: B
     assert_eq!(second.record().run_retries, 1, "the take-over counts");
     assert_eq!(second.record().attempts[0].outcome, Some(AttemptOutcome::Abandoned));
     assert!(!dying.renew(&first.lease()).await.unwrap());
-    assert_eq!(dying.settle(first, failed(ErrorKind::Permanent)).await.unwrap(), Settled::Lost);
+    assert_eq!(dying.settle(first, failed(ErrorKind::Permanent)).await.unwrap(), SettleResult::Lost);
     assert_eq!(the(&queue, "f-1").await.status, Status::Processing);
-    assert_eq!(queue.settle(second, completed()).await.unwrap(), Settled::Written);
+    assert_eq!(queue.settle(second, completed()).await.unwrap(), SettleResult::Written);
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.attempts.len()), (Status::Completed, 2));
 }
@@ -206,7 +208,7 @@ async fn a_renewed_lease_is_not_taken_over(backend: Backend) {
     let short = claim_one(&backend.open_without_leases().await).await;
     assert!(queue.renew(&short.lease()).await.unwrap());
     assert!(claim(&queue, 1).await.is_empty());
-    assert_eq!(queue.settle(short, completed()).await.unwrap(), Settled::Written);
+    assert_eq!(queue.settle(short, completed()).await.unwrap(), SettleResult::Written);
 }
 
 async fn a_record_that_kills_its_workers_fails_for_good(backend: Backend) {
@@ -237,7 +239,7 @@ async fn a_released_record_is_new_and_uncounted(backend: Backend) {
         panic!("free");
     };
     assert_eq!(claim.record().run_retries, 1);
-    assert_eq!(queue.settle(*claim, Outcome::Released).await.unwrap(), Settled::Written);
+    assert_eq!(queue.settle(*claim, ClaimOutcome::Released).await.unwrap(), SettleResult::Written);
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.run_retries, record.lease_owner), (Status::New, 0, None));
     assert_eq!(record.attempts[1].outcome, Some(AttemptOutcome::Released));
@@ -280,7 +282,7 @@ async fn a_completed_record_runs_again_by_hand(backend: Backend) {
     let Some(Retry::Claimed(claim)) = retry else { panic!("{retry:?}") };
     let note = Some("nothing to do".to_owned());
     let unmapped = vec![Unmapped { path: "form.a".to_owned(), code: "7".to_owned() }];
-    let outcome = Outcome::Completed {
+    let outcome = ClaimOutcome::Completed {
         note: note.clone(),
         dry_run: None,
         unmapped: unmapped.clone(),
@@ -311,7 +313,7 @@ async fn the_last_twenty_attempts_are_kept(backend: Backend) {
     put_id(&queue, "f-1").await;
     for _ in 0..23 {
         let claimed = claim_one(&queue).await;
-        queue.settle(claimed, Outcome::Released).await.unwrap();
+        queue.settle(claimed, ClaimOutcome::Released).await.unwrap();
     }
     let last = claim_one(&queue).await;
     let attempts = &last.record().attempts;
@@ -357,7 +359,7 @@ async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
         put_id(&queue, id).await;
     }
     let mut claims = claim(&queue, 2).await;
-    let wrote = |records: &[&str]| Outcome::Completed {
+    let wrote = |records: &[&str]| ClaimOutcome::Completed {
         note: None,
         dry_run: None,
         unmapped: Vec::new(),
@@ -489,13 +491,13 @@ async fn a_submission_beyond_a_document_is_refused(backend: Backend) {
         let retry =
             queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::Manual, None).await.unwrap();
         let Some(Retry::Claimed(claim)) = retry else { panic!("{retry:?}") };
-        let outcome = Outcome::Failed {
+        let outcome = ClaimOutcome::Failed {
             kind: ErrorKind::Permanent,
             step: "Household__c".to_owned(),
             error: "é".repeat(5_000),
             unmapped: Vec::new(),
         };
-        assert_eq!(queue.settle(*claim, outcome).await.unwrap(), Settled::Written);
+        assert_eq!(queue.settle(*claim, outcome).await.unwrap(), SettleResult::Written);
     }
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.run_retries), (Status::Failed, 24));
@@ -508,9 +510,13 @@ async fn a_plan_that_does_not_fit_is_cut(backend: Backend) {
     let claimed = claim_one(&queue).await;
     let upsert = json!({ "object": "Household__c", "fields": { "a": "y".repeat(10_000) } });
     let plan = json!({ "upserts": vec![upsert; 100] });
-    let outcome =
-        Outcome::Completed { note: None, dry_run: Some(plan), unmapped: Vec::new(), written: Vec::new() };
-    assert_eq!(queue.settle(claimed, outcome).await.unwrap(), Settled::Written);
+    let outcome = ClaimOutcome::Completed {
+        note: None,
+        dry_run: Some(plan),
+        unmapped: Vec::new(),
+        written: Vec::new(),
+    };
+    assert_eq!(queue.settle(claimed, outcome).await.unwrap(), SettleResult::Written);
     let record = the(&queue, "f-1").await;
     let plan = record.plan.unwrap();
     let kept = plan["upserts"].as_array().map_or(0, Vec::len);

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, TimeDelta, Utc};
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::{FirestoreSettings, QueueSettings};
-use commcare_sf_integration::queue::{Fate, Queue, Settled};
+use commcare_sf_integration::queue::{Fate, Queue, SettleResult};
 use commcare_sf_integration::submission::{ErrorKind, NextRetry, Origin, Status, Trigger};
 use firestore::{FirestoreDb, FirestoreTimestamp, FirestoreValue};
 use gcloud_sdk::google::firestore::v1::Value;
@@ -68,7 +68,7 @@ async fn they_are_drained_oldest_first_beside_ours() {
     assert_eq!(ids(&claims), ["Xa82", "Xa81", "ours"]);
     assert_eq!(claims[0].record().run_retries, 2, "the take-over counts");
     for claim in claims {
-        assert_eq!(queue.settle(claim, completed()).await.unwrap(), Settled::Written);
+        assert_eq!(queue.settle(claim, completed()).await.unwrap(), SettleResult::Written);
     }
     assert_eq!(the(&queue, "theirs").await.status, Status::Completed);
 }

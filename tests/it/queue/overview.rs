@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::RetryPolicy;
-use commcare_sf_integration::queue::{Arriving, FailedFilter, HandSet, Outcome, Queue, Retry, Shown};
+use commcare_sf_integration::queue::{Arriving, ClaimOutcome, FailedFilter, HandSet, Queue, Retry, Shown};
 use commcare_sf_integration::submission::{
     AttemptOutcome, ErrorKind, NextRetry, Origin, Role, Status, Trigger,
 };
@@ -97,7 +97,8 @@ async fn the_attempts_of_late_are_those_of_completed_and_failed_records(backend:
 async fn an_answer_is_counted_once_for_each_record_with_first_and_last_sight(backend: Backend) {
     let queue = backend.open().await;
     let began = clock::now();
-    let Outcome::Completed { unmapped: answers, .. } = unmapped(&[("form.crop", "17"), ("form.shade", "9")])
+    let ClaimOutcome::Completed { unmapped: answers, .. } =
+        unmapped(&[("form.crop", "17"), ("form.shade", "9")])
     else {
         panic!("completed")
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commcare_sf_integration::queue::{Claim, Outcome, Queue, Retry};
+use commcare_sf_integration::queue::{Claim, ClaimOutcome, Queue, Retry};
 use commcare_sf_integration::submission::{ErrorKind, Origin, Progress, Status, Trigger};
 use serde_json::json;
 
@@ -88,7 +88,7 @@ async fn a_replacement_forgets_progress_and_is_not_given_more(backend: Backend) 
 async fn a_claim_ends_with_its_progress_whatever_the_outcome(backend: Backend) {
     let queue = backend.open().await;
     put_id(&queue, "f-1").await;
-    for (position, outcome) in [(1, Outcome::Released), (2, failed(ErrorKind::Transient))] {
+    for (position, outcome) in [(1, ClaimOutcome::Released), (2, failed(ErrorKind::Transient))] {
         let mut claim = retry(&queue, Trigger::AutoRetry).await;
         claim.report(delivered(&[position]));
         queue.settle(claim, outcome).await.unwrap();

@@ -1,7 +1,7 @@
 //! Forms that have written the same Salesforce records, on SQLite and on Firestore.
 
 use commcare_sf_integration::clock;
-use commcare_sf_integration::queue::{Outcome, Queue};
+use commcare_sf_integration::queue::{ClaimOutcome, Queue};
 use commcare_sf_integration::submission::{AttemptOutcome, ErrorKind, Origin, Status};
 
 use super::backend::{Backend, claim, claim_one, failed, ids, put_id, the};
@@ -11,8 +11,8 @@ on_both_back_ends!(
     a_completed_record_is_put_back_to_be_written_again,
 );
 
-fn wrote(record: &str) -> Outcome {
-    Outcome::Completed {
+fn wrote(record: &str) -> ClaimOutcome {
+    ClaimOutcome::Completed {
         note: None,
         dry_run: None,
         unmapped: Vec::new(),
@@ -20,7 +20,7 @@ fn wrote(record: &str) -> Outcome {
     }
 }
 
-async fn settle_one(queue: &Queue, id: &str, outcome: Outcome) {
+async fn settle_one(queue: &Queue, id: &str, outcome: ClaimOutcome) {
     put_id(queue, id).await;
     let claimed = claim_one(queue).await;
     queue.settle(claimed, outcome).await.unwrap();

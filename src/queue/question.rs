@@ -1,0 +1,59 @@
+//! What operators may ask of the queue: filters, pages, and what comes back.
+
+use chrono::{DateTime, Utc};
+
+use crate::submission::{ErrorKind, Origin, Unmapped};
+
+/// Which failed records; the default is all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedFilter {
+    /// Only those of this job.
+    pub job_name: Option<String>,
+    /// Only those that failed of this kind. Documents of the original service have none.
+    pub error_kind: Option<ErrorKind>,
+}
+
+/// What of a record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// All of it.
+    All,
+    /// Everything but its payload and plan.
+    Summary,
+}
+
+impl Shown {
+    /// Records that are read at a time: of whole ones, few enough to hold.
+    pub(super) fn read_at_a_time(self) -> usize {
+        match self {
+            Self::All => 20,
+            Self::Summary => 1_000,
+        }
+    }
+}
+
+/// Where the next page of failed records begins: after this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageCursor {
+    /// The last record's last change.
+    pub updated_at: DateTime<Utc>,
+    /// The last record's document id.
+    pub doc_id: String,
+}
+
+/// An answer whose code no label table knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Where the forms come from.
+    pub origin: Origin,
+    /// The form type.
+    pub job_name: String,
+    /// Form path and code.
+    pub answer: Unmapped,
+    /// Records that had it.
+    pub records: u64,
+    /// When the first was processed.
+    pub first_seen: DateTime<Utc>,
+    /// When the last was.
+    pub last_seen: DateTime<Utc>,
+}

@@ -1,0 +1,55 @@
+//! Records as a back end reads them, and the changes that it makes to them.
+
+use chrono::{DateTime, Utc};
+
+use crate::submission::{Origin, Record};
+
+/// Identifies one state of one document: any change gives another. SQLite counts changes,
+/// Firestore gives its update time in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Version(pub(super) i64);
+
+/// A record as it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) origin: Origin,
+    pub(super) doc_id: String,
+    pub(super) record: Record,
+    pub(super) version: Version,
+}
+
+/// What a document did after a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Since {
+    Arrived(DateTime<Utc>),
+    Changed(DateTime<Utc>),
+}
+
+impl Since {
+    /// The field that tells, and the time.
+    pub(super) fn field(self) -> (&'static str, DateTime<Utc>) {
+        match self {
+            Self::Arrived(time) => ("created_at", time),
+            Self::Changed(time) => ("updated_at", time),
+        }
+    }
+}
+
+/// One of several changes that happen together.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// A document that must not exist yet.
+    Insert(String, Box<Record>),
+    /// One that must still be what was read.
+    Swap(Box<Stored>, Box<Record>),
+}
+
+impl Change {
+    /// The document that it changes.
+    pub(super) fn doc_id(&self) -> &str {
+        match self {
+            Self::Insert(doc_id, _) => doc_id,
+            Self::Swap(stored, _) => &stored.doc_id,
+        }
+    }
+}
