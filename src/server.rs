@@ -31,18 +31,19 @@ impl Server {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let shutdown = Shutdown::default();
         let app = App::start(config, shutdown.clone()).await?;
+        let service = http::service(app, config)?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {} (HOST and PORT)", config.listen))?;
         for (what, state) in summary(config) {
-            info!(what, state, "server.starts");
+            info!(what, state, "service configured");
         }
         if config.access.is_open() {
             warn!(
-                "server.open: no credential is configured, everyone who can reach this address may do everything"
+                "no credential is configured: everyone who can reach this address may do everything"
             );
         }
-        Ok(Self { listener, service: http::service(app), shutdown })
+        Ok(Self { listener, service, shutdown })
     }
 
     /// The address that it listens on.
@@ -52,7 +53,7 @@ impl Server {
 
     /// Answers calls until SIGTERM or an interrupt, then ends within the grace period.
     pub async fn run(self) -> anyhow::Result<()> {
-        info!(address = %self.address()?, "server.listening");
+        info!(address = %self.address()?, "service listening");
         tokio::spawn(begin_at_signal(self.shutdown.clone())?);
         let begun = self.shutdown.clone();
         let service = ServiceExt::<Request>::into_make_service(self.service);
@@ -67,10 +68,10 @@ impl Server {
         tokio::select! {
             ended = ended => ended?,
             () = async { self.shutdown.grace_is_over().await; tokio::time::sleep(LAST_ANSWERS).await } => {
-                warn!("server.calls_cut_off");
+                warn!("calls cut off at the end of the grace period");
             }
         }
-        info!("server.stopped");
+        info!("service stopped");
         Ok(())
     }
 }
@@ -85,7 +86,7 @@ fn begin_at_signal(shutdown: Shutdown) -> anyhow::Result<impl Future<Output = ()
             Some(()) = interrupt.recv() => {}
             else => pending().await,
         }
-        info!("server.stopping");
+        info!("service stopping");
         shutdown.begin();
     })
 }

@@ -29,7 +29,7 @@ use csrf::Csrf;
 use oidc::SchedulerIdentity;
 
 /// Checks credentials.
-pub struct Gatekeeper {
+pub(super) struct Gatekeeper {
     open: bool,
     webhook_basic: Secrets,
     webhook_keys: Secrets,
@@ -41,7 +41,7 @@ pub struct Gatekeeper {
 
 impl Gatekeeper {
     /// A gatekeeper of the configured credentials.
-    pub fn new(access: &Access) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(access: &Access) -> Result<Self, reqwest::Error> {
         Ok(Self {
             open: access.is_open(),
             webhook_basic: Secrets::new(&access.webhook_basic),
@@ -113,7 +113,7 @@ pub(super) async fn webhook(
 ) -> Result<Response, HttpError> {
     if let Err(refusal) = gatekeeper.admit_webhook(request.headers()) {
         // CommCare gives a form up after this: someone must act.
-        warn!(path = request.uri().path(), "http.webhook_refused");
+        warn!(path = request.uri().path(), "webhook refused");
         return Err(refusal);
     }
     Ok(next.run(request).await)

@@ -16,7 +16,7 @@ use crate::submission::Origin;
 const DISCARDED: usize = 64 * 1024 * 1024;
 
 /// A payload that names a job.
-pub(super) struct Named {
+pub(super) struct NamedPayload {
     /// Its routing name.
     pub(super) job_name: String,
     /// The job; `None` where the form type isn't handled.
@@ -25,7 +25,7 @@ pub(super) struct Named {
     pub(super) data: Value,
 }
 
-impl Named {
+impl NamedPayload {
     /// The payload's `id` as text.
     pub(super) fn id(&self) -> Result<String, HttpError> {
         let id = jobs::job_id(&self.data).ok_or(HttpError::NoId)?;
@@ -35,7 +35,7 @@ impl Named {
 }
 
 /// Reads a payload of `origin`.
-pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<Named, HttpError> {
+pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<NamedPayload, HttpError> {
     let (parts, body) = request.into_parts();
     let bytes = collect(body, limit).await?;
     if is_xml(&parts.headers, &bytes) {
@@ -48,7 +48,7 @@ pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Resu
         return Err(HttpError::InvalidPayload);
     }
     let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName)?.to_owned();
-    Ok(Named { job: jobs::find(origin, &job_name), job_name, data })
+    Ok(NamedPayload { job: jobs::find(origin, &job_name), job_name, data })
 }
 
 /// Reads the JSON that an operator's call sends.

@@ -14,18 +14,16 @@ mod record;
 mod search;
 mod words;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::header;
 use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
-use crate::app::App;
+use super::state::HttpState;
 
 /// The pages, below `/dashboard`.
-pub(super) fn router() -> Router<Arc<App>> {
+pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/dashboard", get(overview::show))
         .route("/dashboard/search", get(search::show))

@@ -4,8 +4,6 @@
 mod curl;
 mod schema;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::response::Html;
@@ -15,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::dashboard::page;
 use super::openapi;
-use crate::app::App;
+use super::state::HttpState;
 use schema::{Schemas, prose, text};
 
 /// The page, with the headers of the dashboard's.
-pub(super) fn router() -> Router<Arc<App>> {
+pub(super) fn router() -> Router<HttpState> {
     Router::new().route("/docs", get(show)).layer(from_fn(page::guard))
 }
 

@@ -125,7 +125,7 @@ impl From<QueueError> for HttpError {
         match error {
             QueueError::TooLarge { size, limit } => Self::SubmissionTooLarge { size, limit },
             QueueError::Unavailable { .. } | QueueError::Unreadable { .. } | QueueError::Contended { .. } => {
-                error!(error = &error as &dyn std::error::Error, "http.queue_failed");
+                error!(error = &error as &dyn std::error::Error, "queue failed");
                 Self::Unavailable
             }
         }

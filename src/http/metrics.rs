@@ -50,11 +50,11 @@ async fn depths(app: &App) -> Option<Vec<Depths>> {
     match timeout(QUEUE_PATIENCE, futures::future::try_join_all(Origin::ALL.map(of))).await {
         Ok(Ok(depths)) => Some(depths),
         Ok(Err(error)) => {
-            warn!(error = &error as &dyn std::error::Error, "metrics.queue_down");
+            warn!(error = &error as &dyn std::error::Error, "queue down at a scrape");
             None
         }
         Err(_) => {
-            warn!(error = "no answer in time", "metrics.queue_down");
+            warn!(error = "no answer in time", "queue down at a scrape");
             None
         }
     }

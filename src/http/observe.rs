@@ -61,8 +61,8 @@ impl Drop for Observed {
         self.span.record("status", self.status);
         self.span.record("duration_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         self.span.in_scope(|| match self.route.as_str() {
-            "/health" | "/ready" => debug!("http.answered"),
-            _ => info!("http.answered"),
+            "/health" | "/ready" => debug!("request answered"),
+            _ => info!("request answered"),
         });
         self.metrics.http_answered(self.method, &self.route, self.status, webhook_of(&self.route), took);
     }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::body;
 use super::error::{ErrorBody, HttpError};
 use super::payloads::{Form, PayloadToPreview};
+use super::state::HttpSettings;
 use crate::app::App;
 use crate::jobs;
 use crate::plan::Refused;
@@ -59,9 +60,10 @@ struct PreviewedUpsert {
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn commcare(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    preview(&app, Origin::CommCare, request).await
+    preview(&app, settings, Origin::CommCare, request).await
 }
 
 /// What a payload of Salesforce's would send to CommCare
@@ -76,13 +78,19 @@ pub(super) async fn commcare(
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn salesforce(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    preview(&app, Origin::Salesforce, request).await
+    preview(&app, settings, Origin::Salesforce, request).await
 }
 
-async fn preview(app: &App, origin: Origin, request: Request) -> Result<Json<Value>, HttpError> {
-    let payload = body::read(origin, request, app.max_body_bytes).await?;
+async fn preview(
+    app: &App,
+    settings: HttpSettings,
+    origin: Origin,
+    request: Request,
+) -> Result<Json<Value>, HttpError> {
+    let payload = body::read(origin, request, settings.max_body_bytes).await?;
     let Some(job) = payload.job else {
         return Ok(Json(jobs::preview_of_unhandled(&payload.job_name)));
     };

@@ -42,7 +42,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Prob
     let (code, status) = match app.queue.ping().await {
         Ok(()) => (StatusCode::OK, "ready"),
         Err(error) => {
-            error!(error = &error as &dyn std::error::Error, "http.queue_down");
+            error!(error = &error as &dyn std::error::Error, "queue down");
             down.push("queue");
             (StatusCode::SERVICE_UNAVAILABLE, "not ready")
         }

@@ -15,6 +15,7 @@ use super::body;
 use super::error::{ErrorBody, HttpError};
 use super::observe::identify;
 use super::payloads::{Form, Payload};
+use super::state::HttpSettings;
 use crate::app::App;
 use crate::jobs::Destination;
 use crate::queue::{Arriving, Fate};
@@ -23,7 +24,7 @@ use crate::worker::End;
 
 /// What became of a submission.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Accepted {
+pub(super) struct WebhookAnswer {
     /// `Data stored, processing deferred`, or that the form type is not handled.
     status: &'static str,
     job_name: String,
@@ -46,8 +47,8 @@ pub(super) struct Accepted {
     record_status: Option<Status>,
 }
 
-impl Accepted {
-    fn skipped(job_name: String) -> Self {
+impl WebhookAnswer {
+    fn from_unhandled(job_name: String) -> Self {
         Self {
             status: "Skipped, form type is not handled",
             job_name,
@@ -70,7 +71,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// same id replaces it.
 #[utoipa::path(post, path = "/process-data-cc", tag = "webhooks", request_body = Form,
     responses(
-        (status = 200, body = Accepted, description = "It is stored, was there already, or is of a type that isn't handled", links(
+        (status = 200, body = WebhookAnswer, description = "It is stored, was there already, or is of a type that isn't handled", links(
             ("record" = (operation_id = "record",
                 parameters(("collection" = "commcare_collection"), ("id" = "$response.body#/doc_id")))),
             ("retry" = (operation_id = "retry",
@@ -81,9 +82,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_commcare(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
-) -> Result<Json<Accepted>, HttpError> {
-    accept(&app, Origin::CommCare, request).await
+) -> Result<Json<WebhookAnswer>, HttpError> {
+    accept(&app, settings, Origin::CommCare, request).await
 }
 
 /// Stores a payload of Salesforce's
@@ -92,7 +94,7 @@ pub(super) async fn accept_commcare(
 /// same id replaces it.
 #[utoipa::path(post, path = "/process-data-sf", tag = "webhooks", request_body = Payload,
     responses(
-        (status = 200, body = Accepted, description = "It is stored, was there already, or is of a type that isn't handled", links(
+        (status = 200, body = WebhookAnswer, description = "It is stored, was there already, or is of a type that isn't handled", links(
             ("record" = (operation_id = "record",
                 parameters(("collection" = "salesforce_collection"), ("id" = "$response.body#/doc_id")))),
             ("retry" = (operation_id = "retry",
@@ -103,17 +105,23 @@ pub(super) async fn accept_commcare(
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_salesforce(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
-) -> Result<Json<Accepted>, HttpError> {
-    accept(&app, Origin::Salesforce, request).await
+) -> Result<Json<WebhookAnswer>, HttpError> {
+    accept(&app, settings, Origin::Salesforce, request).await
 }
 
-async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json<Accepted>, HttpError> {
-    let payload = body::read(origin, request, app.max_body_bytes).await?;
+async fn accept(
+    app: &App,
+    settings: HttpSettings,
+    origin: Origin,
+    request: Request,
+) -> Result<Json<WebhookAnswer>, HttpError> {
+    let payload = body::read(origin, request, settings.max_body_bytes).await?;
     let Some(job) = payload.job else {
-        info!(collection = origin.collection(), "webhook.skipped");
+        info!(collection = origin.collection(), "webhook skipped");
         app.metrics.webhook_accepted(origin, &payload.job_name, "skipped");
-        return Ok(Json(Accepted::skipped(payload.job_name)));
+        return Ok(Json(WebhookAnswer::from_unhandled(payload.job_name)));
     };
     let job_id = payload.id()?;
     identify(&job_id);
@@ -132,9 +140,9 @@ async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json
         doc_id = accepted.doc_id,
         job_name = payload.job_name,
         fate,
-        "webhook.accepted"
+        "webhook accepted"
     );
-    let mut answer = Accepted {
+    let mut answer = WebhookAnswer {
         status: "Data stored, processing deferred",
         request_id: Some(job_id),
         job_name: payload.job_name,
@@ -145,7 +153,7 @@ async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json
         record_status: None,
     };
     if job.destination == Destination::Postgis && accepted.fate != Fate::Stale {
-        answer.record_status = Some(try_at_once(app, origin, accepted.doc_id).await);
+        answer.record_status = Some(try_at_once(app, settings.inline, origin, accepted.doc_id).await);
     }
     Ok(Json(answer))
 }
@@ -162,8 +170,8 @@ fn word(fate: Fate) -> &'static str {
 
 /// Tries a record inside its call, and says what it is then. The form is safe in the queue whatever
 /// comes of it.
-async fn try_at_once(app: &Arc<App>, origin: Origin, doc_id: String) -> Status {
-    let (worker, within) = (app.worker.clone(), app.inline);
+async fn try_at_once(app: &App, within: Duration, origin: Origin, doc_id: String) -> Status {
+    let worker = app.worker.clone();
     // A task of its own: the record is settled even where the caller hangs up.
     let trying = app.worker.shutdown().work(async move { worker.try_at_once(origin, &doc_id, within).await });
     match timeout(within + LAST_WORDS, trying).await {
@@ -173,12 +181,12 @@ async fn try_at_once(app: &Arc<App>, origin: Origin, doc_id: String) -> Status {
         // Its outcome is not written yet.
         Ok(Ok(Ok(End::Processing))) | Err(_) => Status::Processing,
         Ok(Ok(Err(error))) => {
-            error!(error = &error as &dyn std::error::Error, "webhook.not_tried");
+            error!(error = &error as &dyn std::error::Error, "record not tried in its webhook call");
             Status::New
         }
         // Where it did has been logged; its message may quote a payload.
         Ok(Err(_panic)) => {
-            error!("webhook.try_broke_down");
+            error!("try in the webhook call broke down");
             Status::Processing
         }
     }

@@ -5,7 +5,7 @@ use axum::body::Body;
 use commcare_sf_integration::config::LogFormat;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{TestAnswer, TestApp};
 use crate::support::forms::{attendance, mill, mill_visit, registration};
 use crate::support::log::Log;
 use crate::support::postgres::TestDatabase;
@@ -48,7 +48,7 @@ fn marked_attendance(id: &str) -> Value {
 }
 
 /// Posts what must be answered without a mark, whatever the status.
-async fn post(app: &TestApp, path: &str, body: impl Into<Body>) -> Answer {
+async fn post(app: &TestApp, path: &str, body: impl Into<Body>) -> TestAnswer {
     let answer = app.post(path, body).await;
     assert_unmarked(&answer.text, path);
     answer
@@ -241,7 +241,7 @@ async fn shows_nothing(format: LogFormat) -> String {
 #[tokio::test]
 async fn log_lines_for_people_and_answers_hold_no_payload_value() {
     let text = shows_nothing(LogFormat::Pretty).await;
-    for event in ["webhook.accepted", "worker.record_failed", "worker.destination_down", "worker.drained"] {
+    for event in ["webhook accepted", "worker.record_failed", "worker.destination_down", "worker.drained"] {
         assert!(text.contains(event), "{event} is not in the log: the test saw nothing");
     }
 }

@@ -49,7 +49,7 @@ impl SchedulerIdentity {
                 }
             }
             Err(IdTokenVerifyError::InvalidToken(reason)) => {
-                warn!(%reason, "http.identity_token_refused");
+                warn!(%reason, "identity token refused");
                 Err(HttpError::Unauthenticated)
             }
             Err(IdTokenVerifyError::KeysUnavailable(_)) => Err(HttpError::KeysUnavailable),

@@ -32,7 +32,7 @@ pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
 }
 
 /// A page, or what is wrong in words on a page.
-pub(super) type Page = Result<Html<String>, Problem>;
+pub(super) type Page = Result<Html<String>, PageProblem>;
 
 /// A whole page.
 pub(in crate::http) fn page(title: &str, content: &Markup) -> Html<String> {
@@ -73,21 +73,21 @@ pub(in crate::http) fn page(title: &str, content: &Markup) -> Html<String> {
 }
 
 /// What keeps a page from being shown.
-pub(super) struct Problem(HttpError);
+pub(super) struct PageProblem(HttpError);
 
-impl From<HttpError> for Problem {
+impl From<HttpError> for PageProblem {
     fn from(error: HttpError) -> Self {
         Self(error)
     }
 }
 
-impl From<QueueError> for Problem {
+impl From<QueueError> for PageProblem {
     fn from(error: QueueError) -> Self {
         Self(error.into())
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for PageProblem {
     fn into_response(self) -> Response {
         let words = self.0.to_string();
         // The status and headers are those of every call; the body is for people.

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::super::auth::Gatekeeper;
 use super::super::error::HttpError;
 use super::super::origin_of_collection;
 use super::super::params::Segments;
@@ -20,6 +21,7 @@ use crate::submission::{Attempt, Origin, Record, Role, Status};
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
     Segments((collection, doc_id)): Segments<(String, String)>,
 ) -> Page {
     let origin = origin_of_collection(&collection)?;
@@ -40,7 +42,7 @@ pub(super) async fn show(
                     p .error-text { (error) @if let Some(step) = &record.last_step { " (step: " (step) ")" } }
                 }
             }
-            (buttons(&app, origin, &doc_id, &record, now))
+            (buttons(&gatekeeper, origin, &doc_id, &record, now))
             (timeline(&record.attempts))
             (unmapped(&record))
             (plan(&app, origin, &record))
@@ -75,11 +77,11 @@ fn facts(origin: Origin, doc_id: &str, record: &Record) -> Markup {
     }
 }
 
-fn buttons(app: &App, origin: Origin, doc_id: &str, record: &Record, now: DateTime<Utc>) -> Markup {
+fn buttons(gatekeeper: &Gatekeeper, origin: Origin, doc_id: &str, record: &Record, now: DateTime<Utc>) -> Markup {
     html! {
         @if record.is_free(now) {
             form .actions method="post" action=(retry_path(origin, doc_id)) {
-                input type="hidden" name="csrf" value=(app.gatekeeper.csrf.token());
+                input type="hidden" name="csrf" value=(gatekeeper.csrf.token());
                 button {
                     @match record.status {
                         Status::New => "Process it now",

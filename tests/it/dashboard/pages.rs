@@ -3,24 +3,24 @@
 use commcare_sf_integration::submission::{Origin, Unmapped};
 use serde_json::json;
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{TestAnswer, TestApp};
 use crate::support::forms::{attendance, registration, unmappable};
 use crate::support::salesforce::SalesforceStandIn;
 
 /// The token of a page's form.
-fn csrf(page: &Answer) -> String {
+fn csrf(page: &TestAnswer) -> String {
     let (_, rest) = page.text.split_once(r#"name="csrf" value=""#).expect("a form");
     rest.split('"').next().unwrap().to_owned()
 }
 
-async fn page(app: &TestApp, path: &str) -> Answer {
+async fn page(app: &TestApp, path: &str) -> TestAnswer {
     let page = app.get(path).await;
     assert_eq!(page.status, 200, "{page:?}");
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
     page
 }
 
-async fn press(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+async fn press(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> TestAnswer {
     let mut body = url::form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(fields);
     app.call_with("POST", path, &[("content-type", "application/x-www-form-urlencoded")], body.finish()).await

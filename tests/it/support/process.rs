@@ -76,7 +76,7 @@ impl Process {
             log.add(line.clone());
             // A binary that gives up says why in words.
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
-            if event["message"] == "server.listening" {
+            if event["message"] == "service listening" {
                 break event["address"].as_str().unwrap().to_owned();
             }
         };
