@@ -1,4 +1,4 @@
-//! Everything that runs, put together by one function that `main` and the tests both call.
+//! Puts together everything that runs. The server and the tests call the same function.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use crate::worker::{Shutdown, Worker};
 pub struct App {
     /// The queue.
     pub queue: Queue,
-    /// What works it off.
+    /// The worker, which processes the queue's records.
     pub worker: Worker,
-    /// What it counts.
+    /// All counters.
     pub metrics: Metrics,
 }
 

@@ -1,4 +1,4 @@
-//! The whole URL table (`docs/service.md`, section 2), and who may call what (section 7).
+//! The whole URL table (`docs/service.md`, section 2), and the callers of each group (section 7).
 
 pub(crate) mod auth;
 mod body;
@@ -56,14 +56,12 @@ pub fn service(app: Arc<App>, config: &Config) -> Result<Service, SetUpError> {
     Ok(NormalizePathLayer::trim_trailing_slash().layer(router(state)))
 }
 
-/// Calls of one group: a path and a method stand at each handler, and the OpenAPI document is made of them.
+/// The calls of one group. Each handler names its path and method; the OpenAPI document is made of the same.
 type Calls = OpenApiRouter<HttpState>;
 
 /// What CommCare and Salesforce call.
 fn webhook_calls() -> Calls {
-    Calls::default()
-        .routes(routes!(webhooks::accept_commcare))
-        .routes(routes!(webhooks::accept_salesforce))
+    Calls::default().routes(routes!(webhooks::accept_commcare)).routes(routes!(webhooks::accept_salesforce))
 }
 
 /// What Cloud Scheduler calls.
@@ -78,7 +76,7 @@ fn scheduler_calls() -> Calls {
 /// What operators call.
 fn operator_calls() -> Calls {
     Calls::default()
-        // axum answers HEAD by the handler of GET, and this one changes something.
+        // axum answers HEAD with the handler of GET, and this handler changes records.
         .routes(routes!(repair::retry).map(|methods| methods.head(async || HttpError::WrongMethod)))
         .routes(routes!(repair::batch_retry))
         .routes(routes!(repair::bulk_update))
@@ -97,7 +95,8 @@ fn probe_calls() -> Calls {
 }
 
 fn router(state: HttpState) -> Router {
-    let webhooks = Router::from(webhook_calls()).route_layer(from_fn_with_state(state.clone(), auth::webhook));
+    let webhooks =
+        Router::from(webhook_calls()).route_layer(from_fn_with_state(state.clone(), auth::webhook));
     let scheduler =
         Router::from(scheduler_calls()).route_layer(from_fn_with_state(state.clone(), auth::scheduler));
     let operator = Router::from(operator_calls())
@@ -111,30 +110,30 @@ fn router(state: HttpState) -> Router {
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
         .layer(from_fn(auth::refuse_cross_site))
-        // A fault of ours is no reason for CommCare to give a form up.
+        // CommCare gives a form up after a 500, and sends it again after a 503.
         .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
-/// The origin whose records a `{dest}` gets, or 404.
+/// The origin of the records that go to `{dest}`; 404 for another word.
 fn origin_of_destination(dest: &str) -> Result<Origin, HttpError> {
     Origin::from_destination(dest).ok_or(HttpError::NoSuchPath)
 }
 
-/// The origin of a `{collection}`, or 404.
+/// The origin of a `{collection}`; 404 for another word.
 fn origin_of_collection(collection: &str) -> Result<Origin, HttpError> {
     Origin::from_collection(collection).ok_or(HttpError::NoSuchPath)
 }
 
-/// Work on records, as a task of its own: they are settled even where the caller hangs up.
+/// Runs work on records as a task of its own, so that the records are settled even where the caller hangs up.
 async fn work<T: Send + 'static>(
     app: &App,
     work: impl Future<Output = Result<T, QueueError>> + Send + 'static,
 ) -> Result<T, HttpError> {
     match app.worker.shutdown().work(work.in_current_span()).await {
         Ok(done) => Ok(done?),
-        // Where it did has been logged; its message may quote a payload.
+        // The panic hook has logged the place. The panic's message may quote a payload.
         Err(_panic) => {
             error!("work on records broke down");
             Err(HttpError::Unavailable)

@@ -16,7 +16,7 @@ use crate::config::{Config, QueueSettings};
 use crate::http;
 use crate::worker::Shutdown;
 
-/// Time that calls still have to be answered once the grace period of their records is over.
+/// Time in which calls are still answered after the grace period of their records.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A service that listens and does not answer yet.
@@ -39,9 +39,7 @@ impl Server {
             info!(what, state, "service configured");
         }
         if config.access.is_open() {
-            warn!(
-                "no credential is configured: everyone who can reach this address may do everything"
-            );
+            warn!("no credential is configured: everyone who can reach this address may do everything");
         }
         Ok(Self { listener, service, shutdown })
     }
@@ -61,7 +59,7 @@ impl Server {
             axum::serve(self.listener, service).with_graceful_shutdown(async move { begun.begun().await });
         let ended = async {
             serving.await.context("serving")?;
-            // Drains whose callers have hung up.
+            // Drains go on where their callers have hung up.
             self.shutdown.work_ended().await;
             anyhow::Ok(())
         };
@@ -76,7 +74,7 @@ impl Server {
     }
 }
 
-/// What begins the shutdown at the first signal.
+/// A task that begins the shutdown at the first signal.
 fn begin_at_signal(shutdown: Shutdown) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
@@ -91,7 +89,7 @@ fn begin_at_signal(shutdown: Shutdown) -> anyhow::Result<impl Future<Output = ()
     })
 }
 
-/// What the configuration amounts to, for people.
+/// The effect of the configuration in words, for people.
 pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
     let queue = match &config.queue {
         QueueSettings::Sqlite(settings) => format!("SQLite, {}", settings.path.display()),

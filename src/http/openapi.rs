@@ -1,4 +1,4 @@
-//! The description of the calls, made of the URL table and of what stands at each handler.
+//! The OpenAPI document, made of the URL table and of the description at each handler.
 
 use axum::Json;
 use utoipa::openapi::path::Operation;
@@ -12,7 +12,7 @@ use super::params::{Collection, Dest};
 use super::payloads::Samples;
 use super::{operator_calls, probe_calls, scheduler_calls, webhook_calls};
 
-/// What the document says beside the calls themselves.
+/// The parts of the document beside the calls.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "commcare-sf-integration", description = "Joins CommCare, Salesforce and PostGIS. Every path is also answered with a trailing slash."),
@@ -26,7 +26,7 @@ use super::{operator_calls, probe_calls, scheduler_calls, webhook_calls};
 )]
 struct Frame;
 
-/// The OpenAPI document: every call that the router answers with JSON or metrics.
+/// The OpenAPI document of every call except the dashboard's pages and `/docs`.
 pub fn document() -> utoipa::openapi::OpenApi {
     let calls = [webhook_calls(), scheduler_calls(), operator_calls(), probe_calls()];
     let mut document = Frame::openapi();
@@ -45,7 +45,7 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
     Json(document())
 }
 
-/// What holds for every call: who may make it, and what else may be answered.
+/// The parts that many calls share: credentials, and common answers.
 struct EveryCall;
 
 impl Modify for EveryCall {
@@ -71,7 +71,7 @@ impl Modify for EveryCall {
             if let (Some(get), Some(post)) = (&item.get, &mut item.post)
                 && get.operation_id == post.operation_id
             {
-                // One handler, and every operation has an id of its own.
+                // One handler serves both methods, and every operation needs an id of its own.
                 post.operation_id = get.operation_id.as_ref().map(|id| format!("{id}_by_post"));
             }
             let operations = [&mut item.get, &mut item.post];
@@ -80,7 +80,7 @@ impl Modify for EveryCall {
     }
 }
 
-/// Adds who may make a call, by its tag, and the answers that it shares with others.
+/// Adds a call's credentials, by its tag, and the answers that it shares with other calls.
 fn describe(operation: &mut Operation) {
     let tag = operation.tags.iter().flatten().next().map(String::as_str);
     let schemes: &[&str] = match tag {

@@ -1,4 +1,4 @@
-//! What operators read: records, failures, counts.
+//! The calls with which operators read: records, failures, counts.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::queue::{FailedFilter, ID_LIMIT, PageCursor, Shown};
 use crate::submission::{ErrorKind, Origin, Record, Status};
 
-/// Failed records of one page, unless `limit` says otherwise, and at most (`docs/service.md`, section 2).
+/// Failed records of one page: the default of `limit`, and its maximum (`docs/service.md`, section 2).
 const FAILED_DEFAULT: usize = 100;
 const FAILED_MOST: usize = 1_000;
 
@@ -34,7 +34,7 @@ pub(super) struct Document {
 
 /// The records of a submission
 ///
-/// Those whose payload has this id, or whose document id it is; with their processing history.
+/// The records whose payload has this id, or whose document id it is, each with its processing history.
 #[utoipa::path(get, path = "/record/{collection}/{id}", tag = "operators",
     params(
         ("collection" = Collection, Path, description = "Which records"),
@@ -107,7 +107,7 @@ pub(super) async fn failed(
     }))
 }
 
-/// The filter that `job_name` and `error_kind` make. An empty one is none, as a form sends it.
+/// The filter that `job_name` and `error_kind` make. An empty parameter is no filter: forms send empty fields.
 pub(super) fn failed_filter(params: &Params) -> Result<FailedFilter, HttpError> {
     let given = |name| params.text(name).filter(|text| !text.is_empty());
     let kind = |word: &str| {
@@ -144,7 +144,7 @@ pub(super) fn read_cursor(text: &str) -> Result<PageCursor, HttpError> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let (micros, doc_id) = text.split_once(' ')?;
         let updated_at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-        // What no document has, Firestore refuses.
+        // Firestore refuses ids and times that no document can have.
         let is_doc_id = (1..=ID_LIMIT).contains(&doc_id.len()) && !doc_id.contains('/');
         let is_time = (1..=9_999).contains(&updated_at.year());
         (is_doc_id && is_time).then_some(())?;

@@ -1,4 +1,4 @@
-//! What operators do to records: retries, and statuses set by hand.
+//! The calls with which operators mend records: retries, and statuses set by hand.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::queue::{HandSet, Named};
 use crate::submission::{Origin, Role, Status};
 use crate::worker::{Asked, End, Retried};
 
-/// Ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less.
+/// Most ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less for each.
 const RETRIED_MOST: usize = 1_000;
 const UPDATED_MOST: usize = 10_000;
 /// Records whose status is set at a time.
@@ -61,8 +61,8 @@ pub(super) struct RetryAnswer {
 
 /// Runs a submission again, whatever its status and retry count
 ///
-/// A record that is being processed right now is reported, not run twice. What the call's time does not
-/// suffice for is `not started`.
+/// A record that is being processed right now is reported, not run twice. Records for which the call's time
+/// does not suffice are `not started`.
 #[utoipa::path(method(get, post), path = "/retry/{dest}/{id}", tag = "operators",
     params(
         ("dest" = Dest, Path, description = "Where the records go"),
@@ -149,7 +149,7 @@ impl DryRun {
     }
 }
 
-/// Each document once, with whether no worker has it; and the ids that have none.
+/// Each document once, with whether it is free (no worker has it); and the ids that have no document.
 fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<String>) {
     let (mut documents, mut not_found) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
@@ -168,7 +168,7 @@ fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<Stri
 
 /// Runs many submissions again
 ///
-/// In the order of their arrival where they touch the same records, side by side where not.
+/// Submissions that touch the same records run in the order of their arrival, the others side by side.
 #[utoipa::path(post, path = "/batch_retry/{dest}", tag = "operators",
     params(
         ("dest" = Dest, Path, description = "Where the records go"),

@@ -1,4 +1,4 @@
-//! What Cloud Scheduler calls: drains, and retries of what is due.
+//! The calls of Cloud Scheduler: drains, and retries of the records that are due.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::submission::Origin;
 use crate::worker::{DrainReport, Extent, Stopped};
 
-/// How much one call takes: what the documentation says of `limit` and `drain`.
+/// How much one call takes: the parameters `limit` and `drain`, for the documentation.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the parameters are read one by one, to name the bad one")]
@@ -38,7 +38,7 @@ pub(super) struct DrainAnswer {
     failed_records: Vec<FailedRecord>,
     /// Documents that are `new` again, untouched.
     released_records: Vec<String>,
-    /// What took no more; absent where the drain came to its end.
+    /// The destination that took no more; absent where the drain came to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<StoppedAt>,
     /// For people: `0.01 minutes`.

@@ -1,5 +1,5 @@
-//! The two webhooks: identify, store, answer. A wet-mill form is also tried at once, as the original
-//! service did.
+//! The two webhooks: identify a submission, store it, answer. A wet-mill form is also tried at once, as in the
+//! original service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct WebhookAnswer {
     /// `Data stored, processing deferred`, or that the form type is not handled.
     status: &'static str,
     job_name: String,
-    /// The payload's id; this and what follows is absent where the form type is not handled.
+    /// The payload's id. This member and all below are absent where the form type is not handled.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ pub(super) struct WebhookAnswer {
     /// Whether a newer edition was there already; absent where not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stale: bool,
-    /// Of a wet-mill form, which is tried at once: what it is after that.
+    /// The status of a wet-mill form after its immediate try; absent for other forms.
     #[serde(skip_serializing_if = "Option::is_none")]
     record_status: Option<Status>,
 }
@@ -62,10 +62,10 @@ impl WebhookAnswer {
     }
 }
 
-/// Time in which a record that was broken off is put back.
+/// Time in which an unfinished record is put back into the queue.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Stores a form of CommCare's
+/// Stores a form from CommCare
 ///
 /// 200 means that the record is durable. The same content again is a duplicate, other content under the
 /// same id replaces it.
@@ -88,7 +88,7 @@ pub(super) async fn accept_commcare(
     accept(&app, settings, Origin::CommCare, request).await
 }
 
-/// Stores a payload of Salesforce's
+/// Stores a payload from Salesforce
 ///
 /// 200 means that the record is durable. The same content again is a duplicate, other content under the
 /// same id replaces it.
@@ -158,7 +158,7 @@ async fn accept(
     Ok(Json(answer))
 }
 
-/// What log lines and metrics call it.
+/// The word for it in log lines and metrics.
 fn word(fate: Fate) -> &'static str {
     match fate {
         Fate::Stored => "stored",
@@ -168,23 +168,23 @@ fn word(fate: Fate) -> &'static str {
     }
 }
 
-/// Tries a record inside its call, and says what it is then. The form is safe in the queue whatever
-/// comes of it.
+/// Tries a record inside its call, and returns its status after the try. The form is safe in the queue
+/// whatever the outcome.
 async fn try_at_once(app: &App, within: Duration, origin: Origin, doc_id: String) -> Status {
     let worker = app.worker.clone();
-    // A task of its own: the record is settled even where the caller hangs up.
+    // A task of its own, so that the record is settled even where the caller hangs up.
     let trying = app.worker.shutdown().work(async move { worker.try_at_once(origin, &doc_id, within).await });
     match timeout(within + LAST_WORDS, trying).await {
         Ok(Ok(Ok(End::Completed))) => Status::Completed,
         Ok(Ok(Ok(End::Failed(_)))) => Status::Failed,
         Ok(Ok(Ok(End::New(_) | End::NotStarted(_)))) => Status::New,
-        // Its outcome is not written yet.
+        // The outcome is not written yet.
         Ok(Ok(Ok(End::Processing))) | Err(_) => Status::Processing,
         Ok(Ok(Err(error))) => {
             error!(error = &error as &dyn std::error::Error, "record not tried in its webhook call");
             Status::New
         }
-        // Where it did has been logged; its message may quote a payload.
+        // The panic hook has logged the place. The panic's message may quote a payload.
         Ok(Err(_panic)) => {
             error!("try in the webhook call broke down");
             Status::Processing

@@ -1,5 +1,5 @@
-//! Names, phone numbers and places are in records, and nowhere else: no log line, no metric, no error
-//! and no answer but those that show a record (`docs/service.md`, section 7).
+//! Names, phone numbers and places are in records and nowhere else: in no log line, metric or error, and in
+//! no answer except those that show a record (`docs/service.md`, section 7).
 
 use axum::body::Body;
 use commcare_sf_integration::config::LogFormat;
@@ -16,7 +16,7 @@ const LAST_NAME: &str = "O'Wolde<Q>";
 const PHONE: &str = "+251 955-123-987";
 const NATIONAL_ID: &str = "ETH/55667788";
 const GPS: &str = "7.7712345 39.9912345 1921.5 4.2";
-/// What must show nowhere: the values, and parts that say as much.
+/// Texts that must show nowhere: the values, and parts that say as much.
 const MARKS: [&str; 8] =
     [FIRST_NAME, "Wolde", PHONE, "955-123-987", "955123987", "55667788", "7.7712345", "39.9912345"];
 

@@ -1,4 +1,4 @@
-//! What the dashboard's buttons do: retries of one record, and of all that a filter shows.
+//! The dashboard's buttons: retries of one record, and of all records that a filter shows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::queue::{FailedFilter, Shown};
 use crate::submission::{Origin, Role};
 use crate::worker::Asked;
 
-/// Failed records that one press of the button retries, at most: as many as one batch retry does.
+/// Most failed records that one press of the button retries: as many as one batch retry.
 const RETRIED_MOST: usize = 1_000;
 
-/// The fields of a form that this service made: its token was checked.
+/// The fields of a form whose token proves that this service made the form.
 pub(super) struct SentForm(Params);
 
 impl FromRequest<HttpState> for SentForm {
@@ -55,7 +55,7 @@ pub(super) async fn retry(
     let asked = Asked { role, force: fields.flag("force")? };
     let answers = retry_all(&app, origin, vec![doc_id.clone()], asked).await?;
     let path = record_path(origin, &doc_id);
-    // The record itself tells how it ended, but not why it was not begun.
+    // The record's page says how a retry ended, but not why it did not begin.
     let mut results = answers.iter().flat_map(|answer| &answer.results);
     match results.find(|result| matches!(result.status, "not started" | "processing")) {
         Some(result) => {
@@ -102,7 +102,7 @@ pub(super) async fn ask_for_retry(
     ))
 }
 
-/// Retries what the filter shows.
+/// Retries the records that the filter shows.
 pub(super) async fn retry_failed(
     State(app): State<Arc<App>>,
     Extension(role): Extension<Role>,

@@ -1,4 +1,4 @@
-//! The first page: how much there is, how it goes, what fails, and which answers no mapping knows.
+//! The first page: counts, runs by hour, failures, and the answers that no mapping knows.
 
 use std::sync::Arc;
 
@@ -47,7 +47,11 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Page {
     ))
 }
 
-async fn collection(app: &App, origin: Origin, since: DateTime<Utc>) -> Result<CollectionOverview, QueueError> {
+async fn collection(
+    app: &App,
+    origin: Origin,
+    since: DateTime<Utc>,
+) -> Result<CollectionOverview, QueueError> {
     let (counts, failures, recent) = futures::try_join!(
         app.queue.counts(origin),
         failures(app, origin),
@@ -56,7 +60,7 @@ async fn collection(app: &App, origin: Origin, since: DateTime<Utc>) -> Result<C
     Ok(CollectionOverview { origin, counts, failures, recent })
 }
 
-/// Failed records by form type and kind; of those that there are.
+/// Failed records by form type and kind, without the form types that have none.
 async fn failures(app: &App, origin: Origin) -> Result<Vec<FailureGroup>, QueueError> {
     let count = async |job_name: Option<&str>, error_kind| {
         let filter = FailedFilter { job_name: job_name.map(str::to_owned), error_kind };

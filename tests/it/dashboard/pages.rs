@@ -1,4 +1,4 @@
-//! What the pages say, what they keep out, and which forms they take.
+//! The texts of the pages, the texts that they must not show, and the forms that they take.
 
 use commcare_sf_integration::submission::{Origin, Unmapped};
 use serde_json::json;
@@ -79,7 +79,7 @@ async fn operators_alone_get_in() {
         assert_eq!(app.get(path).await.status, 401, "{path}");
         assert_eq!(app.call("GET", path, &[("x-api-key", "key")]).await.status, 401, "{path}");
     }
-    // Basic, any name, the token as the password: what a browser asks for.
+    // Basic with any name, and the token as the password, as a browser sends it.
     let basic = ("authorization", "Basic eDp0b2tlbg==");
     assert_eq!(app.call("GET", "/dashboard", &[basic]).await.status, 200);
 }
@@ -120,7 +120,7 @@ async fn a_missing_reference_is_told_in_words_with_the_next_retry() {
     assert!(shown.contains(explained), "{shown}");
     assert!(shown.contains("It will be retried at <time"), "{shown}");
     assert!(shown.contains("What it writes") && shown.contains("Attendance__c"), "{shown}");
-    // Its payload is there for those who look, and its names are nowhere else.
+    // The payload is behind a click, and its names are nowhere else on the page.
     assert!(shown.contains("&quot;present_participants&quot;"), "{shown}");
 }
 
@@ -167,7 +167,7 @@ async fn a_bulk_retry_says_the_count_first_and_then_what_became_of_them() {
     for id in ["b-1", "b-2", "b-3"] {
         assert_eq!(app.record(id).await["run_retries"], 1, "{id}");
     }
-    // Nothing passes a filter that nothing passes.
+    // A filter that no record passes retries none.
     let none = [("csrf", token.as_str()), ("error_kind", "transient")];
     assert_eq!(press(&app, "/dashboard/retry-failed/sf", &none).await.status, 200);
     assert_eq!(app.record("b-1").await["run_retries"], 1);

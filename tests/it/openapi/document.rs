@@ -34,7 +34,7 @@ async fn each_path_takes_the_methods_that_are_described_and_no_other() {
         let refused = app.call("PATCH", &url, &[]).await;
         refused.expect(405);
         let allowed = refused.headers["allow"].to_str().unwrap().split(',');
-        // HEAD is GET without the body, and needs no description of its own.
+        // HEAD is GET without the body, and needs no description.
         let allowed: BTreeSet<String> =
             allowed.filter(|method| *method != "HEAD").map(str::to_owned).collect();
         assert_eq!(allowed, described, "{path}");

@@ -97,7 +97,7 @@ impl Process {
         Self { client: Client::builder().default_headers(headers).build().unwrap(), ..self }
     }
 
-    /// Ends it as the machine's failure would: SIGKILL, whatever it is doing.
+    /// Ends it with SIGKILL, as a failure of the machine would.
     pub(crate) async fn kill(&self) {
         self.signal("-KILL").await;
     }
