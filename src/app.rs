@@ -1,7 +1,6 @@
-//! Everything that runs, put together by one function that `main` and the tests both call.
+//! Puts together everything that runs. The server and the tests call the same function.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::error;
 
@@ -10,7 +9,6 @@ use crate::destinations::Destinations;
 use crate::destinations::commcare::{self, CommCare};
 use crate::destinations::postgis::{self, MigrationError, Postgis};
 use crate::destinations::salesforce::{Salesforce, SetUpError};
-use crate::http::auth::Gatekeeper;
 use crate::jobs::Facts;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
@@ -20,16 +18,10 @@ use crate::worker::{Shutdown, Worker};
 pub struct App {
     /// The queue.
     pub queue: Queue,
-    /// What works it off.
+    /// The worker, which processes the queue's records.
     pub worker: Worker,
-    /// Who may call what.
-    pub gatekeeper: Arc<Gatekeeper>,
-    /// What it counts.
+    /// All counters.
     pub metrics: Metrics,
-    /// `MAX_BODY_BYTES`.
-    pub max_body_bytes: usize,
-    /// `INLINE_SECONDS`.
-    pub inline: Duration,
 }
 
 /// Why the service could not be put together.
@@ -41,15 +33,12 @@ pub enum StartError {
     /// The Salesforce destination could not be set up.
     #[error("the Salesforce destination cannot be set up")]
     Salesforce(#[source] SetUpError),
-    /// The PostGIS database has not the schema that the service needs.
+    /// The PostGIS database lacks the schema that the service needs, and could not be migrated.
     #[error("the PostGIS database cannot be migrated (RUN_MIGRATIONS)")]
     Migration(#[source] MigrationError),
     /// The CommCare destination could not be set up.
     #[error("the CommCare destination cannot be set up")]
     CommCare(#[source] commcare::SetUpError),
-    /// The client that reads the scheduler's signing keys could not be built.
-    #[error("the HTTP client for the scheduler's signing keys cannot be built")]
-    Gatekeeper(#[source] reqwest::Error),
 }
 
 impl App {
@@ -60,9 +49,9 @@ impl App {
         let salesforce = salesforce.transpose().map_err(StartError::Salesforce)?;
         if let Some(settings) = config.postgis.as_ref().filter(|settings| settings.run_migrations) {
             match postgis::migrate(&settings.database).await {
-                // Forms to Salesforce can go on, and those to PostGIS wait in the queue.
+                // Forms to Salesforce can go on, and forms to PostGIS wait in the queue.
                 Err(error @ MigrationError::Unreachable { .. }) => {
-                    error!(error = &error as &dyn std::error::Error, "app.not_migrated");
+                    error!(error = &error as &dyn std::error::Error, "PostGIS database not migrated");
                 }
                 migrated => migrated.map_err(StartError::Migration)?,
             }
@@ -70,7 +59,6 @@ impl App {
         let postgis = config.postgis.as_ref().map(Postgis::new);
         let commcare =
             config.commcare.clone().map(CommCare::new).transpose().map_err(StartError::CommCare)?;
-        let gatekeeper = Arc::new(Gatekeeper::new(&config.access).map_err(StartError::Gatekeeper)?);
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
         let worker = Worker::new(
             queue.clone(),
@@ -81,13 +69,6 @@ impl App {
             shutdown,
             metrics.clone(),
         );
-        Ok(Arc::new(Self {
-            queue,
-            worker,
-            gatekeeper,
-            metrics,
-            max_body_bytes: config.max_body_bytes,
-            inline: config.inline,
-        }))
+        Ok(Arc::new(Self { queue, worker, metrics }))
     }
 }

@@ -1,6 +1,6 @@
-//! The whole URL table (`docs/service.md`, section 2), and who may call what (section 7).
+//! The whole URL table (`docs/service.md`, section 2), and the callers of each group (section 7).
 
-pub mod auth;
+pub(crate) mod auth;
 mod body;
 mod dashboard;
 mod docs;
@@ -15,6 +15,7 @@ mod probes;
 mod records;
 mod repair;
 mod scheduler;
+mod state;
 mod webhooks;
 
 use std::sync::Arc;
@@ -22,91 +23,119 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use tracing::{Instrument, error};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::config::Config;
 use crate::queue::QueueError;
 use crate::submission::Origin;
 #[cfg(any(test, fuzzing))]
 pub(crate) use body::taken;
 use error::HttpError;
+use state::HttpState;
 
 /// The whole service: every path also with a trailing slash.
 pub type Service = NormalizePath<Router>;
 
-/// The service as axum serves it.
-pub fn service(app: Arc<App>) -> Service {
-    NormalizePathLayer::trim_trailing_slash().layer(router(app))
+/// Why the calls cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The client that reads the scheduler's signing keys could not be built.
+    #[error("the HTTP client for the scheduler's signing keys cannot be built")]
+    Gatekeeper(#[source] reqwest::Error),
 }
 
-fn router(app: Arc<App>) -> Router {
-    let gatekeeper = &app.gatekeeper;
-    let webhooks = Router::new()
-        .route("/process-data-cc", post(webhooks::accept_commcare))
-        .route("/process-data-sf", post(webhooks::accept_salesforce))
-        .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::webhook));
-    let scheduler = Router::new()
-        .route("/process-firestore-to-sf", post(scheduler::drain_to_salesforce))
-        .route("/process-firestore-to-cc", post(scheduler::drain_to_commcare))
-        .route("/auto-retry-firestore-to-sf", post(scheduler::retry_to_salesforce))
-        .route("/auto-retry-firestore-to-cc", post(scheduler::retry_to_commcare))
-        .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::scheduler));
-    let operator = Router::new()
-        .route(
-            "/retry/{dest}/{id}",
-            get(repair::retry).post(repair::retry).head(async || HttpError::WrongMethod),
-        )
-        .route("/batch_retry/{dest}", post(repair::batch_retry))
-        .route("/bulk_update/{collection}", post(repair::bulk_update))
-        .route("/record/{collection}/{id}", get(records::record))
-        .route("/failed/{dest}", get(records::failed))
-        .route("/status-count/{collection}", get(records::status_count))
-        .route("/preview/cc", post(preview::commcare))
-        .route("/preview/sf", post(preview::salesforce))
-        .route("/metrics", get(metrics::show))
-        .route("/openapi.json", get(openapi::show))
+/// The service as axum serves it.
+pub fn service(app: Arc<App>, config: &Config) -> Result<Service, SetUpError> {
+    let state = HttpState::new(app, config).map_err(SetUpError::Gatekeeper)?;
+    Ok(NormalizePathLayer::trim_trailing_slash().layer(router(state)))
+}
+
+/// The calls of one group. Each handler names its path and method; the OpenAPI document is made of the same.
+type Calls = OpenApiRouter<HttpState>;
+
+/// What CommCare and Salesforce call.
+fn webhook_calls() -> Calls {
+    Calls::default().routes(routes!(webhooks::accept_commcare)).routes(routes!(webhooks::accept_salesforce))
+}
+
+/// What Cloud Scheduler calls.
+fn scheduler_calls() -> Calls {
+    Calls::default()
+        .routes(routes!(scheduler::drain_to_salesforce))
+        .routes(routes!(scheduler::drain_to_commcare))
+        .routes(routes!(scheduler::retry_to_salesforce))
+        .routes(routes!(scheduler::retry_to_commcare))
+}
+
+/// What operators call.
+fn operator_calls() -> Calls {
+    Calls::default()
+        // axum answers HEAD with the handler of GET, and this handler changes records.
+        .routes(routes!(repair::retry).map(|methods| methods.head(async || HttpError::WrongMethod)))
+        .routes(routes!(repair::batch_retry))
+        .routes(routes!(repair::bulk_update))
+        .routes(routes!(records::record))
+        .routes(routes!(records::failed))
+        .routes(routes!(records::status_count))
+        .routes(routes!(preview::commcare))
+        .routes(routes!(preview::salesforce))
+        .routes(routes!(metrics::show))
+        .routes(routes!(openapi::show))
+}
+
+/// What anybody may call.
+fn probe_calls() -> Calls {
+    Calls::default().routes(routes!(probes::health)).routes(routes!(probes::ready))
+}
+
+fn router(state: HttpState) -> Router {
+    let webhooks =
+        Router::from(webhook_calls()).route_layer(from_fn_with_state(state.clone(), auth::webhook));
+    let scheduler =
+        Router::from(scheduler_calls()).route_layer(from_fn_with_state(state.clone(), auth::scheduler));
+    let operator = Router::from(operator_calls())
         .merge(dashboard::router())
         .merge(docs::router())
-        .route_layer(from_fn_with_state(Arc::clone(gatekeeper), auth::operator));
-    Router::new()
-        .route("/health", get(probes::health))
-        .route("/ready", get(probes::ready))
+        .route_layer(from_fn_with_state(state.clone(), auth::operator));
+    Router::from(probe_calls())
         .merge(webhooks)
         .merge(scheduler)
         .merge(operator)
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
         .layer(from_fn(auth::refuse_cross_site))
-        // A fault of ours is no reason for CommCare to give a form up.
+        // CommCare gives a form up after a 500, and sends it again after a 503.
         .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
-        .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
-        .with_state(app)
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
 }
 
-/// The origin whose records a `{dest}` gets, or 404.
+/// The origin of the records that go to `{dest}`; 404 for another word.
 fn origin_of_destination(dest: &str) -> Result<Origin, HttpError> {
     Origin::from_destination(dest).ok_or(HttpError::NoSuchPath)
 }
 
-/// The origin of a `{collection}`, or 404.
+/// The origin of a `{collection}`; 404 for another word.
 fn origin_of_collection(collection: &str) -> Result<Origin, HttpError> {
     Origin::from_collection(collection).ok_or(HttpError::NoSuchPath)
 }
 
-/// Work on records, as a task of its own: they are settled even where the caller hangs up.
+/// Runs work on records as a task of its own, so that the records are settled even where the caller hangs up.
 async fn work<T: Send + 'static>(
     app: &App,
     work: impl Future<Output = Result<T, QueueError>> + Send + 'static,
 ) -> Result<T, HttpError> {
     match app.worker.shutdown().work(work.in_current_span()).await {
         Ok(done) => Ok(done?),
-        // Where it did has been logged; its message may quote a payload.
+        // The panic hook has logged the place. The panic's message may quote a payload.
         Err(_panic) => {
-            error!("http.work_broke_down");
+            error!("work on records broke down");
             Err(HttpError::Unavailable)
         }
     }

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use commcare_sf_integration::cli::{self, Cli};
 
-/// A payload is hundreds of small allocations: with the C library's allocator a webhook takes a
-/// quarter longer, and with others the service takes half again the memory.
+/// A payload is hundreds of small allocations. With the C library's allocator a webhook call takes a
+/// quarter longer; with the other allocators that were measured the service needs half again the memory.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // Before anything else runs: Google's library reads its variables from the environment itself.
+    // `.env` is read before anything else runs: Google's library reads the environment by itself.
     let env_file = dotenvy::from_filename(".env");
     let cli = Cli::parse();
     match env_file {

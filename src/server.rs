@@ -16,7 +16,7 @@ use crate::config::{Config, QueueSettings};
 use crate::http;
 use crate::worker::Shutdown;
 
-/// Time that calls still have to be answered once the grace period of their records is over.
+/// Time in which calls are still answered after the grace period of their records.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A service that listens and does not answer yet.
@@ -31,18 +31,17 @@ impl Server {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let shutdown = Shutdown::default();
         let app = App::start(config, shutdown.clone()).await?;
+        let service = http::service(app, config)?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {} (HOST and PORT)", config.listen))?;
         for (what, state) in summary(config) {
-            info!(what, state, "server.starts");
+            info!(what, state, "service configured");
         }
         if config.access.is_open() {
-            warn!(
-                "server.open: no credential is configured, everyone who can reach this address may do everything"
-            );
+            warn!("no credential is configured: everyone who can reach this address may do everything");
         }
-        Ok(Self { listener, service: http::service(app), shutdown })
+        Ok(Self { listener, service, shutdown })
     }
 
     /// The address that it listens on.
@@ -52,7 +51,7 @@ impl Server {
 
     /// Answers calls until SIGTERM or an interrupt, then ends within the grace period.
     pub async fn run(self) -> anyhow::Result<()> {
-        info!(address = %self.address()?, "server.listening");
+        info!(address = %self.address()?, "service listening");
         tokio::spawn(begin_at_signal(self.shutdown.clone())?);
         let begun = self.shutdown.clone();
         let service = ServiceExt::<Request>::into_make_service(self.service);
@@ -60,22 +59,22 @@ impl Server {
             axum::serve(self.listener, service).with_graceful_shutdown(async move { begun.begun().await });
         let ended = async {
             serving.await.context("serving")?;
-            // Drains whose callers have hung up.
+            // Drains go on where their callers have hung up.
             self.shutdown.work_ended().await;
             anyhow::Ok(())
         };
         tokio::select! {
             ended = ended => ended?,
             () = async { self.shutdown.grace_is_over().await; tokio::time::sleep(LAST_ANSWERS).await } => {
-                warn!("server.calls_cut_off");
+                warn!("calls cut off at the end of the grace period");
             }
         }
-        info!("server.stopped");
+        info!("service stopped");
         Ok(())
     }
 }
 
-/// What begins the shutdown at the first signal.
+/// A task that begins the shutdown at the first signal.
 fn begin_at_signal(shutdown: Shutdown) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
@@ -85,12 +84,12 @@ fn begin_at_signal(shutdown: Shutdown) -> anyhow::Result<impl Future<Output = ()
             Some(()) = interrupt.recv() => {}
             else => pending().await,
         }
-        info!("server.stopping");
+        info!("service stopping");
         shutdown.begin();
     })
 }
 
-/// What the configuration amounts to, for people.
+/// The effect of the configuration in words, for people.
 pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
     let queue = match &config.queue {
         QueueSettings::Sqlite(settings) => format!("SQLite, {}", settings.path.display()),

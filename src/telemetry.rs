@@ -25,7 +25,7 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     tracing::subscriber::set_global_default(subscriber)?;
     // Where, and not what: a panic's message may quote a payload.
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(location = panic.location().map(ToString::to_string), "service.panicked");
+        tracing::error!(location = panic.location().map(ToString::to_string), "service panicked");
     }));
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Who may call what (`docs/service.md`, section 7): one layer for each group of endpoints.
 //!
-//! Webhooks take the webhook credentials, drains the scheduler's or the operator's, everything
-//! else the operator's. With none configured everything is open, and the configuration has made
-//! sure that only this machine can call; with some, a group that has none is closed.
+//! Webhooks take the webhook credentials. Drains take the scheduler's or the operator's. Everything else
+//! takes the operator's. With no credential configured every call is open, and the configuration has made
+//! sure that only this machine can call. With some configured, a group without one is closed.
 
 mod csrf;
 #[cfg(any(test, fuzzing))]
@@ -29,7 +29,7 @@ use csrf::Csrf;
 use oidc::SchedulerIdentity;
 
 /// Checks credentials.
-pub struct Gatekeeper {
+pub(super) struct Gatekeeper {
     open: bool,
     webhook_basic: Secrets,
     webhook_keys: Secrets,
@@ -41,7 +41,7 @@ pub struct Gatekeeper {
 
 impl Gatekeeper {
     /// A gatekeeper of the configured credentials.
-    pub fn new(access: &Access) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(access: &Access) -> Result<Self, reqwest::Error> {
         Ok(Self {
             open: access.is_open(),
             webhook_basic: Secrets::new(&access.webhook_basic),
@@ -81,7 +81,7 @@ impl Gatekeeper {
         }
     }
 
-    /// Who the caller is, to whom everything is allowed.
+    /// The role of a caller who may do everything.
     fn admit_operator(&self, headers: &HeaderMap) -> Result<Role, HttpError> {
         if self.open {
             Ok(Role::Anyone)
@@ -94,7 +94,7 @@ impl Gatekeeper {
         }
     }
 
-    /// The token as Bearer, or as the password that a browser asked for, with any user name.
+    /// Whether the token came as Bearer, or as the password that a browser asked for (with any user name).
     fn is_operator(&self, headers: &HeaderMap) -> bool {
         let password = credential(headers, "basic").and_then(decode_basic);
         let password =
@@ -112,8 +112,8 @@ pub(super) async fn webhook(
     next: Next,
 ) -> Result<Response, HttpError> {
     if let Err(refusal) = gatekeeper.admit_webhook(request.headers()) {
-        // CommCare gives a form up after this: someone must act.
-        warn!(path = request.uri().path(), "http.webhook_refused");
+        // CommCare gives a form up after this answer: someone must act.
+        warn!(path = request.uri().path(), "webhook refused");
         return Err(refusal);
     }
     Ok(next.run(request).await)
@@ -140,8 +140,8 @@ pub(super) async fn operator(
     Ok(next.run(request).await)
 }
 
-/// Refuses what another site makes a browser do: calls that change state. Browsers say where a
-/// request comes from in `Sec-Fetch-Site`, and no page can change that.
+/// Refuses a call that changes state where a page of another site makes a browser send it. Browsers name
+/// the site in `Sec-Fetch-Site`, and no page can change that header.
 pub(super) async fn refuse_cross_site(request: Request, next: Next) -> Result<Response, HttpError> {
     let reads_only = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         && !request.uri().path().starts_with("/retry/");
@@ -161,16 +161,16 @@ fn credential<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     given.eq_ignore_ascii_case(scheme).then_some(credential.trim())
 }
 
-/// The `user:password` of a Basic credential. Python's HTTP client, which CommCare uses, sends it
-/// in Latin-1 where others send UTF-8.
+/// The `user:password` of a Basic credential. CommCare uses Python's HTTP client, which sends the pair in
+/// Latin-1; other clients send UTF-8.
 fn decode_basic(credential: &str) -> Option<String> {
     let latin = |bytes: Vec<u8>| bytes.into_iter().map(char::from).collect();
     let bytes = STANDARD.decode(credential).ok()?;
     Some(String::from_utf8(bytes).unwrap_or_else(|not_utf8| latin(not_utf8.into_bytes())))
 }
 
-/// Secrets of one kind, compared in constant time: by hash, so that not even the length shows,
-/// and against all of them.
+/// Secrets of one kind, compared in constant time. Hashes are compared, so that not even a secret's length
+/// shows, and always all of them.
 struct Secrets(Vec<[u8; 32]>);
 
 impl Secrets {

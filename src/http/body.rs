@@ -11,13 +11,13 @@ use crate::jobs::{self, Job};
 use crate::queue::ID_LIMIT;
 use crate::submission::Origin;
 
-/// How much of a body that is too large is still read, so that a sender that writes all of it
-/// before it reads gets the answer rather than a cut connection.
+/// Bytes of a body that are still read once it is too large. A sender that writes the whole body before it
+/// reads then gets the answer instead of a cut connection.
 const DISCARDED: usize = 64 * 1024 * 1024;
 
 /// A payload that names a job.
-pub(super) struct Named {
-    /// Its routing name.
+pub(super) struct NamedPayload {
+    /// The name that routes it.
     pub(super) job_name: String,
     /// The job; `None` where the form type isn't handled.
     pub(super) job: Option<&'static Job>,
@@ -25,7 +25,7 @@ pub(super) struct Named {
     pub(super) data: Value,
 }
 
-impl Named {
+impl NamedPayload {
     /// The payload's `id` as text.
     pub(super) fn id(&self) -> Result<String, HttpError> {
         let id = jobs::job_id(&self.data).ok_or(HttpError::NoId)?;
@@ -35,20 +35,20 @@ impl Named {
 }
 
 /// Reads a payload of `origin`.
-pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<Named, HttpError> {
+pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<NamedPayload, HttpError> {
     let (parts, body) = request.into_parts();
     let bytes = collect(body, limit).await?;
     if is_xml(&parts.headers, &bytes) {
         return Err(HttpError::XmlPayload);
     }
     let data: Value = serde_json::from_slice(without_mark(&bytes)).map_err(|_| HttpError::InvalidPayload)?;
-    // Freed before the payload is kept: it is as large.
+    // Freed before the payload is kept: the text is as large as the payload.
     drop(bytes);
     if data.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(HttpError::InvalidPayload);
     }
     let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName)?.to_owned();
-    Ok(Named { job: jobs::find(origin, &job_name), job_name, data })
+    Ok(NamedPayload { job: jobs::find(origin, &job_name), job_name, data })
 }
 
 /// Reads the JSON that an operator's call sends.
@@ -63,7 +63,7 @@ pub(crate) fn taken(origin: Origin, body: &[u8]) -> Option<(&'static Job, Value)
     use futures::FutureExt;
 
     let request = Request::new(Body::from(body.to_vec()));
-    // The whole body is there: nothing is waited for.
+    // The whole body is there, so that the future never waits.
     let named = read(origin, request, body.len()).now_or_never()?.ok()?;
     let (job, _) = named.job.zip(named.id().ok())?;
     Some((job, named.data))

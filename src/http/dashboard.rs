@@ -1,9 +1,10 @@
-//! `/dashboard`: what the people who keep the service running see and mend in a browser
+//! `/dashboard`: the pages on which the people who keep the service running look at records and mend them
 //! (`docs/service.md`, section 8).
 //!
-//! Pages are made here, whole; the one style sheet and the one script are in the binary. Nothing is
-//! loaded from elsewhere, and everything works without the script. Who may see a page is decided as for
-//! every operator's call; what changes something is a form with a token of this service ([`super::auth`]).
+//! The server makes whole pages; the one style sheet and the one script are in the binary. Nothing is
+//! loaded from elsewhere, and everything works without the script. The pages take the operator's credential,
+//! as every operator's call does. Every change is a form that carries a token of this service
+//! ([`super::auth`]).
 
 mod actions;
 mod chart;
@@ -14,18 +15,16 @@ mod record;
 mod search;
 mod words;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::header;
 use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
-use crate::app::App;
+use super::state::HttpState;
 
 /// The pages, below `/dashboard`.
-pub(super) fn router() -> Router<Arc<App>> {
+pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/dashboard", get(overview::show))
         .route("/dashboard/search", get(search::show))

@@ -1,10 +1,8 @@
-//! `GET /docs`: the OpenAPI document for people, made here, whole, so that it needs neither a script nor
-//! anything from elsewhere.
+//! `GET /docs`: the OpenAPI document for people. The server makes the whole page: it needs no script, and
+//! nothing from elsewhere.
 
 mod curl;
 mod schema;
-
-use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -15,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::dashboard::page;
 use super::openapi;
-use crate::app::App;
+use super::state::HttpState;
 use schema::{Schemas, prose, text};
 
-/// The page, with the headers of the dashboard's.
-pub(super) fn router() -> Router<Arc<App>> {
+/// The page, with the same headers as the dashboard's pages.
+pub(super) fn router() -> Router<HttpState> {
     Router::new().route("/docs", get(show)).layer(from_fn(page::guard))
 }
 
@@ -29,7 +27,7 @@ async fn show() -> Html<String> {
     page::page("API", &reader.content())
 }
 
-/// What stands for a call in the document: its method, path and operation.
+/// A call in the document: method, path and operation.
 type Call<'d> = (&'d String, &'d String, &'d Value);
 
 struct Reader<'d> {
@@ -163,7 +161,7 @@ fn title(method: &str, path: &str) -> String {
     format!("{} {path}", method.to_uppercase())
 }
 
-/// The credentials of which a call takes any.
+/// The credentials that a call takes; any one of them is enough.
 fn callers(call: &Value) -> Markup {
     let schemes: Vec<&String> = call["security"]
         .as_array()

@@ -1,6 +1,6 @@
 //! The only conversion from errors to responses: `{"error": …}` with the right status.
 //!
-//! Nothing internal leaves the service; what an operator needs of it goes to the log.
+//! Nothing internal leaves the service. The details that an operator needs go to the log.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,21 +14,21 @@ use crate::queue::QueueError;
 /// Seconds after which a sender should try again. CommCare has its own, longer, schedule.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 
-/// The body of an answer that is none of those asked for.
+/// The body of an error.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ErrorBody {
     /// What is wrong, and with which parameter or member.
     error: String,
 }
 
-/// The body of an answer about an id that nothing has.
+/// The body of an answer about an id that no record has.
 #[derive(Serialize, ToSchema)]
 pub(super) struct NothingFound {
     message: String,
     id: String,
 }
 
-/// What the body of a refusal can be.
+/// The body of a refusal: an error, or no record of that id.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum RefusalBody {
@@ -106,7 +106,7 @@ impl IntoResponse for HttpError {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
-            // A browser asks for the operator's token as a password.
+            // A browser then asks for the operator's token as a password.
             StatusCode::UNAUTHORIZED => {
                 let basic =
                     HeaderValue::from_static("Basic realm=\"commcare-sf-integration\", charset=\"UTF-8\"");
@@ -119,13 +119,13 @@ impl IntoResponse for HttpError {
 }
 
 impl From<QueueError> for HttpError {
-    /// Any trouble of ours is a 503: CommCare sends a form again after that, and gives it up for
-    /// good after most others.
+    /// Any trouble of ours is a 503. CommCare sends a form again after a 503, and gives the form up for good
+    /// after most other statuses.
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::TooLarge { size, limit } => Self::SubmissionTooLarge { size, limit },
             QueueError::Unavailable { .. } | QueueError::Unreadable { .. } | QueueError::Contended { .. } => {
-                error!(error = &error as &dyn std::error::Error, "http.queue_failed");
+                error!(error = &error as &dyn std::error::Error, "queue failed");
                 Self::Unavailable
             }
         }

@@ -1,4 +1,4 @@
-//! What a scraper reads.
+//! `GET /metrics`, for Prometheus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::metrics::{CONTENT_TYPE, Depths, DestinationState, Scrape};
 use crate::queue::QueueError;
 use crate::submission::{Destination, Origin};
 
-/// Time that the queue has to answer: Prometheus gives a scrape ten seconds, unless told otherwise,
-/// and the rest is to arrive all the same.
+/// Time that the queue has to answer. Prometheus gives a scrape ten seconds by default, and the other metrics
+/// must arrive even where the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What Prometheus reads
+/// The metrics, as Prometheus reads them
 ///
-/// Everything that is counted, and what is known about the queue and Salesforce now.
+/// All counters, and the present state of the queue and of Salesforce.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operators",
     responses((status = 200, body = String, content_type = CONTENT_TYPE, description = "Prometheus' text format")))]
 pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
@@ -49,11 +49,11 @@ async fn depths(app: &App) -> Option<Vec<Depths>> {
     match timeout(QUEUE_PATIENCE, futures::future::try_join_all(Origin::ALL.map(of))).await {
         Ok(Ok(depths)) => Some(depths),
         Ok(Err(error)) => {
-            warn!(error = &error as &dyn std::error::Error, "metrics.queue_down");
+            warn!(error = &error as &dyn std::error::Error, "queue down at a scrape");
             None
         }
         Err(_) => {
-            warn!(error = "no answer in time", "metrics.queue_down");
+            warn!(error = "no answer in time", "queue down at a scrape");
             None
         }
     }

@@ -13,14 +13,14 @@ use crate::app::App;
 use crate::metrics::Metrics;
 use crate::submission::Origin;
 
-/// Stands for the status of a request whose sender hung up before there was an answer, or whose
-/// handler broke down; nginx's word.
+/// The status in log and metrics of a request without an answer: the sender hung up, or the handler broke
+/// down. nginx uses the same number.
 const UNANSWERED: u16 = 499;
 
 /// Observes a request from its arrival to its answer.
 pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let method = method_word(request.method());
-    // The template of the URL table: the path itself holds ids, and anything that strangers send.
+    // The template of the URL table. The path itself holds ids, and any text that strangers send.
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or("none", MatchedPath::as_str).to_owned();
     let span = info_span!(
@@ -32,7 +32,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         status = field::Empty,
         duration_ms = field::Empty
     );
-    let mut observed = Observed {
+    let mut observed = RequestUnderWay {
         metrics: app.metrics.clone(),
         span,
         method,
@@ -45,8 +45,9 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
-/// A request under way: told when dropped, since a sender that hangs up ends it anywhere.
-struct Observed {
+/// A request under way. It is logged and counted when dropped, because a sender that hangs up can end it at
+/// any point.
+struct RequestUnderWay {
     metrics: Metrics,
     span: Span,
     method: &'static str,
@@ -55,20 +56,20 @@ struct Observed {
     status: u16,
 }
 
-impl Drop for Observed {
+impl Drop for RequestUnderWay {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         self.span.record("status", self.status);
         self.span.record("duration_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         self.span.in_scope(|| match self.route.as_str() {
-            "/health" | "/ready" => debug!("http.answered"),
-            _ => info!("http.answered"),
+            "/health" | "/ready" => debug!("request answered"),
+            _ => info!("request answered"),
         });
         self.metrics.http_answered(self.method, &self.route, self.status, webhook_of(&self.route), took);
     }
 }
 
-/// Names the submission that the current request is about.
+/// Adds the id of the submission to the span of the current request.
 pub(super) fn identify(request_id: &str) {
     Span::current().record("request_id", request_id);
 }
@@ -81,14 +82,14 @@ fn webhook_of(route: &str) -> Option<Origin> {
     }
 }
 
-/// A method of HTTP; others are strangers' words.
+/// A method of HTTP; `other` for any other word, because it may be a stranger's text.
 fn method_word(method: &Method) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"];
     METHODS.into_iter().find(|word| method.as_str() == *word).unwrap_or("other")
 }
 
 /// The trace that the request belongs to: Google's header (`TRACE/SPAN;o=1`), else W3C's
-/// (`00-TRACE-SPAN-01`). What isn't 32 hexadecimal digits is no trace.
+/// (`00-TRACE-SPAN-01`). A value that isn't 32 hexadecimal digits is no trace.
 fn trace_id(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let google = text("x-cloud-trace-context").and_then(|value| value.split('/').next());

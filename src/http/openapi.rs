@@ -1,4 +1,4 @@
-//! The description of the calls, made of what stands at each handler.
+//! The OpenAPI document, made of the URL table and of the description at each handler.
 
 use axum::Json;
 use utoipa::openapi::path::Operation;
@@ -10,32 +10,12 @@ use utoipa::{Modify, OpenApi};
 use super::error::ErrorBody;
 use super::params::{Collection, Dest};
 use super::payloads::Samples;
-use super::{metrics, preview, probes, records, repair, scheduler, webhooks};
+use super::{operator_calls, probe_calls, scheduler_calls, webhook_calls};
 
-/// The calls of `docs/service.md`, section 2.
+/// The parts of the document beside the calls.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "commcare-sf-integration", description = "Joins CommCare, Salesforce and PostGIS. Every path is also answered with a trailing slash."),
-    paths(
-        webhooks::accept_commcare,
-        webhooks::accept_salesforce,
-        scheduler::drain_to_salesforce,
-        scheduler::drain_to_commcare,
-        scheduler::retry_to_salesforce,
-        scheduler::retry_to_commcare,
-        repair::retry,
-        repair::batch_retry,
-        repair::bulk_update,
-        records::record,
-        records::failed,
-        records::status_count,
-        preview::commcare,
-        preview::salesforce,
-        metrics::show,
-        show,
-        probes::health,
-        probes::ready,
-    ),
     components(schemas(ErrorBody, Collection, Dest)),
     tags(
         (name = "webhooks", description = "What CommCare and Salesforce call"),
@@ -43,13 +23,19 @@ use super::{metrics, preview, probes, records, repair, scheduler, webhooks};
         (name = "operators", description = "What people call who keep the service running"),
         (name = "probes", description = "What asks whether the service lives"),
     ),
-    modifiers(&EveryCall, &Samples),
 )]
-struct Calls;
+struct Frame;
 
-/// The OpenAPI document.
+/// The OpenAPI document of every call except the dashboard's pages and `/docs`.
 pub fn document() -> utoipa::openapi::OpenApi {
-    Calls::openapi()
+    let calls = [webhook_calls(), scheduler_calls(), operator_calls(), probe_calls()];
+    let mut document = Frame::openapi();
+    for calls in calls {
+        document.merge(calls.into_openapi());
+    }
+    EveryCall.modify(&mut document);
+    Samples.modify(&mut document);
+    document
 }
 
 /// This document
@@ -59,7 +45,7 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
     Json(document())
 }
 
-/// What holds for every call: who may make it, and what else may be answered.
+/// The parts that many calls share: credentials, and common answers.
 struct EveryCall;
 
 impl Modify for EveryCall {
@@ -82,8 +68,10 @@ impl Modify for EveryCall {
             components.add_security_scheme(name, scheme);
         }
         for item in document.paths.paths.values_mut() {
-            if let (Some(get), Some(post)) = (&item.get, &mut item.post) {
-                // One handler, and every operation has an id of its own.
+            if let (Some(get), Some(post)) = (&item.get, &mut item.post)
+                && get.operation_id == post.operation_id
+            {
+                // One handler serves both methods, and every operation needs an id of its own.
                 post.operation_id = get.operation_id.as_ref().map(|id| format!("{id}_by_post"));
             }
             let operations = [&mut item.get, &mut item.post];
@@ -92,7 +80,7 @@ impl Modify for EveryCall {
     }
 }
 
-/// Adds who may make a call, by its tag, and the answers that it shares with others.
+/// Adds a call's credentials, by its tag, and the answers that it shares with other calls.
 fn describe(operation: &mut Operation) {
     let tag = operation.tags.iter().flatten().next().map(String::as_str);
     let schemes: &[&str] = match tag {

@@ -1,4 +1,4 @@
-//! Path and query parameters: each read by name, and a bad one answered in this service's words.
+//! Path and query parameters: each is read by name, and a bad one is answered in this service's words.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -18,7 +18,7 @@ use super::error::HttpError;
 pub(super) enum Dest {
     /// Forms, which go to Salesforce or PostGIS.
     Sf,
-    /// Payloads of Salesforce's, which go to CommCare.
+    /// Payloads from Salesforce, which go to CommCare.
     Cc,
 }
 
@@ -29,11 +29,11 @@ pub(super) enum Dest {
 pub(super) enum Collection {
     /// Forms.
     CommcareCollection,
-    /// Payloads of Salesforce's.
+    /// Payloads from Salesforce.
     SalesforceCollection,
 }
 
-/// The variable segments of a call's path. Those that cannot be read name nothing that exists.
+/// The variable segments of a call's path. Segments that cannot be read are a 404.
 pub(super) struct Segments<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segments<T> {

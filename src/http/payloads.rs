@@ -1,5 +1,5 @@
-//! What CommCare and Salesforce post, as far as the documentation can tell: a form type's own answers
-//! are its mapping's business. The samples of the demo are the examples.
+//! The schemas of the payloads that CommCare and Salesforce post. They describe routing and id only: the
+//! answers of a form type are the business of its mapping. The samples of the demo are the examples.
 
 use serde_json::Value;
 use utoipa::openapi::example::ExampleBuilder;
@@ -13,13 +13,13 @@ use crate::queue::ID_LIMIT;
 use crate::samples;
 use crate::submission::Origin;
 
-/// A form as CommCare forwards it: its type is `form.@name`.
+/// A form as CommCare forwards it. The form type is `form.@name`.
 pub(super) struct Form;
 
-/// Records of Salesforce's for CommCare: their type is `jobType`, and their list is named after it.
+/// Records from Salesforce for CommCare. The job type is `jobType`, and the list of records is named after it.
 pub(super) struct Payload;
 
-/// The same where nothing is stored, which takes no id.
+/// The same for a preview, which needs no id.
 pub(super) struct PayloadToPreview;
 
 impl ToSchema for Form {}
@@ -50,7 +50,7 @@ impl PartialSchema for PayloadToPreview {
     }
 }
 
-/// With an id where the type is handled; any other type is skipped, and nothing else of it looked at.
+/// A handled type needs an id. Any other type is skipped before its other members are looked at.
 fn one_of_the_handled_or_another(origin: Origin, of: impl Fn(Object) -> ObjectBuilder) -> RefOr<Schema> {
     let known = of(handled(origin)).property("id", id(Some(ID_LIMIT))).required("id");
     let known = known.description(Some("Of a type that is handled; all else that it has is kept with it."));
@@ -64,7 +64,7 @@ fn handled(origin: Origin) -> Object {
 
 fn another(origin: Origin) -> Object {
     let handled = names(origin).collect::<Vec<_>>().join("|");
-    // Names are words: none has a letter that means something here.
+    // Names are words, so that no letter of theirs has a meaning in the pattern.
     ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(format!(r"^(?!({handled})$)[\s\S]*\S")))
@@ -92,7 +92,7 @@ impl Modify for Samples {
             (Origin::Salesforce, ["/process-data-sf", "/preview/sf"]),
         ] {
             for sample in samples::of(origin) {
-                // Ours, and JSON: a test maps each.
+                // Every sample is JSON: a test maps each.
                 let Ok(sample) = serde_json::from_str::<Value>(sample) else { continue };
                 let Some(name) = jobs::job_name(origin, &sample) else { continue };
                 let words = name.split(|letter: char| !letter.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! What a payload would do, with nothing stored or sent.
+//! `POST /preview/{cc|sf}`: the effect that a payload would have; nothing is stored or sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +11,13 @@ use utoipa::ToSchema;
 use super::body;
 use super::error::{ErrorBody, HttpError};
 use super::payloads::{Form, PayloadToPreview};
+use super::state::HttpSettings;
 use crate::app::App;
 use crate::jobs;
 use crate::plan::Refused;
 use crate::submission::{Origin, Unmapped};
 
-/// What a payload would do: as its record would be planned, see `plan`.
+/// The plan that the payload's record would get.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the schema of what a plan shows of itself")]
 pub(super) struct Preview {
@@ -47,7 +48,7 @@ struct PreviewedUpsert {
     fields: HashMap<String, Value>,
 }
 
-/// What a form of CommCare's would write
+/// What a form from CommCare would write
 ///
 /// Nothing is stored or sent.
 #[utoipa::path(post, path = "/preview/cc", operation_id = "preview_form", tag = "operators", request_body = Form,
@@ -59,12 +60,13 @@ struct PreviewedUpsert {
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn commcare(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    preview(&app, Origin::CommCare, request).await
+    preview(&app, settings, Origin::CommCare, request).await
 }
 
-/// What a payload of Salesforce's would send to CommCare
+/// What a payload from Salesforce would send to CommCare
 ///
 /// Nothing is stored or sent.
 #[utoipa::path(post, path = "/preview/sf", operation_id = "preview_payload", tag = "operators", request_body = PayloadToPreview,
@@ -76,17 +78,23 @@ pub(super) async fn commcare(
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn salesforce(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    preview(&app, Origin::Salesforce, request).await
+    preview(&app, settings, Origin::Salesforce, request).await
 }
 
-async fn preview(app: &App, origin: Origin, request: Request) -> Result<Json<Value>, HttpError> {
-    let payload = body::read(origin, request, app.max_body_bytes).await?;
+async fn preview(
+    app: &App,
+    settings: HttpSettings,
+    origin: Origin,
+    request: Request,
+) -> Result<Json<Value>, HttpError> {
+    let payload = body::read(origin, request, settings.max_body_bytes).await?;
     let Some(job) = payload.job else {
         return Ok(Json(jobs::preview_of_unhandled(&payload.job_name)));
     };
-    // A form's id is part of what it writes; documents are shown with an empty one.
+    // A form's id is part of the records that it writes. Documents for CommCare are shown with an empty id.
     if origin == Origin::CommCare {
         payload.id()?;
     }

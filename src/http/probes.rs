@@ -12,12 +12,12 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::submission::Destination;
 
-/// What a probe answers.
+/// The answer of a probe.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Probe {
     /// `ok`, `ready` or `not ready`.
     status: &'static str,
-    /// What does not answer; absent where everything does.
+    /// The parts that do not answer; absent where all do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     down: Vec<&'static str>,
 }
@@ -33,7 +33,7 @@ pub(super) async fn health() -> Json<Probe> {
 
 /// Whether the queue answers
 ///
-/// Submissions are taken as long as it does, whatever else is down.
+/// Submissions are taken as long as the queue answers, whatever else is down.
 #[utoipa::path(get, path = "/ready", tag = "probes", security(()), responses(
     (status = 200, body = Probe, description = "It does"),
     (status = 503, body = Probe, description = "It does not")))]
@@ -42,7 +42,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Prob
     let (code, status) = match app.queue.ping().await {
         Ok(()) => (StatusCode::OK, "ready"),
         Err(error) => {
-            error!(error = &error as &dyn std::error::Error, "http.queue_down");
+            error!(error = &error as &dyn std::error::Error, "queue down");
             down.push("queue");
             (StatusCode::SERVICE_UNAVAILABLE, "not ready")
         }

@@ -1,4 +1,4 @@
-//! What operators read: records, failures, counts.
+//! The calls with which operators read: records, failures, counts.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::queue::{FailedFilter, ID_LIMIT, PageCursor, Shown};
 use crate::submission::{ErrorKind, Origin, Record, Status};
 
-/// Failed records of one page, unless `limit` says otherwise, and at most (`docs/service.md`, section 2).
+/// Failed records of one page: the default of `limit`, and its maximum (`docs/service.md`, section 2).
 const FAILED_DEFAULT: usize = 100;
 const FAILED_MOST: usize = 1_000;
 
@@ -34,7 +34,7 @@ pub(super) struct Document {
 
 /// The records of a submission
 ///
-/// Those whose payload has this id, or whose document id it is; with their processing history.
+/// The records whose payload has this id, or whose document id it is, each with its processing history.
 #[utoipa::path(get, path = "/record/{collection}/{id}", tag = "operators",
     params(
         ("collection" = Collection, Path, description = "Which records"),
@@ -57,7 +57,7 @@ pub(super) async fn record(
 
 /// One page of failed records.
 #[derive(Serialize, ToSchema)]
-pub(super) struct FailedJobs {
+pub(super) struct FailedAnswer {
     failed_jobs: Vec<FailedJob>,
     /// `cursor` of the next page; null after the last.
     next_cursor: Option<String>,
@@ -85,14 +85,14 @@ struct FailedJob {
         ("job_name" = Option<String>, Query, description = "Only those of this form type"),
         ("error_kind" = Option<ErrorKind>, Query, description = "Only those that failed of this kind")),
     responses(
-        (status = 200, body = FailedJobs, description = "A page of them"),
+        (status = 200, body = FailedAnswer, description = "A page of them"),
         (status = 404, body = ErrorBody, description = "No such destination"),
         (status = 422, body = ErrorBody, description = "A parameter is bad; the answer names it")))]
 pub(super) async fn failed(
     State(app): State<Arc<App>>,
     Segments(dest): Segments<String>,
     params: Params,
-) -> Result<Json<FailedJobs>, HttpError> {
+) -> Result<Json<FailedAnswer>, HttpError> {
     let origin = origin_of_destination(&dest)?;
     let limit = params.number("limit", 1, FAILED_MOST)?.unwrap_or(FAILED_DEFAULT);
     let summary = params.flag("summary")?;
@@ -101,13 +101,13 @@ pub(super) async fn failed(
     let shown = if summary { Shown::Summary } else { Shown::All };
     let page = app.queue.failed(origin, &filter, after.as_ref(), shown, limit).await?;
     let job = |(doc_id, record): (String, Record)| failed_job(origin, doc_id, &record, summary);
-    Ok(Json(FailedJobs {
+    Ok(Json(FailedAnswer {
         failed_jobs: page.records.into_iter().map(job).collect(),
         next_cursor: page.next.as_ref().map(write_cursor),
     }))
 }
 
-/// The filter that `job_name` and `error_kind` make. An empty one is none, as a form sends it.
+/// The filter that `job_name` and `error_kind` make. An empty parameter is no filter: forms send empty fields.
 pub(super) fn failed_filter(params: &Params) -> Result<FailedFilter, HttpError> {
     let given = |name| params.text(name).filter(|text| !text.is_empty());
     let kind = |word: &str| {
@@ -144,7 +144,7 @@ pub(super) fn read_cursor(text: &str) -> Result<PageCursor, HttpError> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let (micros, doc_id) = text.split_once(' ')?;
         let updated_at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-        // What no document has, Firestore refuses.
+        // Firestore refuses ids and times that no document can have.
         let is_doc_id = (1..=ID_LIMIT).contains(&doc_id.len()) && !doc_id.contains('/');
         let is_time = (1..=9_999).contains(&updated_at.year());
         (is_doc_id && is_time).then_some(())?;
@@ -156,7 +156,7 @@ pub(super) fn read_cursor(text: &str) -> Result<PageCursor, HttpError> {
 
 /// A collection's records by status.
 #[derive(Serialize, ToSchema)]
-pub(super) struct StatusCount {
+pub(super) struct StatusCountAnswer {
     status_counts: StatusCounts,
     /// How long the oldest `new` record has waited, in seconds; null with none.
     oldest_new_seconds: Option<i64>,
@@ -175,18 +175,18 @@ struct StatusCounts {
 #[utoipa::path(get, path = "/status-count/{collection}", tag = "operators",
     params(("collection" = Collection, Path, description = "Which records")),
     responses(
-        (status = 200, body = StatusCount, description = "The counts"),
+        (status = 200, body = StatusCountAnswer, description = "The counts"),
         (status = 404, body = ErrorBody, description = "No such collection")))]
 pub(super) async fn status_count(
     State(app): State<Arc<App>>,
     Segments(collection): Segments<String>,
-) -> Result<Json<StatusCount>, HttpError> {
+) -> Result<Json<StatusCountAnswer>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let counts = app.queue.counts(origin).await?;
     let of = |wanted: Status| {
         counts.by_status.iter().find(|(status, _)| *status == wanted).map_or(0, |(_, count)| *count)
     };
-    Ok(Json(StatusCount {
+    Ok(Json(StatusCountAnswer {
         status_counts: StatusCounts {
             new: of(Status::New),
             processing: of(Status::Processing),

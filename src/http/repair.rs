@@ -1,4 +1,4 @@
-//! What operators do to records: retries, and statuses set by hand.
+//! The calls with which operators mend records: retries, and statuses set by hand.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,13 +14,14 @@ use utoipa::openapi::schema::{Array, ArrayBuilder};
 use super::error::{ErrorBody, HttpError, RefusalBody};
 use super::observe::identify;
 use super::params::{Collection, Dest, Params, Segments};
+use super::state::HttpSettings;
 use super::{body, origin_of_collection, origin_of_destination, payloads, work};
 use crate::app::App;
 use crate::queue::{HandSet, Named};
 use crate::submission::{Origin, Role, Status};
 use crate::worker::{Asked, End, Retried};
 
-/// Ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less.
+/// Most ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less for each.
 const RETRIED_MOST: usize = 1_000;
 const UPDATED_MOST: usize = 10_000;
 /// Records whose status is set at a time.
@@ -60,8 +61,8 @@ pub(super) struct RetryAnswer {
 
 /// Runs a submission again, whatever its status and retry count
 ///
-/// A record that is being processed right now is reported, not run twice. What the call's time does not
-/// suffice for is `not started`.
+/// A record that is being processed right now is reported, not run twice. Records for which the call's time
+/// does not suffice are `not started`.
 #[utoipa::path(method(get, post), path = "/retry/{dest}/{id}", tag = "operators",
     params(
         ("dest" = Dest, Path, description = "Where the records go"),
@@ -140,7 +141,7 @@ pub(super) struct DryRun {
 }
 
 impl DryRun {
-    fn of(named: Vec<(String, Vec<Named>)>) -> Self {
+    fn from_named(named: Vec<(String, Vec<Named>)>) -> Self {
         let (documents, not_found) = documents(named);
         let (free, held): (Vec<_>, Vec<_>) = documents.into_iter().partition(|(_, is_free)| *is_free);
         let skipped_processing = held.into_iter().map(|(doc_id, _)| doc_id).collect();
@@ -148,7 +149,7 @@ impl DryRun {
     }
 }
 
-/// Each document once, with whether no worker has it; and the ids that have none.
+/// Each document once, with whether it is free (no worker has it); and the ids that have no document.
 fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<String>) {
     let (mut documents, mut not_found) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
@@ -167,7 +168,7 @@ fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<Stri
 
 /// Runs many submissions again
 ///
-/// In the order of their arrival where they touch the same records, side by side where not.
+/// Submissions that touch the same records run in the order of their arrival, the others side by side.
 #[utoipa::path(post, path = "/batch_retry/{dest}", tag = "operators",
     params(
         ("dest" = Dest, Path, description = "Where the records go"),
@@ -175,33 +176,34 @@ fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<Stri
         ("dry_run" = Option<bool>, Query, description = "Only count the records that it would touch")),
     request_body = BatchRetryRequest,
     responses(
-        (status = 200, body = Answer<BatchRetryAnswer>, description = "What became of each; with `dry_run`, what would be touched"),
+        (status = 200, body = BulkAnswer<BatchRetryAnswer>, description = "What became of each; with `dry_run`, what would be touched"),
         (status = 400, body = ErrorBody, description = "The body is not JSON"),
         (status = 404, body = ErrorBody, description = "No such destination"),
         (status = 413, body = ErrorBody, description = "The body is too large"),
         (status = 422, body = ErrorBody, description = "A parameter or member is bad; the answer names it")))]
 pub(super) async fn batch_retry(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     Extension(role): Extension<Role>,
     Segments(dest): Segments<String>,
     params: Params,
     request: Request,
-) -> Result<Json<Answer<BatchRetryAnswer>>, HttpError> {
+) -> Result<Json<BulkAnswer<BatchRetryAnswer>>, HttpError> {
     let origin = origin_of_destination(&dest)?;
     let asked = Asked { role, force: params.flag("force")? };
     let dry_run = params.flag("dry_run")?;
-    let ids = ids(&body::read_json(request, app.max_body_bytes).await?, RETRIED_MOST)?;
+    let ids = ids(&body::read_json(request, settings.max_body_bytes).await?, RETRIED_MOST)?;
     if dry_run {
-        return Ok(Json(Answer::DryRun(DryRun::of(app.queue.named(origin, &ids).await?))));
+        return Ok(Json(BulkAnswer::DryRun(DryRun::from_named(app.queue.named(origin, &ids).await?))));
     }
     let results = retry_all(&app, origin, ids, asked).await?;
-    Ok(Json(Answer::Done(BatchRetryAnswer { message: "Batch retry completed", results })))
+    Ok(Json(BulkAnswer::Done(BatchRetryAnswer { message: "Batch retry completed", results })))
 }
 
-/// What an action did, or would do.
+/// What a bulk action did, or would do.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Answer<T> {
+pub(super) enum BulkAnswer<T> {
     Done(T),
     DryRun(DryRun),
 }
@@ -240,26 +242,27 @@ pub(super) struct BulkUpdateAnswer {
         ("dry_run" = Option<bool>, Query, description = "Only count the records that it would touch")),
     request_body = BulkUpdateRequest,
     responses(
-        (status = 200, body = Answer<BulkUpdateAnswer>, description = "What it did; with `dry_run`, what would be touched"),
+        (status = 200, body = BulkAnswer<BulkUpdateAnswer>, description = "What it did; with `dry_run`, what would be touched"),
         (status = 400, body = ErrorBody, description = "The body is not JSON"),
         (status = 404, body = ErrorBody, description = "No such collection"),
         (status = 413, body = ErrorBody, description = "The body is too large"),
         (status = 422, body = ErrorBody, description = "A parameter or member is bad; the answer names it")))]
 pub(super) async fn bulk_update(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     Extension(role): Extension<Role>,
     Segments(collection): Segments<String>,
     params: Params,
     request: Request,
-) -> Result<Json<Answer<BulkUpdateAnswer>>, HttpError> {
+) -> Result<Json<BulkAnswer<BulkUpdateAnswer>>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let dry_run = params.flag("dry_run")?;
-    let body = body::read_json(request, app.max_body_bytes).await?;
+    let body = body::read_json(request, settings.max_body_bytes).await?;
     let ids = ids(&body, UPDATED_MOST)?;
     let status = status(&body)?;
     let named = app.queue.named(origin, &ids).await?;
     if dry_run {
-        return Ok(Json(Answer::DryRun(DryRun::of(named))));
+        return Ok(Json(BulkAnswer::DryRun(DryRun::from_named(named))));
     }
     let (documents, not_found) = documents(named);
     let queue = app.queue.clone();
@@ -285,7 +288,7 @@ pub(super) async fn bulk_update(
             HandSet::Gone => answer.not_found.push(doc_id),
         }
     }
-    Ok(Json(Answer::Done(answer)))
+    Ok(Json(BulkAnswer::Done(answer)))
 }
 
 fn retried_ids() -> Array {

@@ -1,4 +1,4 @@
-//! What Cloud Scheduler calls: drains, and retries of what is due.
+//! The calls of Cloud Scheduler: drains, and retries of the records that are due.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::submission::Origin;
 use crate::worker::{DrainReport, Extent, Stopped};
 
-/// How much one call takes: what the documentation says of `limit` and `drain`.
+/// How much one call takes: the parameters `limit` and `drain`, for the documentation.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the parameters are read one by one, to name the bad one")]
@@ -29,7 +29,7 @@ struct Range {
 
 /// What became of each record of a drain.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Drained {
+pub(super) struct DrainAnswer {
     /// `Processing completed`.
     status: &'static str,
     /// Documents that completed.
@@ -38,7 +38,7 @@ pub(super) struct Drained {
     failed_records: Vec<FailedRecord>,
     /// Documents that are `new` again, untouched.
     released_records: Vec<String>,
-    /// What took no more; absent where the drain came to its end.
+    /// The destination that took no more; absent where the drain came to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<StoppedAt>,
     /// For people: `0.01 minutes`.
@@ -47,9 +47,9 @@ pub(super) struct Drained {
 
 /// What became of each record of an auto-retry.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Retried {
+pub(super) struct AutoRetryAnswer {
     #[serde(flatten)]
-    drained: Drained,
+    drained: DrainAnswer,
     processed_records_count: usize,
 }
 
@@ -75,12 +75,12 @@ const LIMIT: usize = 500;
 #[utoipa::path(post, path = "/process-firestore-to-sf", tag = "scheduler",
     params(Range),
     responses(
-        (status = 200, body = Drained, description = "What became of each record"),
+        (status = 200, body = DrainAnswer, description = "What became of each record"),
         (status = 422, body = ErrorBody, description = "A parameter is bad; the answer names it")))]
 pub(super) async fn drain_to_salesforce(
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<Json<Drained>, HttpError> {
+) -> Result<Json<DrainAnswer>, HttpError> {
     drain(app, Origin::CommCare, &params).await
 }
 
@@ -88,12 +88,12 @@ pub(super) async fn drain_to_salesforce(
 #[utoipa::path(post, path = "/process-firestore-to-cc", tag = "scheduler",
     params(Range),
     responses(
-        (status = 200, body = Drained, description = "What became of each record"),
+        (status = 200, body = DrainAnswer, description = "What became of each record"),
         (status = 422, body = ErrorBody, description = "A parameter is bad; the answer names it")))]
 pub(super) async fn drain_to_commcare(
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<Json<Drained>, HttpError> {
+) -> Result<Json<DrainAnswer>, HttpError> {
     drain(app, Origin::Salesforce, &params).await
 }
 
@@ -101,12 +101,12 @@ pub(super) async fn drain_to_commcare(
 #[utoipa::path(post, path = "/auto-retry-firestore-to-sf", tag = "scheduler",
     params(Range),
     responses(
-        (status = 200, body = Retried, description = "What became of each record"),
+        (status = 200, body = AutoRetryAnswer, description = "What became of each record"),
         (status = 422, body = ErrorBody, description = "A parameter is bad; the answer names it")))]
 pub(super) async fn retry_to_salesforce(
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<Json<Retried>, HttpError> {
+) -> Result<Json<AutoRetryAnswer>, HttpError> {
     retry(app, Origin::CommCare, &params).await
 }
 
@@ -114,40 +114,40 @@ pub(super) async fn retry_to_salesforce(
 #[utoipa::path(post, path = "/auto-retry-firestore-to-cc", tag = "scheduler",
     params(Range),
     responses(
-        (status = 200, body = Retried, description = "What became of each record"),
+        (status = 200, body = AutoRetryAnswer, description = "What became of each record"),
         (status = 422, body = ErrorBody, description = "A parameter is bad; the answer names it")))]
 pub(super) async fn retry_to_commcare(
     State(app): State<Arc<App>>,
     params: Params,
-) -> Result<Json<Retried>, HttpError> {
+) -> Result<Json<AutoRetryAnswer>, HttpError> {
     retry(app, Origin::Salesforce, &params).await
 }
 
-async fn drain(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<Drained>, HttpError> {
+async fn drain(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<DrainAnswer>, HttpError> {
     let (extent, started) = (extent(params)?, Instant::now());
     let worker = app.worker.clone();
     let report = work(&app, async move { worker.drain(origin, extent).await }).await?;
     Ok(Json(answer(report, started)))
 }
 
-async fn retry(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<Retried>, HttpError> {
+async fn retry(app: Arc<App>, origin: Origin, params: &Params) -> Result<Json<AutoRetryAnswer>, HttpError> {
     let (extent, started) = (extent(params)?, Instant::now());
     let worker = app.worker.clone();
     let report = work(&app, async move { worker.auto_retry(origin, extent).await }).await?;
     let processed_records_count = report.completed.len();
-    Ok(Json(Retried { drained: answer(report, started), processed_records_count }))
+    Ok(Json(AutoRetryAnswer { drained: answer(report, started), processed_records_count }))
 }
 
 fn extent(params: &Params) -> Result<Extent, HttpError> {
     Ok(Extent { limit: params.number("limit", 1, LIMIT)?, until_empty: params.flag("drain")? })
 }
 
-fn answer(report: DrainReport, started: Instant) -> Drained {
+fn answer(report: DrainReport, started: Instant) -> DrainAnswer {
     let failed = report.failed.into_iter().map(|(doc_id, error)| FailedRecord { doc_id, error });
     let stopped = report
         .stopped
         .map(|Stopped { destination, reason }| StoppedAt { destination: destination.as_str(), reason });
-    Drained {
+    DrainAnswer {
         status: "Processing completed",
         processed_records: report.completed,
         failed_records: failed.collect(),

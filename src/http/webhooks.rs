@@ -1,5 +1,5 @@
-//! The two webhooks: identify, store, answer. A wet-mill form is also tried at once, as the original
-//! service did.
+//! The two webhooks: identify a submission, store it, answer. A wet-mill form is also tried at once, as in the
+//! original service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::body;
 use super::error::{ErrorBody, HttpError};
 use super::observe::identify;
 use super::payloads::{Form, Payload};
+use super::state::HttpSettings;
 use crate::app::App;
 use crate::queue::{Arriving, Fate};
 use crate::submission::{Destination, Origin, Status};
@@ -22,11 +23,11 @@ use crate::worker::End;
 
 /// What became of a submission.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Accepted {
+pub(super) struct WebhookAnswer {
     /// `Data stored, processing deferred`, or that the form type is not handled.
     status: &'static str,
     job_name: String,
-    /// The payload's id; this and what follows is absent where the form type is not handled.
+    /// The payload's id. This member and all below are absent where the form type is not handled.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,13 +41,13 @@ pub(super) struct Accepted {
     /// Whether a newer edition was there already; absent where not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stale: bool,
-    /// Of a wet-mill form, which is tried at once: what it is after that.
+    /// The status of a wet-mill form after its immediate try; absent for other forms.
     #[serde(skip_serializing_if = "Option::is_none")]
     record_status: Option<Status>,
 }
 
-impl Accepted {
-    fn skipped(job_name: String) -> Self {
+impl WebhookAnswer {
+    fn from_unhandled(job_name: String) -> Self {
         Self {
             status: "Skipped, form type is not handled",
             job_name,
@@ -60,16 +61,16 @@ impl Accepted {
     }
 }
 
-/// Time in which a record that was broken off is put back.
+/// Time in which an unfinished record is put back into the queue.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Stores a form of CommCare's
+/// Stores a form from CommCare
 ///
 /// 200 means that the record is durable. The same content again is a duplicate, other content under the
 /// same id replaces it.
 #[utoipa::path(post, path = "/process-data-cc", tag = "webhooks", request_body = Form,
     responses(
-        (status = 200, body = Accepted, description = "It is stored, was there already, or is of a type that isn't handled", links(
+        (status = 200, body = WebhookAnswer, description = "It is stored, was there already, or is of a type that isn't handled", links(
             ("record" = (operation_id = "record",
                 parameters(("collection" = "commcare_collection"), ("id" = "$response.body#/doc_id")))),
             ("retry" = (operation_id = "retry",
@@ -80,18 +81,19 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_commcare(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
-) -> Result<Json<Accepted>, HttpError> {
-    accept(&app, Origin::CommCare, request).await
+) -> Result<Json<WebhookAnswer>, HttpError> {
+    accept(&app, settings, Origin::CommCare, request).await
 }
 
-/// Stores a payload of Salesforce's
+/// Stores a payload from Salesforce
 ///
 /// 200 means that the record is durable. The same content again is a duplicate, other content under the
 /// same id replaces it.
 #[utoipa::path(post, path = "/process-data-sf", tag = "webhooks", request_body = Payload,
     responses(
-        (status = 200, body = Accepted, description = "It is stored, was there already, or is of a type that isn't handled", links(
+        (status = 200, body = WebhookAnswer, description = "It is stored, was there already, or is of a type that isn't handled", links(
             ("record" = (operation_id = "record",
                 parameters(("collection" = "salesforce_collection"), ("id" = "$response.body#/doc_id")))),
             ("retry" = (operation_id = "retry",
@@ -102,17 +104,23 @@ pub(super) async fn accept_commcare(
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_salesforce(
     State(app): State<Arc<App>>,
+    State(settings): State<HttpSettings>,
     request: Request,
-) -> Result<Json<Accepted>, HttpError> {
-    accept(&app, Origin::Salesforce, request).await
+) -> Result<Json<WebhookAnswer>, HttpError> {
+    accept(&app, settings, Origin::Salesforce, request).await
 }
 
-async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json<Accepted>, HttpError> {
-    let payload = body::read(origin, request, app.max_body_bytes).await?;
+async fn accept(
+    app: &App,
+    settings: HttpSettings,
+    origin: Origin,
+    request: Request,
+) -> Result<Json<WebhookAnswer>, HttpError> {
+    let payload = body::read(origin, request, settings.max_body_bytes).await?;
     let Some(job) = payload.job else {
-        info!(collection = origin.collection(), "webhook.skipped");
+        info!(collection = origin.collection(), "webhook skipped");
         app.metrics.webhook_accepted(origin, &payload.job_name, "skipped");
-        return Ok(Json(Accepted::skipped(payload.job_name)));
+        return Ok(Json(WebhookAnswer::from_unhandled(payload.job_name)));
     };
     let job_id = payload.id()?;
     identify(&job_id);
@@ -131,9 +139,9 @@ async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json
         doc_id = accepted.doc_id,
         job_name = payload.job_name,
         fate,
-        "webhook.accepted"
+        "webhook accepted"
     );
-    let mut answer = Accepted {
+    let mut answer = WebhookAnswer {
         status: "Data stored, processing deferred",
         request_id: Some(job_id),
         job_name: payload.job_name,
@@ -144,12 +152,12 @@ async fn accept(app: &Arc<App>, origin: Origin, request: Request) -> Result<Json
         record_status: None,
     };
     if job.destination == Destination::Postgis && accepted.fate != Fate::Stale {
-        answer.record_status = Some(try_at_once(app, origin, accepted.doc_id).await);
+        answer.record_status = Some(try_at_once(app, settings.inline, origin, accepted.doc_id).await);
     }
     Ok(Json(answer))
 }
 
-/// What log lines and metrics call it.
+/// The word for it in log lines and metrics.
 fn word(fate: Fate) -> &'static str {
     match fate {
         Fate::Stored => "stored",
@@ -159,25 +167,25 @@ fn word(fate: Fate) -> &'static str {
     }
 }
 
-/// Tries a record inside its call, and says what it is then. The form is safe in the queue whatever
-/// comes of it.
-async fn try_at_once(app: &Arc<App>, origin: Origin, doc_id: String) -> Status {
-    let (worker, within) = (app.worker.clone(), app.inline);
-    // A task of its own: the record is settled even where the caller hangs up.
+/// Tries a record inside its call, and returns its status after the try. The form is safe in the queue
+/// whatever the outcome.
+async fn try_at_once(app: &App, within: Duration, origin: Origin, doc_id: String) -> Status {
+    let worker = app.worker.clone();
+    // A task of its own, so that the record is settled even where the caller hangs up.
     let trying = app.worker.shutdown().work(async move { worker.try_at_once(origin, &doc_id, within).await });
     match timeout(within + LAST_WORDS, trying).await {
         Ok(Ok(Ok(End::Completed))) => Status::Completed,
         Ok(Ok(Ok(End::Failed(_)))) => Status::Failed,
         Ok(Ok(Ok(End::New(_) | End::NotStarted(_)))) => Status::New,
-        // Its outcome is not written yet.
+        // The outcome is not written yet.
         Ok(Ok(Ok(End::Processing))) | Err(_) => Status::Processing,
         Ok(Ok(Err(error))) => {
-            error!(error = &error as &dyn std::error::Error, "webhook.not_tried");
+            error!(error = &error as &dyn std::error::Error, "record not tried in its webhook call");
             Status::New
         }
-        // Where it did has been logged; its message may quote a payload.
+        // The panic hook has logged the place. The panic's message may quote a payload.
         Ok(Err(_panic)) => {
-            error!("webhook.try_broke_down");
+            error!("try in the webhook call broke down");
             Status::Processing
         }
     }

@@ -3,7 +3,7 @@
 mod credentials;
 mod scheduler;
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{TestAnswer, TestApp};
 
 /// One call of each group, with the status that an admitted caller gets.
 const WEBHOOKS: [(&str, &str, u16); 2] =
@@ -49,7 +49,7 @@ async fn refuses(app: &TestApp, group: &[(&str, &str, u16)], headers: &[(&str, &
 }
 
 #[track_caller]
-fn assert_unauthenticated(answer: &Answer) {
+fn assert_unauthenticated(answer: &TestAnswer) {
     assert_eq!(answer.expect(401), serde_json::json!({ "error": "Authentication required" }));
     let challenge = answer.headers["www-authenticate"].to_str().unwrap();
     assert!(challenge.starts_with("Basic realm="), "{challenge}");

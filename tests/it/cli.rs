@@ -15,7 +15,7 @@ fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// How a command ended, having read this.
+/// The end of a command that read this text.
 fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
     let mut child = command(arguments, variables).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -25,7 +25,7 @@ fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Outp
     child.wait_with_output().unwrap()
 }
 
-/// What a command prints that must succeed, and say nothing else.
+/// The output of a command, which must succeed and write nothing to standard error.
 #[track_caller]
 fn succeed(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> String {
     let output = run_with(arguments, variables, input);
@@ -34,7 +34,7 @@ fn succeed(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Strin
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Why a command fails that must, with this exit code, and print nothing.
+/// The error of a command, which must fail with this exit code and print nothing else.
 #[track_caller]
 fn fail(code: i32, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> String {
     let output = run_with(arguments, variables, input);

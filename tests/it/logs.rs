@@ -20,7 +20,7 @@ async fn a_request_is_one_line_with_its_route_and_what_came_of_it() {
     for probe in ["/health", "/ready"] {
         app.get(probe).await.expect(200);
     }
-    let lines = log.events("http.answered");
+    let lines = log.events("request answered");
     let told: Vec<Value> =
         lines.iter().map(|line| json!([line["method"], line["route"], line["status"]])).collect();
     let expected = json!([
@@ -43,7 +43,7 @@ async fn a_request_is_one_line_with_its_route_and_what_came_of_it() {
 async fn probes_are_told_to_those_who_debug() {
     let log = Log::capture(commcare_sf_integration::config::LogFormat::Json, None);
     TestApp::start().await.get("/health").await.expect(200);
-    let lines = log.events("http.answered");
+    let lines = log.events("request answered");
     assert_eq!((&lines[0]["severity"], &lines[0]["route"]), (&json!("DEBUG"), &json!("/health")));
 }
 
@@ -52,7 +52,7 @@ async fn all_lines_of_a_request_name_its_trace() {
     let log = Log::production(Some("coffee-project"));
     let app = TestApp::start().await;
     app.accept(&unmappable("f-1")).await;
-    assert!(log.events("webhook.accepted")[0].get(TRACE_FIELD).is_none(), "it had no header");
+    assert!(log.events("webhook accepted")[0].get(TRACE_FIELD).is_none(), "it had no header");
     let header = format!("{TRACE}/1;o=1");
     app.call("POST", "/process-firestore-to-sf", &[("x-cloud-trace-context", &header)]).await.expect(200);
     let w3c = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -64,7 +64,7 @@ async fn all_lines_of_a_request_name_its_trace() {
     assert_eq!(failed[1][TRACE_FIELD], trace("4bf92f3577b34da6a3ce929d0e0e4736"));
     assert_eq!(failed[1]["processing_step"], "mapping");
     assert_eq!(log.events("worker.drained")[0][TRACE_FIELD], trace(TRACE));
-    assert_eq!(log.events("http.answered")[1][TRACE_FIELD], trace(TRACE));
+    assert_eq!(log.events("request answered")[1][TRACE_FIELD], trace(TRACE));
     assert!(!log.text().contains("trace_id"), "{}", log.text());
 }
 
@@ -73,5 +73,5 @@ async fn without_a_project_a_trace_is_its_bare_id() {
     let log = Log::production(None);
     let app = TestApp::start().await;
     app.call("GET", "/failed/sf", &[("x-cloud-trace-context", TRACE)]).await.expect(200);
-    assert_eq!(log.events("http.answered")[0][TRACE_FIELD], TRACE);
+    assert_eq!(log.events("request answered")[0][TRACE_FIELD], TRACE);
 }

@@ -1,11 +1,11 @@
-//! Names, phone numbers and places are in records, and nowhere else: no log line, no metric, no error
-//! and no answer but those that show a record (`docs/service.md`, section 7).
+//! Names, phone numbers and places are in records and nowhere else: in no log line, metric or error, and in
+//! no answer except those that show a record (`docs/service.md`, section 7).
 
 use axum::body::Body;
 use commcare_sf_integration::config::LogFormat;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{TestAnswer, TestApp};
 use crate::support::forms::{attendance, mill, mill_visit, registration};
 use crate::support::log::Log;
 use crate::support::postgres::TestDatabase;
@@ -16,7 +16,7 @@ const LAST_NAME: &str = "O'Wolde<Q>";
 const PHONE: &str = "+251 955-123-987";
 const NATIONAL_ID: &str = "ETH/55667788";
 const GPS: &str = "7.7712345 39.9912345 1921.5 4.2";
-/// What must show nowhere: the values, and parts that say as much.
+/// Texts that must show nowhere: the values, and parts that say as much.
 const MARKS: [&str; 8] =
     [FIRST_NAME, "Wolde", PHONE, "955-123-987", "955123987", "55667788", "7.7712345", "39.9912345"];
 
@@ -48,7 +48,7 @@ fn marked_attendance(id: &str) -> Value {
 }
 
 /// Posts what must be answered without a mark, whatever the status.
-async fn post(app: &TestApp, path: &str, body: impl Into<Body>) -> Answer {
+async fn post(app: &TestApp, path: &str, body: impl Into<Body>) -> TestAnswer {
     let answer = app.post(path, body).await;
     assert_unmarked(&answer.text, path);
     answer
@@ -241,7 +241,7 @@ async fn shows_nothing(format: LogFormat) -> String {
 #[tokio::test]
 async fn log_lines_for_people_and_answers_hold_no_payload_value() {
     let text = shows_nothing(LogFormat::Pretty).await;
-    for event in ["webhook.accepted", "worker.record_failed", "worker.destination_down", "worker.drained"] {
+    for event in ["webhook accepted", "worker.record_failed", "worker.destination_down", "worker.drained"] {
         assert!(text.contains(event), "{event} is not in the log: the test saw nothing");
     }
 }

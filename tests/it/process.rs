@@ -1,5 +1,4 @@
-//! The real binary, killed and doubled: what is acknowledged is never lost, and nothing is done
-//! twice.
+//! The real binary, killed and doubled: no acknowledged form is lost, and none is written twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

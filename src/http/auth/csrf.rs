@@ -1,9 +1,10 @@
 //! The token that each form of the dashboard carries, so that no page of another site can send one.
 //!
-//! A browser adds the operator's password to whatever another site makes it send; that site cannot read
-//! this token. A token is a random number and its HMAC under a key of the operators' credentials: every
-//! instance of the service knows it, none keeps it, and rotating the credential ends it. Beside it stands
-//! the check of `Sec-Fetch-Site`, which old browsers do not send.
+//! A browser adds the operator's password to every request, also to one that another site makes it send;
+//! but the other site cannot read this token. A token is a random number with an HMAC of the number. The key of
+//! the HMAC is derived from the operators' credentials: every instance of the service can check a token, no
+//! instance keeps one, and rotating the credential ends them. The check of `Sec-Fetch-Site` stands beside
+//! this one; old browsers do not send that header.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,12 +19,13 @@ const NONCE: usize = 16;
 pub(in crate::http) struct Csrf([u8; 32]);
 
 impl Csrf {
-    /// Tokens of these credentials; with none, where everybody may do everything, of this process alone.
+    /// Tokens under a key of these credentials. Without credentials everybody may do everything, and the key
+    /// is this process's own.
     pub(super) fn new(operator_tokens: &[SecretString]) -> Self {
         let mut hasher = Sha256::new_with_prefix("dashboard forms");
         for token in operator_tokens {
             let secret = token.expose_secret();
-            // The length keeps apart what would read the same run together.
+            // Without the length, `ab` and `c` would hash like `a` and `bc`.
             hasher.update(secret.len().to_be_bytes());
             hasher.update(secret);
         }

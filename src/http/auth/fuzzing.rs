@@ -8,8 +8,8 @@ use gcloud_sdk::id_token_verify::{IdTokenKeys, IdTokenKeysSource, IdTokenVerifie
 
 use super::oidc::{KEYS_MAX_AGE, SchedulerIdentity};
 
-/// Who the tokens of the corpus are for, who they name, and the public half of the key that signed
-/// them; the other half was thrown away.
+/// The audience and the e-mail of the corpus' tokens, and the public half of the key that signed them. The
+/// private half was thrown away.
 const AUDIENCE: &str = "https://service.run.app";
 const EMAIL: &str = "scheduler@project.iam.gserviceaccount.com";
 const KEYS: &str = include_str!("../../../tests/fuzz/keys.json");
@@ -21,7 +21,7 @@ pub(crate) fn admits(token: &str) -> bool {
         verifier: IdTokenVerifier::with_keys_source(audience, Keys),
         emails: vec![EMAIL.to_owned()],
     };
-    // The keys are at hand: nothing is waited for.
+    // The keys are at hand, so that the future never waits.
     identity.verify(token).now_or_never().is_some_and(|verified| verified.is_ok())
 }
 

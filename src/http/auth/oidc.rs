@@ -1,5 +1,5 @@
-//! Cloud Scheduler's identity token: signature, issuer, audience and expiry as Google's client
-//! library checks them, then the verified e-mail.
+//! Cloud Scheduler's identity token. Google's client library checks signature, issuer, audience and expiry;
+//! then the verified e-mail is compared.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use url::Url;
 use super::HttpError;
 use crate::config::SchedulerAccess;
 
-/// How long keys are used before they are read again. Google rotates them about daily and
-/// publishes new ones well before they are used; a token with an unknown key reads them at once.
+/// How long keys are used before they are read again. Google rotates keys about daily and publishes a new
+/// key well before its first use. A token with an unknown key makes the service read the keys at once.
 pub(super) const KEYS_MAX_AGE: Duration = Duration::from_hours(1);
-/// Bound of reading the keys.
+/// Time limit of reading the keys.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whose identity token counts as the scheduler's.
+/// The identity whose token counts as the scheduler's.
 pub(super) struct SchedulerIdentity {
     pub(super) verifier: IdTokenVerifier,
     pub(super) emails: Vec<String>,
@@ -49,7 +49,7 @@ impl SchedulerIdentity {
                 }
             }
             Err(IdTokenVerifyError::InvalidToken(reason)) => {
-                warn!(%reason, "http.identity_token_refused");
+                warn!(%reason, "identity token refused");
                 Err(HttpError::Unauthenticated)
             }
             Err(IdTokenVerifyError::KeysUnavailable(_)) => Err(HttpError::KeysUnavailable),

@@ -1,40 +1,45 @@
-//! What the dashboard's buttons do: retries of one record, and of all that a filter shows.
+//! The dashboard's buttons: retries of one record, and of all records that a filter shows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRef, FromRequest, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use maud::{Markup, html};
 
+use super::super::auth::Gatekeeper;
 use super::super::error::HttpError;
 use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
 use super::super::records::failed_filter;
 use super::super::repair::{RetryAnswer, retry_all};
+use super::super::state::HttpState;
 use super::failures::filter_query;
-use super::page::{Page, Problem, dest, direction, page, record_path};
+use super::page::{Page, PageProblem, dest, direction, page, record_path};
 use crate::app::App;
 use crate::queue::{FailedFilter, Shown};
 use crate::submission::{Origin, Role};
 use crate::worker::Asked;
 
-/// Failed records that one press of the button retries, at most: as many as one batch retry does.
+/// Most failed records that one press of the button retries: as many as one batch retry.
 const RETRIED_MOST: usize = 1_000;
 
-/// The fields of a form, once its token was checked.
-struct Sent(Params);
+/// The fields of a form whose token proves that this service made the form.
+pub(super) struct SentForm(Params);
 
-impl Sent {
-    async fn read(app: &App, request: Request) -> Result<Self, HttpError> {
-        let fields = Form::<HashMap<String, String>>::from_request(request, &()).await;
+impl FromRequest<HttpState> for SentForm {
+    type Rejection = PageProblem;
+
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, PageProblem> {
+        let fields = Form::<HashMap<String, String>>::from_request(request, state).await;
         let Form(fields) = fields.map_err(|_| HttpError::InvalidPayload)?;
         let fields = Params::from(fields);
-        if fields.text("csrf").is_some_and(|token| app.gatekeeper.csrf.accepts(token)) {
+        let gatekeeper = Arc::<Gatekeeper>::from_ref(state);
+        if fields.text("csrf").is_some_and(|token| gatekeeper.csrf.accepts(token)) {
             Ok(Self(fields))
         } else {
-            Err(HttpError::Forbidden("This form is not of this service, or too old: load the page again"))
+            Err(HttpError::Forbidden("This form is not of this service, or too old: load the page again"))?
         }
     }
 }
@@ -44,14 +49,13 @@ pub(super) async fn retry(
     State(app): State<Arc<App>>,
     Extension(role): Extension<Role>,
     Segments((to, doc_id)): Segments<(String, String)>,
-    request: Request,
-) -> Result<Response, Problem> {
+    SentForm(fields): SentForm,
+) -> Result<Response, PageProblem> {
     let origin = origin_of_destination(&to)?;
-    let Sent(fields) = Sent::read(&app, request).await?;
     let asked = Asked { role, force: fields.flag("force")? };
     let answers = retry_all(&app, origin, vec![doc_id.clone()], asked).await?;
     let path = record_path(origin, &doc_id);
-    // The record itself tells how it ended, but not why it was not begun.
+    // The record's page says how a retry ended, but not why it did not begin.
     let mut results = answers.iter().flat_map(|answer| &answer.results);
     match results.find(|result| matches!(result.status, "not started" | "processing")) {
         Some(result) => {
@@ -69,6 +73,7 @@ pub(super) async fn retry(
 /// Says how many records a bulk retry would touch, before anything happens.
 pub(super) async fn ask_for_retry(
     State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
     Segments(to): Segments<String>,
     params: Params,
 ) -> Page {
@@ -86,7 +91,7 @@ pub(super) async fn ask_for_retry(
             @if count > RETRIED_MOST as u64 { p { "One go retries the " (RETRIED_MOST) " that failed last." } }
             @if count == 0 { p { a href=(back) { "Back" } } } @else {
                 form .actions method="post" action=(format!("/dashboard/retry-failed/{}", dest(origin))) {
-                    input type="hidden" name="csrf" value=(app.gatekeeper.csrf.token());
+                    input type="hidden" name="csrf" value=(gatekeeper.csrf.token());
                     @if let Some(job_name) = &filter.job_name { input type="hidden" name="job_name" value=(job_name); }
                     @if let Some(kind) = filter.error_kind { input type="hidden" name="error_kind" value=(kind.as_str()); }
                     button { "Retry " (count.min(RETRIED_MOST as u64)) }
@@ -97,15 +102,14 @@ pub(super) async fn ask_for_retry(
     ))
 }
 
-/// Retries what the filter shows.
+/// Retries the records that the filter shows.
 pub(super) async fn retry_failed(
     State(app): State<Arc<App>>,
     Extension(role): Extension<Role>,
     Segments(to): Segments<String>,
-    request: Request,
+    SentForm(fields): SentForm,
 ) -> Page {
     let origin = origin_of_destination(&to)?;
-    let Sent(fields) = Sent::read(&app, request).await?;
     let filter = failed_filter(&fields)?;
     let ids = failed_ids(&app, origin, &filter).await?;
     let answers = retry_all(&app, origin, ids, Asked { role, force: false }).await?;

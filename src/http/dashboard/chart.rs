@@ -112,7 +112,7 @@ fn bar(position: usize, hour: Hour, most: usize) -> Markup {
     let room = base - ABOVE;
     let step = (WIDTH - LEFT) / HOURS;
     let x = LEFT + position * step + 2;
-    // What is there is seen, however little it is.
+    // Even one run among a million is drawn.
     let height = |count: usize| if count == 0 { 0 } else { (count * room / most.max(1)).max(2) };
     let (completed, failed) = (height(hour.completed), height(hour.failed));
     html! {

@@ -1,4 +1,4 @@
-//! The first page: how much there is, how it goes, what fails, and which answers no mapping knows.
+//! The first page: counts, runs by hour, failures, and the answers that no mapping knows.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ use crate::queue::{Counts, FailedFilter, QueueError, Recent, Sighting};
 use crate::submission::{ErrorKind, Origin, Status};
 
 /// Everything that the page shows of one collection.
-struct Collection {
+struct CollectionOverview {
     origin: Origin,
     counts: Counts,
-    failures: Vec<Group>,
+    failures: Vec<FailureGroup>,
     recent: Recent,
 }
 
 /// Failed records of one form type and kind.
-struct Group {
+struct FailureGroup {
     /// `None`: of form types that this version does not know.
     job_name: Option<&'static str>,
     /// By [`ErrorKind::ALL`], and those without a kind.
@@ -47,17 +47,21 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Page {
     ))
 }
 
-async fn collection(app: &App, origin: Origin, since: DateTime<Utc>) -> Result<Collection, QueueError> {
+async fn collection(
+    app: &App,
+    origin: Origin,
+    since: DateTime<Utc>,
+) -> Result<CollectionOverview, QueueError> {
     let (counts, failures, recent) = futures::try_join!(
         app.queue.counts(origin),
         failures(app, origin),
         app.queue.recent(origin, since),
     )?;
-    Ok(Collection { origin, counts, failures, recent })
+    Ok(CollectionOverview { origin, counts, failures, recent })
 }
 
-/// Failed records by form type and kind; of those that there are.
-async fn failures(app: &App, origin: Origin) -> Result<Vec<Group>, QueueError> {
+/// Failed records by form type and kind, without the form types that have none.
+async fn failures(app: &App, origin: Origin) -> Result<Vec<FailureGroup>, QueueError> {
     let count = async |job_name: Option<&str>, error_kind| {
         let filter = FailedFilter { job_name: job_name.map(str::to_owned), error_kind };
         app.queue.count_failed(origin, &filter).await
@@ -70,7 +74,7 @@ async fn failures(app: &App, origin: Origin) -> Result<Vec<Group>, QueueError> {
             by_kind[..3].copy_from_slice(&kinds);
             by_kind[3] = all.saturating_sub(kinds.iter().sum());
         }
-        Ok::<_, QueueError>(Group { job_name, by_kind })
+        Ok::<_, QueueError>(FailureGroup { job_name, by_kind })
     };
     let known = JOBS.iter().filter(|job| job.origin == origin).map(|job| group(Some(job.name)));
     let (mut groups, mut others) = futures::try_join!(try_join_all(known), group(None))?;
@@ -103,7 +107,7 @@ fn destinations(app: &App) -> Markup {
     }
 }
 
-fn section(collection: &Collection, since: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+fn section(collection: &CollectionOverview, since: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
     let origin = collection.origin;
     let oldest = collection.counts.oldest_new;
     html! {
@@ -135,7 +139,7 @@ fn section(collection: &Collection, since: DateTime<Utc>, now: DateTime<Utc>) ->
     }
 }
 
-fn failure_table(collection: &Collection) -> Markup {
+fn failure_table(collection: &CollectionOverview) -> Markup {
     let link = |job_name: Option<&str>, kind: Option<&str>| {
         let query = query(&[("job_name", job_name), ("error_kind", kind)]);
         format!("/dashboard/failed/{}?{query}", dest(collection.origin))

@@ -1,4 +1,4 @@
-//! What every page has: its frame, its headers, and how it says that something is wrong.
+//! The parts of every page: frame, headers, and the page of an error.
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -31,8 +31,8 @@ pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// A page, or what is wrong in words on a page.
-pub(super) type Page = Result<Html<String>, Problem>;
+/// A page, or the page of an error.
+pub(super) type Page = Result<Html<String>, PageProblem>;
 
 /// A whole page.
 pub(in crate::http) fn page(title: &str, content: &Markup) -> Html<String> {
@@ -72,25 +72,25 @@ pub(in crate::http) fn page(title: &str, content: &Markup) -> Html<String> {
     Html(document.into_string())
 }
 
-/// What keeps a page from being shown.
-pub(super) struct Problem(HttpError);
+/// An error that is shown as a page.
+pub(super) struct PageProblem(HttpError);
 
-impl From<HttpError> for Problem {
+impl From<HttpError> for PageProblem {
     fn from(error: HttpError) -> Self {
         Self(error)
     }
 }
 
-impl From<QueueError> for Problem {
+impl From<QueueError> for PageProblem {
     fn from(error: QueueError) -> Self {
         Self(error.into())
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for PageProblem {
     fn into_response(self) -> Response {
         let words = self.0.to_string();
-        // The status and headers are those of every call; the body is for people.
+        // Status and headers are the same as for other calls; the body is for people.
         let mut response = self.0.into_response();
         let title = match response.status() {
             StatusCode::NOT_FOUND => "Not found",
@@ -125,7 +125,7 @@ pub(super) fn duration(seconds: i64) -> String {
     }
 }
 
-/// What operators call a collection.
+/// A collection's name for operators.
 pub(super) fn direction(origin: Origin) -> &'static str {
     match origin {
         Origin::CommCare => "CommCare → Salesforce and PostGIS",
@@ -141,7 +141,7 @@ pub(super) fn dest(origin: Origin) -> &'static str {
     }
 }
 
-/// A link's query of a name and a value each; those without a value are left out.
+/// A link's query of names and values; names without a value are left out.
 pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in pairs {
@@ -157,7 +157,7 @@ pub(super) fn record_path(origin: Origin, doc_id: &str) -> String {
     format!("/dashboard/record/{}/{}", origin.collection(), utf8_percent_encode(doc_id, NON_ALPHANUMERIC))
 }
 
-/// The path that a record's button posts to.
+/// The path to which a record's button posts.
 pub(super) fn retry_path(origin: Origin, doc_id: &str) -> String {
     format!("/dashboard/retry/{}/{}", dest(origin), utf8_percent_encode(doc_id, NON_ALPHANUMERIC))
 }

@@ -1,4 +1,4 @@
-//! One record: what is the matter, its history, what it writes and what was sent.
+//! One record: its state in words, its history, its plan and its payload.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::super::auth::Gatekeeper;
 use super::super::error::HttpError;
 use super::super::origin_of_collection;
 use super::super::params::Segments;
@@ -20,11 +21,12 @@ use crate::submission::{Attempt, Origin, Record, Role, Status};
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
     Segments((collection, doc_id)): Segments<(String, String)>,
 ) -> Page {
     let origin = origin_of_collection(&collection)?;
     let found = app.queue.find(origin, &doc_id).await?;
-    // Several may share the submission's id; the link names one.
+    // Several records may share the submission's id; the link names one of them.
     let exact = found.iter().position(|(id, _)| *id == doc_id).unwrap_or(0);
     let Some((doc_id, record)) = found.into_iter().nth(exact) else {
         return Err(HttpError::NoRecords { collection: origin.collection(), id: doc_id }.into());
@@ -40,7 +42,7 @@ pub(super) async fn show(
                     p .error-text { (error) @if let Some(step) = &record.last_step { " (step: " (step) ")" } }
                 }
             }
-            (buttons(&app, origin, &doc_id, &record, now))
+            (buttons(&gatekeeper, origin, &doc_id, &record, now))
             (timeline(&record.attempts))
             (unmapped(&record))
             (plan(&app, origin, &record))
@@ -75,11 +77,17 @@ fn facts(origin: Origin, doc_id: &str, record: &Record) -> Markup {
     }
 }
 
-fn buttons(app: &App, origin: Origin, doc_id: &str, record: &Record, now: DateTime<Utc>) -> Markup {
+fn buttons(
+    gatekeeper: &Gatekeeper,
+    origin: Origin,
+    doc_id: &str,
+    record: &Record,
+    now: DateTime<Utc>,
+) -> Markup {
     html! {
         @if record.is_free(now) {
             form .actions method="post" action=(retry_path(origin, doc_id)) {
-                input type="hidden" name="csrf" value=(app.gatekeeper.csrf.token());
+                input type="hidden" name="csrf" value=(gatekeeper.csrf.token());
                 button {
                     @match record.status {
                         Status::New => "Process it now",
@@ -129,7 +137,7 @@ fn unmapped(record: &Record) -> Markup {
     }
 }
 
-/// What the payload would write if it ran now, which needs no destination.
+/// The plan of the payload, as a run would make it now. Planning needs no destination.
 fn plan(app: &App, origin: Origin, record: &Record) -> Markup {
     let planned = jobs::find(origin, &record.job_name).map(|job| app.worker.plan_of(job, record));
     html! {

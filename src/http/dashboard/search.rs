@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
 use super::super::params::Params;
-use super::page::{Problem, direction, page, record_path, time};
+use super::page::{PageProblem, direction, page, record_path, time};
 use crate::app::App;
 use crate::submission::Origin;
 
-pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<Response, Problem> {
+pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<Response, PageProblem> {
     let id = params.text("id").unwrap_or_default().trim();
     let mut found = Vec::new();
     for origin in Origin::ALL {

@@ -1,4 +1,4 @@
-//! What a record's state means, in words that an operator can act on.
+//! The meaning of a record's state, in words that an operator can act on.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
@@ -7,14 +7,14 @@ use super::page::{duration, time};
 use crate::jobs;
 use crate::submission::{AttemptOutcome, Destination, ErrorKind, NextRetry, Origin, Record, Status, Trigger};
 
-/// How Salesforce begins to say that a record that is referred to is not there (REST API guide,
+/// The beginning of Salesforce's error about a reference to a record that does not exist (REST API guide,
 /// relationships by external id).
 const MISSING: &str = "Foreign key external ID: ";
-/// What it says between the external id and the object.
+/// The texts before and after the name of the field in the same error.
 const AFTER_ID: &str = " not found for field ";
 const BEFORE_OBJECT: &str = " in entity ";
 
-/// What is the matter with a failed record, and what comes next.
+/// The state of a record, and the next thing that will happen to it.
 pub(super) fn explanation(origin: Origin, record: &Record, max_retries: u32, now: DateTime<Utc>) -> Markup {
     html! {
         @match record.status {
@@ -43,7 +43,7 @@ fn destination(origin: Origin, record: &Record) -> &'static str {
     }
 }
 
-/// What is wrong, by the kind of failure.
+/// The cause of a failure, by its kind.
 fn trouble(origin: Origin, record: &Record) -> Markup {
     let destination = destination(origin, record);
     let error = record.error.as_deref().unwrap_or_default();
@@ -84,7 +84,7 @@ fn sender(origin: Origin) -> &'static str {
     }
 }
 
-/// The object, in words, and the external id that Salesforce misses.
+/// The object (in words) and the external id of the record that Salesforce does not have.
 fn missing(error: &str) -> Option<(String, String)> {
     let (_, rest) = error.split_once(MISSING)?;
     let (id, rest) = rest.split_once(AFTER_ID)?;
@@ -95,7 +95,7 @@ fn missing(error: &str) -> Option<(String, String)> {
     Some((if words.is_empty() { "a record".to_owned() } else { words }, id.to_owned()))
 }
 
-/// When it is tried again.
+/// The time of the next try.
 fn next(record: &Record, max_retries: u32, now: DateTime<Utc>) -> Markup {
     let by_itself = record.run_retries < max_retries;
     html! {
@@ -125,7 +125,7 @@ fn processing(record: &Record, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// What made a worker take a record.
+/// The trigger of a run, in words.
 pub(super) fn trigger(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Batch => "drain",

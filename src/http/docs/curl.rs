@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::schema::{Schemas, text};
 
-/// What the examples find in the shell.
+/// Variables of the shell that the examples use.
 pub(super) const SET_UP: &str = "\
 export SERVICE_URL=http://127.0.0.1:8080
 export OPERATOR_TOKEN=…

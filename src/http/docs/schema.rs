@@ -1,4 +1,4 @@
-//! Schemas in words: what a value is, and which members it has.
+//! Schemas in words: kinds of values, and their members.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -8,13 +8,13 @@ use serde_json::Value;
 pub(super) struct Schemas<'d>(pub(super) &'d Value);
 
 impl<'d> Schemas<'d> {
-    /// What a reference stands for; everything else is itself.
+    /// The target of a reference; any other value unchanged.
     pub(super) fn resolve(self, value: &'d Value) -> &'d Value {
         let place = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
         place.and_then(|place| self.0.pointer(place)).unwrap_or(value)
     }
 
-    /// What a value of this schema is, in a few words.
+    /// The kind of a value of this schema, in a few words.
     pub(super) fn kind(self, schema: &'d Value) -> String {
         let schema = self.resolve(schema);
         if let Some(words) = schema["enum"].as_array() {
@@ -59,7 +59,7 @@ impl<'d> Schemas<'d> {
         }
     }
 
-    /// The members of a value of this schema, with theirs; nothing for one that has none.
+    /// The members of a value of this schema, each with its own members; empty where there are none.
     pub(super) fn members(self, schema: &'d Value) -> Markup {
         let schema = self.resolve(schema);
         let choices = ["oneOf", "anyOf"].into_iter().filter_map(|choice| schema[choice].as_array());

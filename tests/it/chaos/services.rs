@@ -140,7 +140,7 @@ impl Services {
             drop(process);
         }
         let logs: Vec<String> = self.logs.lock().unwrap().iter().flat_map(ProcessLog::lines).collect();
-        assert!(logs.iter().any(|line| line.contains("webhook.accepted")), "the logs were not seen");
+        assert!(logs.iter().any(|line| line.contains("webhook accepted")), "the logs were not seen");
         for line in logs {
             for sign in ["panicked", "broke_down", "RUST_BACKTRACE"] {
                 assert!(!line.contains(sign), "{line}");

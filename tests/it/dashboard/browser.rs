@@ -11,7 +11,7 @@ use crate::support::forms::{attendance, registration, unmappable};
 use crate::support::process::{Process, queue_variables};
 use crate::support::salesforce::{CLIENT_ID, CLIENT_SECRET, SalesforceStandIn};
 
-/// A service with an operator's credential, and what the tests look at in its queue.
+/// A service with an operator's credential, and records in its queue for the tests to look at.
 struct Stage {
     service: Process,
     salesforce: SalesforceStandIn,
@@ -47,7 +47,7 @@ impl Stage {
         Self { service, salesforce, browser, _backend: backend }
     }
 
-    /// Opens a page, as somebody who has typed the password.
+    /// Opens a page as an operator who has typed the password.
     async fn open(&self, path: &str) {
         let url = self.service.url.replace("http://", "http://operator:token@");
         self.browser.client.goto(&format!("{url}{path}")).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_record_is_found_understood_and_retried_by_keyboard_alone() {
     assert!(explanation.contains("Salesforce does not know participant farmer-early-0 yet"), "{explanation}");
     assert!(explanation.contains("It will be retried at "), "{explanation}");
 
-    // What it missed arrives; then the button is pressed with the keyboard.
+    // The missing record arrives; then the button is pressed with the keyboard.
     let mut farmer = registration("early");
     farmer["form"]["subcase_0"]["case"]["@case_id"] = json!("farmer-early-0");
     farmer["id"] = json!("registration-of-early");

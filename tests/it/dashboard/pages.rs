@@ -1,26 +1,26 @@
-//! What the pages say, what they keep out, and which forms they take.
+//! The texts of the pages, the texts that they must not show, and the forms that they take.
 
 use commcare_sf_integration::submission::{Origin, Unmapped};
 use serde_json::json;
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{TestAnswer, TestApp};
 use crate::support::forms::{attendance, registration, unmappable};
 use crate::support::salesforce::SalesforceStandIn;
 
 /// The token of a page's form.
-fn csrf(page: &Answer) -> String {
+fn csrf(page: &TestAnswer) -> String {
     let (_, rest) = page.text.split_once(r#"name="csrf" value=""#).expect("a form");
     rest.split('"').next().unwrap().to_owned()
 }
 
-async fn page(app: &TestApp, path: &str) -> Answer {
+async fn page(app: &TestApp, path: &str) -> TestAnswer {
     let page = app.get(path).await;
     assert_eq!(page.status, 200, "{page:?}");
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
     page
 }
 
-async fn press(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+async fn press(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> TestAnswer {
     let mut body = url::form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(fields);
     app.call_with("POST", path, &[("content-type", "application/x-www-form-urlencoded")], body.finish()).await
@@ -79,7 +79,7 @@ async fn operators_alone_get_in() {
         assert_eq!(app.get(path).await.status, 401, "{path}");
         assert_eq!(app.call("GET", path, &[("x-api-key", "key")]).await.status, 401, "{path}");
     }
-    // Basic, any name, the token as the password: what a browser asks for.
+    // Basic with any name, and the token as the password, as a browser sends it.
     let basic = ("authorization", "Basic eDp0b2tlbg==");
     assert_eq!(app.call("GET", "/dashboard", &[basic]).await.status, 200);
 }
@@ -120,7 +120,7 @@ async fn a_missing_reference_is_told_in_words_with_the_next_retry() {
     assert!(shown.contains(explained), "{shown}");
     assert!(shown.contains("It will be retried at <time"), "{shown}");
     assert!(shown.contains("What it writes") && shown.contains("Attendance__c"), "{shown}");
-    // Its payload is there for those who look, and its names are nowhere else.
+    // The payload is behind a click, and its names are nowhere else on the page.
     assert!(shown.contains("&quot;present_participants&quot;"), "{shown}");
 }
 
@@ -167,7 +167,7 @@ async fn a_bulk_retry_says_the_count_first_and_then_what_became_of_them() {
     for id in ["b-1", "b-2", "b-3"] {
         assert_eq!(app.record(id).await["run_retries"], 1, "{id}");
     }
-    // Nothing passes a filter that nothing passes.
+    // A filter that no record passes retries none.
     let none = [("csrf", token.as_str()), ("error_kind", "transient")];
     assert_eq!(press(&app, "/dashboard/retry-failed/sf", &none).await.status, 200);
     assert_eq!(app.record("b-1").await["run_retries"], 1);

@@ -1,4 +1,4 @@
-//! What a record and a drain make of Salesforce's refusals.
+//! Refusals by Salesforce: their effect on the record, and on the drain.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The golden cases of `tests/vectors/`, through webhook and drain: what reaches Salesforce.
+//! The golden cases of `tests/vectors/`, through webhook and drain, as they reach Salesforce.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -109,7 +109,7 @@ async fn run(app: &TestApp, stand_in: &SalesforceStandIn, Case { name, payload, 
     assert_held(stand_in, &expected, &name);
 }
 
-/// Whether an error begins with the place in the payload that it is about.
+/// Whether an error begins with its place in the payload.
 fn names_a_path(error: &str) -> bool {
     let path = error.split_once(": ").map(|(path, _)| path);
     path.is_some_and(|path| {

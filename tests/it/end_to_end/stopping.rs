@@ -1,4 +1,4 @@
-//! A shutdown while a drain runs: what has begun ends, the rest goes back.
+//! A shutdown while a drain runs: records in work end, the others go back to `new`.
 
 use std::time::Duration;
 
@@ -36,6 +36,6 @@ async fn what_has_not_started_goes_back_and_what_runs_ends() {
     assert_eq!(stand_in.requests(), 1);
     let report = app.drain().await;
     assert_eq!(report["processed_records"], json!([]), "nothing new is claimed");
-    // Forms are taken until the very end: they wait for the next process.
+    // Forms are taken until the very end, and wait for the next process.
     app.accept(&registration("f-4")).await;
 }

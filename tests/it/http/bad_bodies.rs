@@ -1,16 +1,16 @@
-//! What is no payload at all: refused in words, never a panic, never a 500.
+//! Bodies that are no payload at all are refused in words: never a panic, never a 500.
 
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{TestAnswer, TestApp};
 use crate::support::forms::registration;
 
-/// The calls that read a payload, and the job name that each knows.
+/// The calls that read a payload, each with a job name that it knows.
 const TAKE_PAYLOADS: [&str; 3] = ["/process-data-cc", "/process-data-sf", "/preview/cc"];
 
-async fn post_as(app: &TestApp, path: &str, content_type: Option<&str>, body: impl Into<Body>) -> Answer {
+async fn post_as(app: &TestApp, path: &str, content_type: Option<&str>, body: impl Into<Body>) -> TestAnswer {
     let mut request = Request::post(path);
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);

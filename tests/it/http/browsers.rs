@@ -1,4 +1,4 @@
-//! Browsers say in `Sec-Fetch-Site` which site makes them call: another one may change nothing.
+//! Browsers name in `Sec-Fetch-Site` the site that makes them call. Another site may change nothing.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The queue's trouble: 503 and never another code, since CommCare gives a form up after those.
+//! The queue's trouble: 503 and never another status, since CommCare gives a form up after most others.
 
 use commcare_sf_integration::queue::QueueError;
 use futures::future::join_all;
@@ -35,12 +35,12 @@ async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() 
         assert!(error.contains("send this again"), "{error}");
         assert_eq!(answer.headers["retry-after"], "30");
     }
-    // What needs no queue goes on.
+    // Calls that need no queue go on.
     app.post("/process-data-cc", r#"{"form":{"@name":"Nobody's form"}}"#).await.expect(200);
     app.post("/process-data-cc", "{").await.expect(400);
     app.post("/preview/cc", registration("f-2").to_string()).await.expect(200);
 
-    // The client asks a few times before it gives up: the calls wait for that together.
+    // The Firestore client asks a few times before it gives up. The calls wait side by side.
     let calls = [
         ("POST", "/process-firestore-to-sf"),
         ("GET", "/retry/sf/f-1"),
@@ -79,7 +79,7 @@ async fn a_form_whose_answer_was_lost_is_stored_once() {
     let app = on(&stand_in).await;
     stand_in.lose_next_answer("CreateDocument");
     let form = registration("f-1").to_string();
-    // The client may ask again by itself, or CommCare does.
+    // The Firestore client may ask again by itself; otherwise CommCare sends again.
     let first = app.post("/process-data-cc", form.clone()).await;
     assert!([200, 503].contains(&first.status.as_u16()), "{first:?}");
     assert_eq!(app.post("/process-data-cc", form).await.expect(200)["duplicate"], true);

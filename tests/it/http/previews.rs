@@ -33,7 +33,7 @@ async fn a_preview_is_the_plan_and_stores_nothing() {
     assert_eq!(objects, expected);
     app.get("/record/commcare_collection/f-1").await.expect(404);
     assert_eq!(app.drain().await["processed_records"], json!([]));
-    // What is previewed is what a dry run then records.
+    // A dry run records the same as the preview showed.
     assert_eq!(app.process(&registration("f-1")).await["plan"]["upserts"], answer["upserts"]);
 }
 

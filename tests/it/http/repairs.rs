@@ -3,15 +3,15 @@
 use commcare_sf_integration::submission::{Origin, Trigger};
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{TestAnswer, TestApp};
 use crate::support::forms::{UNMAPPABLE, registration, unmappable};
 use crate::support::salesforce::SalesforceStandIn;
 
-async fn batch_retry(app: &TestApp, query: &str, body: Value) -> Answer {
+async fn batch_retry(app: &TestApp, query: &str, body: Value) -> TestAnswer {
     app.post(&format!("/batch_retry/sf/{query}"), body.to_string()).await
 }
 
-async fn bulk_update(app: &TestApp, query: &str, body: Value) -> Answer {
+async fn bulk_update(app: &TestApp, query: &str, body: Value) -> TestAnswer {
     app.post(&format!("/bulk_update/commcare_collection/{query}"), body.to_string()).await
 }
 

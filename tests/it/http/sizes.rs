@@ -48,7 +48,7 @@ async fn a_form_that_no_document_holds_is_refused() {
     let error = answer["error"].as_str().unwrap();
     assert!(error.starts_with("The submission is too large for the queue: "), "{error}");
     app.get("/record/commcare_collection/f-1").await.expect(404);
-    // What processing adds has its room beside the largest form that is taken.
+    // The members that processing adds fit beside the largest form that is taken.
     let largest = app.process(&serde_json::from_str(&of_size(registration("f-2"), 1_000_000)).unwrap()).await;
     assert_eq!((&largest["status"], &largest["dry_run"]), (&json!("completed"), &json!(true)));
 }

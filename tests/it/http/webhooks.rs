@@ -1,4 +1,4 @@
-//! `POST /process-data-{cc|sf}` with payloads that are what they should be, or nearly.
+//! `POST /process-data-{cc|sf}` with good payloads, and with payloads that lack one thing.
 
 use serde_json::{Value, json};
 

@@ -11,10 +11,10 @@ use tokio::process::Command;
 use crate::queue::backend::Backend;
 use crate::support::process::{Process, queue_variables};
 
-/// What the operator's calls carry: as in schemathesis.toml.
+/// The operator's token, as in schemathesis.toml.
 const OPERATOR: &str = "fuzz-operator";
 
-/// Cases for each call and kind of generation; enough for half a minute.
+/// Cases for each call and kind of generation: half a minute's worth.
 const CASES: &str = "25";
 
 /// The program. Without it the test fails: nothing stands in for it.
@@ -79,14 +79,14 @@ async fn schemathesis_finds_nothing() {
         .args(["--url", &service.url, "--checks", "all", "--continue-on-failure"])
         .args(["--max-examples", CASES, "--seed", "20261124", "--generation-database", "none"])
         .args(["--request-timeout", "20", "--no-color"])
-        // It would leave reports where it stands.
+        // Schemathesis leaves reports in its working folder.
         .current_dir(folder.path())
         .kill_on_drop(true)
         .output();
     let run = tokio::time::timeout(Duration::from_mins(5), run).await.expect("it takes too long").unwrap();
     let report = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{report}\n{}", String::from_utf8_lossy(&run.stderr));
-    // Not for want of calls: every one was made, and none was left out for want of a credential.
+    // Every call was made, and no call was left out for want of a credential.
     let calls: usize =
         document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
     assert!(report.contains(&format!("Tested: {calls}\n")), "{report}");

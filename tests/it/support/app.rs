@@ -28,13 +28,13 @@ pub(crate) struct TestApp {
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl TestAnswer {
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -63,7 +63,7 @@ impl TestApp {
         let config = Config::load(&|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
         let shutdown = Shutdown::default();
         let app = App::start(&config, shutdown.clone()).await.unwrap();
-        Self { service: http::service(Arc::clone(&app)), app, shutdown, _folder: folder }
+        Self { service: http::service(Arc::clone(&app), &config).unwrap(), app, shutdown, _folder: folder }
     }
 
     /// A service that sends to the stand-in, as production does: registrations write attendance.
@@ -79,20 +79,20 @@ impl TestApp {
     }
 
     /// Calls the service.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> TestAnswer {
         let response = self.service.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        TestAnswer { status: parts.status, headers: parts.headers, text }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestAnswer {
         self.call("GET", path, &[]).await
     }
 
     /// A call without a body.
-    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> TestAnswer {
         self.call_with(method, path, headers, Body::empty()).await
     }
 
@@ -102,13 +102,13 @@ impl TestApp {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Body>,
-    ) -> Answer {
+    ) -> TestAnswer {
         let request = Request::builder().method(method).uri(path);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         self.send(request.body(body.into()).unwrap()).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> TestAnswer {
         let request = Request::post(path).header("content-type", "application/json");
         self.send(request.body(body.into()).unwrap()).await
     }

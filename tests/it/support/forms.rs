@@ -1,5 +1,5 @@
-//! Forms as CommCare forwards them, with what the tests look at and no more. All their ids hang on
-//! the form's, so that two forms touch no record in common.
+//! Forms as CommCare forwards them, with the members that the tests look at and no others. All ids in a form
+//! are made of the form's id, so that two forms touch no record in common.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What the service logs, for a test to read.
+//! The service's log lines, for a test to read.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Everything that our code logs, and what an operator looking for trouble makes the rest log.
+    /// Everything that our code logs, and the debug lines of all libraries.
     pub(crate) fn capture(format: LogFormat, project: Option<&str>) -> Self {
         Self::filtered(format, project, "debug,commcare_sf_integration=trace")
     }

@@ -76,7 +76,7 @@ impl Process {
             log.add(line.clone());
             // A binary that gives up says why in words.
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
-            if event["message"] == "server.listening" {
+            if event["message"] == "service listening" {
                 break event["address"].as_str().unwrap().to_owned();
             }
         };
@@ -97,7 +97,7 @@ impl Process {
         Self { client: Client::builder().default_headers(headers).build().unwrap(), ..self }
     }
 
-    /// Ends it as the machine's failure would: SIGKILL, whatever it is doing.
+    /// Ends it with SIGKILL, as a failure of the machine would.
     pub(crate) async fn kill(&self) {
         self.signal("-KILL").await;
     }

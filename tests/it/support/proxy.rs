@@ -1,5 +1,5 @@
-//! A line between the service and a vendor that a test can trouble: cut, hanging, slow, noisy, or
-//! losing what comes back. Plain TCP on 127.0.0.1, so that one proxy does for HTTP, gRPC and PostgreSQL.
+//! A line between the service and a vendor that a test can trouble: cut, hanging, slow, noisy, or losing the
+//! answers. It is plain TCP on 127.0.0.1, so that one proxy serves HTTP, gRPC and PostgreSQL.
 
 use std::io;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// What the line does to whoever uses it.
+/// The behaviour of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line {
     /// It carries.
     Up,
-    /// Every connection is cut, and a new one as soon as it is made.
+    /// Every connection is cut, and every new one as soon as it is made.
     Down,
-    /// Connections are made, and nothing passes until the line is another.
+    /// Connections are made, and nothing passes until the behaviour changes.
     Hanging,
-    /// Whoever says something hears noise, made from this number, and is cut off.
+    /// A sender gets noise (made from this number) and is cut off.
     Noisy(u64),
-    /// What is said arrives; instead of the answer the connection ends.
+    /// Requests arrive; instead of the answer the connection ends.
     LosingAnswers,
     /// Every piece takes this long.
     Slow(Duration),
@@ -44,7 +44,7 @@ impl Proxy {
         Self { address, line, server: server.abort_handle() }
     }
 
-    /// What the line does from now on.
+    /// Sets the behaviour from now on.
     pub(crate) fn set(&self, line: Line) {
         self.line.send_replace(line);
     }
@@ -65,7 +65,7 @@ async fn serve(listener: TcpListener, vendor: String, line: watch::Receiver<Line
     }
 }
 
-/// Who said something.
+/// The side that sent something.
 enum Said {
     Client(usize),
     Vendor(usize),
