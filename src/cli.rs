@@ -1,7 +1,7 @@
 //! The command line (`docs/service.md`, section 9). Exit codes: 0 success, 1 failure, 2 wrong usage.
 //!
-//! What a command is asked for goes to standard output, for people or, with `--json`, for programs; what
-//! went wrong goes to standard error, in words.
+//! A command's answer goes to standard output, for people or, with `--json`, for programs. Errors go to standard
+//! error, in words.
 
 mod help;
 mod preview;
@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -50,22 +51,22 @@ enum Command {
     Demo,
     /// Print what a payload would write or send, without doing it.
     ///
-    /// Nothing is stored, nobody is asked: the file and the settings are all that is read.
+    /// Nothing is stored and nobody is asked: only the file and the settings are read.
     #[command(verbatim_doc_comment, after_help = help::PREVIEW)]
     Preview {
         /// A file with the payload's JSON, as it is posted to the webhook; `-` for standard input.
         file: PathBuf,
         /// Who sends such a payload.
         #[arg(long, value_enum, default_value = "cc")]
-        origin: Sender,
+        origin: Origin,
         /// Print the answer that `POST /preview/{cc|sf}` gives.
         #[arg(long)]
         json: bool,
     },
     /// Bring the PostGIS database to the schema that the service needs.
     ///
-    /// Runs the migrations that the database lacks, and none twice; of many that run at once, one works
-    /// and the others wait for it.
+    /// Runs the migrations that the database lacks, and none twice. Where several run at once, one works and
+    /// the others wait.
     #[command(verbatim_doc_comment, after_help = help::MIGRATE)]
     Migrate {
         /// Print JSON.
@@ -88,20 +89,17 @@ enum Command {
     Openapi,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Sender {
-    /// CommCare.
-    Cc,
-    /// Salesforce.
-    Sf,
-}
+/// As `--origin` names them.
+impl ValueEnum for Origin {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl From<Sender> for Origin {
-    fn from(sender: Sender) -> Self {
-        match sender {
-            Sender::Cc => Self::CommCare,
-            Sender::Sf => Self::Salesforce,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::CommCare => PossibleValue::new("cc").help("CommCare"),
+            Self::Salesforce => PossibleValue::new("sf").help("Salesforce"),
+        })
     }
 }
 
@@ -115,7 +113,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Demo => demo::run(&environment).await,
         Command::Preview { file, origin, json } => {
-            print(&preview::of(&Config::load(&environment)?, &file, origin.into(), json)?)
+            print(&preview::of(&Config::load(&environment)?, &file, origin, json)?)
         }
         Command::Migrate { json } => print(&migrate(&Config::load(&environment)?, json).await?),
         Command::CheckConfig { json } => print(&check_config(&Config::load(&environment)?, json)),
@@ -130,7 +128,7 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What is wrong with `.env`, by variable: its line may hold a secret.
+/// What is wrong with `.env`. Only the variable is named: the line may hold a secret.
 pub fn env_file_error(error: dotenvy::Error) -> anyhow::Error {
     match error {
         dotenvy::Error::LineParse(line, _) => {
@@ -146,7 +144,7 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Prints an answer. A reader that has seen enough, as `head` has, is no failure.
+/// Prints an answer. A reader that stops early, such as `head`, is no failure.
 fn print(answer: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(answer.as_bytes()).and_then(|()| out.flush()) {

@@ -1,8 +1,8 @@
-//! Everything that the environment decides (`docs/service.md`, section 6): read once, into real types,
-//! with every problem reported together.
+//! Everything that the environment decides (`docs/service.md`, section 6): read once, into real types, with every
+//! problem reported together.
 //!
-//! Values are read through a look-up, so that tests pass a map. Each read is also listed, secrets
-//! masked, which is what `check-config` prints and what the test of `.env.example` compares.
+//! Values are read through a look-up, so that tests pass a map. Each read is also listed, secrets masked:
+//! `check-config` prints that list, and the test of `.env.example` compares it.
 
 mod access;
 pub mod commcare;
@@ -61,18 +61,18 @@ pub struct DrainSettings {
     pub batch_size: usize,
     /// `SF_CONCURRENCY`, or four payloads for CommCare: records processed at a time.
     pub concurrency: usize,
-    /// Records that a call claims before it has worked off those before, however many it is to take:
-    /// what bounds the memory for their payloads.
+    /// Records that a call claims at a time, however many it is to take in all: this bounds the memory for
+    /// payloads.
     pub claimed_at_a_time: usize,
     /// `DRAIN_BUDGET_SECONDS`: how long one call goes on.
     pub budget: Duration,
 }
 
-/// Payloads for CommCare that are processed, and claimed, at a time. Each is up to a document's
-/// 1 MiB, and its records share the `CC_CONCURRENCY` submissions.
+/// Payloads for CommCare that are processed, and claimed, at a time. Each is up to a document's 1 MiB, and the
+/// records of all share the `CC_CONCURRENCY` submissions.
 const PAYLOADS_AT_A_TIME: usize = 4;
 
-/// What the settings of several destinations share.
+/// Settings that several destinations share.
 struct Bounds {
     cloud_run: bool,
     /// `REQUEST_TIMEOUT_SECONDS`.
@@ -124,7 +124,7 @@ impl Config {
     /// Reads the configuration through `lookup`, which gives a variable's value.
     pub fn load(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
-        // Cloud Run sets it, and nobody else does.
+        // Only Cloud Run sets it.
         let cloud_run = reader.text("K_SERVICE", "not in Cloud Run").is_some();
         let listen = listen(&mut reader, cloud_run);
         let project = reader.text("GOOGLE_CLOUD_PROJECT", "not set");
@@ -192,8 +192,8 @@ fn listen(reader: &mut Reader<'_>, cloud_run: bool) -> SocketAddr {
     SocketAddr::new(host, reader.number("PORT", 8080, 0, u16::MAX))
 }
 
-/// At least a week: CommCare sends a form that was not acknowledged again for days, and only while its
-/// record is there is it known as a duplicate.
+/// At least a week: CommCare sends a form again for days where it was not acknowledged, and the form is known as a
+/// duplicate only while its record is there.
 fn retention(reader: &mut Reader<'_>) -> Option<Duration> {
     const NEVER: u64 = 0;
     let days = reader.number("COMPLETED_RETENTION_DAYS", NEVER, 0, 3_650);

@@ -1,7 +1,7 @@
-//! `demo`: the main job, on this machine alone.
+//! `demo`: what the service does, on this machine alone.
 //!
-//! The real server on a queue of its own and without destinations; one invented sample of every
-//! form type that has a mapping is posted over HTTP, drained, and what it would write is printed.
+//! Runs the real server on a queue of its own, without destinations. One invented sample of every form type that has
+//! a mapping is posted over HTTP and drained; then its plan is printed.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,17 +16,17 @@ use crate::server::Server;
 use crate::submission::Origin;
 use crate::telemetry;
 
-/// What the demo takes from the environment: where it listens and what it logs. Nothing else, so
-/// that it touches no queue and no destination that is configured.
+/// The variables that the demo takes from the environment: where it listens and what it logs. It takes no other
+/// one, so that it touches no queue and no destination that is configured.
 const TAKEN: [&str; 4] = ["HOST", "PORT", "RUST_LOG", "LOG_FORMAT"];
 
 /// Runs the demo until it is interrupted.
 pub(crate) async fn run(environment: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<()> {
-    let folder = Folder::create()?;
+    let folder = Folder::new()?;
     let queue = format!("sqlite://{}", folder.0.join("queue.db").display());
     let config = Config::load(&|name| match name {
         "QUEUE_URL" => Some(queue.clone()),
-        // Shows what production writes; the sandbox would leave registrations' attendance out.
+        // Shows production's effects: the sandbox leaves registrations' attendance out.
         "SF_SANDBOX_ATTENDANCE" => Some("true".to_owned()),
         // Every line of the log would come between the tables.
         "RUST_LOG" => environment(name).or_else(|| Some("warn,commcare_sf_integration=error".to_owned())),
@@ -105,7 +105,7 @@ fn print(record: &Value) -> anyhow::Result<()> {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn create() -> anyhow::Result<Self> {
+    fn new() -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("commcare-sf-demo-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
         Ok(Self(folder))
@@ -114,7 +114,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A temporary folder: what cannot be removed now, the machine removes.
+        // A temporary folder: the machine removes it in the end.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

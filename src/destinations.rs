@@ -5,91 +5,22 @@
 
 mod breaker;
 pub mod commcare;
+mod delivery;
 mod guard;
 mod mask;
 pub mod postgis;
-mod retry;
 pub mod salesforce;
 mod transport;
-
-use std::sync::{Mutex, PoisonError};
-
-use serde_json::Value;
+mod trouble;
+mod xml;
 
 use crate::plan::{Effects, Plan};
-use crate::submission::{Destination, Progress};
+use crate::submission::Destination;
+pub use breaker::Admission;
 use commcare::CommCare;
+pub use delivery::{Delivery, DeliveryError, Failure, Tally};
 use postgis::Postgis;
 use salesforce::Salesforce;
-
-/// What a failed delivery means for the record, and for the drain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// It may work later: the record fails with a back-off time.
-    Transient,
-    /// Something that the record refers to isn't there yet: the same.
-    Dependency,
-    /// Trying again changes nothing: the record fails for good.
-    Permanent,
-    /// The destination's trouble, not the record's (refused login, quota used up): the drain
-    /// stops for this destination and its unfinished records go back to `new`, uncounted.
-    Unavailable,
-}
-
-/// Why a plan could not be performed. Its text holds ids, never other payload values.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct DeliveryError {
-    /// What it means.
-    pub failure: Failure,
-    /// The step that failed, e.g. `Participant__c`; `login` or `admission` before any step.
-    pub step: String,
-    /// What happened, in words an operator can act on.
-    pub message: String,
-}
-
-/// Whether a destination takes work: asked before records are claimed for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admission {
-    /// It takes as much as there is.
-    Open,
-    /// It was in trouble: one record tests the way back, and once that went through, more.
-    Probe,
-    /// It takes none for now; nothing is to be claimed.
-    Closed {
-        /// Why, in words for operators.
-        reason: String,
-    },
-}
-
-/// What became of a plan.
-#[derive(Debug)]
-pub enum Delivery {
-    /// Its effects are done.
-    Sent,
-    /// There is nowhere to send it to: the plan, to be kept with the record.
-    Recorded(Value),
-}
-
-/// What has become of a plan's documents so far, for whoever watches the delivery.
-#[derive(Debug, Default)]
-pub struct Tally(Mutex<Progress>);
-
-impl Tally {
-    /// The progress so far.
-    pub fn progress(&self) -> Progress {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn accepted(&self, position: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).delivered.insert(position);
-    }
-
-    fn refused(&self, position: u32, error: &str) {
-        let mut progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.refused.insert(position, error.to_owned());
-    }
-}
 
 /// Every destination.
 pub struct Destinations {
@@ -102,16 +33,16 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// Whether `destination` takes work now. PostGIS always does: a form that finds it down fails by
-    /// itself, and holds up nothing that goes elsewhere.
+    /// Whether `destination` takes work now. PostGIS always does: a form that finds it down fails alone, and
+    /// holds up nothing that goes elsewhere.
     pub async fn admission(&self, destination: Destination) -> Admission {
         match destination {
             Destination::Salesforce => match &self.salesforce {
                 Some(salesforce) => salesforce.admission().await,
-                None => Admission::Open,
+                None => Admission::Available,
             },
-            Destination::CommCare => self.commcare.as_ref().map_or(Admission::Open, CommCare::admission),
-            Destination::Postgis => Admission::Open,
+            Destination::CommCare => self.commcare.as_ref().map_or(Admission::Available, CommCare::admission),
+            Destination::Postgis => Admission::Available,
         }
     }
 
@@ -122,8 +53,8 @@ impl Destinations {
         }
     }
 
-    /// Performs `plan`: of Salesforce records and rows all or nothing, of documents as many as are
-    /// taken, noted in `tally`.
+    /// Performs `plan`: Salesforce records and rows all or none, documents as many as CommCare takes. `tally`
+    /// notes those.
     pub async fn perform(&self, plan: &Plan, tally: &Tally) -> Result<Delivery, DeliveryError> {
         match (&plan.effects, &self.salesforce, &self.commcare, &self.postgis) {
             (Effects::Upserts(_), Some(salesforce), _, _) => salesforce.execute(plan).await?,
@@ -143,7 +74,7 @@ impl Destinations {
         let salesforce = self.salesforce.as_ref().map(|salesforce| salesforce.health().admission);
         let commcare = self.commcare.as_ref().map(CommCare::admission);
         let in_trouble =
-            |admission: Option<Admission>| admission.is_some_and(|found| found != Admission::Open);
+            |admission: Option<Admission>| admission.is_some_and(|found| found != Admission::Available);
         let down = [
             (Destination::Salesforce, in_trouble(salesforce)),
             (Destination::CommCare, in_trouble(commcare)),

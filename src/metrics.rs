@@ -1,8 +1,7 @@
 //! What the service counts, and how `GET /metrics` shows it (`docs/service.md`, section 8).
 //!
-//! At the bottom: others record here, and nothing here knows them. Labels are bounded, whatever is
-//! sent: they are words of this program (a job that it doesn't know is `other`), never an id and
-//! never a payload's value.
+//! Every other module may count here, and this module knows none of them. Labels are bounded, whatever is sent: they
+//! are words of this program (a job that it does not know is `other`), never an id and never a payload's value.
 
 mod call;
 mod labels;
@@ -22,15 +21,17 @@ use prometheus_client::registry::{Metric, Registry};
 use crate::jobs;
 use crate::submission::{ErrorKind, Origin, Trigger};
 pub use call::{CallOutcome, SalesforceCall};
-use labels::{Answer, Call, Job, Record, Refused, Request, Retry, Route, Stopped, Webhook};
+use labels::{
+    CallLabels, JobLabels, RefusedLabels, RequestLabels, RetryLabels, RouteLabels, RunLabels, StoppedLabels,
+    UnmappedLabels, WebhookLabels,
+};
 pub use scrape::{Depths, DestinationState, Scrape};
 pub use text::CONTENT_TYPE;
 
 /// Every name begins with it.
 const PREFIX: &str = "commcare_sf";
 
-/// Pairs of job and form path that are told apart; a mapping has a few dozen paths, so that more are
-/// a mistake.
+/// Pairs of job and form path that are told apart. A mapping has a few dozen paths: more pairs are a mistake.
 const ANSWERS: usize = 500;
 
 /// Statuses after which CommCare gives a form up although nothing is wrong with it.
@@ -52,11 +53,11 @@ pub enum RecordEnd {
     WithoutEffect,
     /// It failed.
     Failed(ErrorKind),
-    /// It was put back.
+    /// It was put back uncounted.
     Released,
     /// An edited form took its place meanwhile.
     Replaced,
-    /// Its outcome could not be written: another worker has it, or the queue did not answer.
+    /// Its outcome could not be written: another worker has the record, or the queue did not answer.
     Lost,
 }
 
@@ -88,18 +89,18 @@ pub struct Metrics(Arc<Families>);
 
 struct Families {
     registry: Registry,
-    webhooks: Family<Webhook, Counter>,
-    refused: Family<Refused, Counter>,
-    records: Family<Record, Counter>,
-    record_seconds: Histograms<Job>,
-    retries: Family<Retry, Counter>,
-    unmapped: Family<Answer, Counter>,
-    /// Those that `unmapped` tells apart.
-    answers_seen: Mutex<HashSet<Answer>>,
-    drains_stopped: Family<Stopped, Counter>,
-    salesforce_calls: Family<Call, Counter>,
-    requests: Family<Request, Counter>,
-    request_seconds: Histograms<Route>,
+    webhooks: Family<WebhookLabels, Counter>,
+    refused: Family<RefusedLabels, Counter>,
+    records: Family<RunLabels, Counter>,
+    record_seconds: Histograms<JobLabels>,
+    retries: Family<RetryLabels, Counter>,
+    unmapped: Family<UnmappedLabels, Counter>,
+    /// The answers that `unmapped` tells apart.
+    answers_seen: Mutex<HashSet<UnmappedLabels>>,
+    drains_stopped: Family<StoppedLabels, Counter>,
+    salesforce_calls: Family<CallLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Histograms<RouteLabels>,
 }
 
 impl Default for Metrics {
@@ -157,10 +158,12 @@ impl Default for Metrics {
             ),
             registry,
         };
-        // An alert on their rate needs them before the first refusal.
+        // An alert on a rate needs the counter before the first refusal.
         for origin in Origin::ALL {
             for status in REFUSALS {
-                let _ = families.refused.get_or_create(&Refused { collection: origin.collection(), status });
+                let _ = families
+                    .refused
+                    .get_or_create(&RefusedLabels { collection: origin.collection(), status });
             }
         }
         Self(Arc::new(families))
@@ -190,10 +193,10 @@ where
 }
 
 impl Metrics {
-    /// A webhook has answered 200; `fate` says what became of the submission.
+    /// A webhook has answered 200. `fate` says what became of the submission.
     pub fn webhook_accepted(&self, origin: Origin, job_name: &str, fate: &'static str) {
         let (collection, job) = (origin.collection(), known_job(origin, job_name));
-        self.0.webhooks.get_or_create(&Webhook { collection, job, fate }).inc();
+        self.0.webhooks.get_or_create(&WebhookLabels { collection, job, fate }).inc();
     }
 
     /// An HTTP request has been answered. `webhook` is whose webhook it called.
@@ -208,11 +211,11 @@ impl Metrics {
         let route = route.to_owned();
         self.0
             .request_seconds
-            .get_or_create(&Route { method, route: route.clone() })
+            .get_or_create(&RouteLabels { method, route: route.clone() })
             .observe(took.as_secs_f64());
-        self.0.requests.get_or_create(&Request { method, route, status }).inc();
+        self.0.requests.get_or_create(&RequestLabels { method, route, status }).inc();
         if let Some(origin) = webhook.filter(|_| REFUSALS.contains(&status)) {
-            self.0.refused.get_or_create(&Refused { collection: origin.collection(), status }).inc();
+            self.0.refused.get_or_create(&RefusedLabels { collection: origin.collection(), status }).inc();
         }
     }
 
@@ -220,22 +223,22 @@ impl Metrics {
     pub fn record_ended(&self, origin: Origin, job_name: &str, end: RecordEnd, took: Duration) {
         let (collection, job) = (origin.collection(), known_job(origin, job_name));
         let (outcome, error_kind) = (end.outcome(), end.error_kind());
-        self.0.records.get_or_create(&Record { collection, job, outcome, error_kind }).inc();
-        // What was put back was not processed.
+        self.0.records.get_or_create(&RunLabels { collection, job, outcome, error_kind }).inc();
+        // A record that was put back was not processed.
         if end != RecordEnd::Released {
-            self.0.record_seconds.get_or_create(&Job { job }).observe(took.as_secs_f64());
+            self.0.record_seconds.get_or_create(&JobLabels { job }).observe(took.as_secs_f64());
         }
     }
 
     /// A record was run again.
     pub fn record_retried(&self, origin: Origin, trigger: Trigger) {
         let (collection, trigger) = (origin.collection(), trigger.as_str());
-        self.0.retries.get_or_create(&Retry { collection, trigger }).inc();
+        self.0.retries.get_or_create(&RetryLabels { collection, trigger }).inc();
     }
 
     /// The answer at `path` of a record has a code that no label table knows.
     pub fn answer_unmapped(&self, origin: Origin, job_name: &str, path: &str) {
-        let mut answer = Answer { job: known_job(origin, job_name), path: without_positions(path) };
+        let mut answer = UnmappedLabels { job: known_job(origin, job_name), path: without_positions(path) };
         let mut seen = self.0.answers_seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !seen.contains(&answer) {
             if seen.len() < ANSWERS {
@@ -249,7 +252,7 @@ impl Metrics {
 
     /// A drain ended early because `destination` takes no more.
     pub fn drain_stopped(&self, destination: &'static str) {
-        self.0.drains_stopped.get_or_create(&Stopped { destination }).inc();
+        self.0.drains_stopped.get_or_create(&StoppedLabels { destination }).inc();
     }
 
     /// A call of Salesforce begins; `call` is its resource.
@@ -258,7 +261,7 @@ impl Metrics {
     }
 
     fn salesforce_called(&self, call: &'static str, outcome: CallOutcome) {
-        self.0.salesforce_calls.get_or_create(&Call { call, outcome: outcome.as_str() }).inc();
+        self.0.salesforce_calls.get_or_create(&CallLabels { call, outcome: outcome.as_str() }).inc();
     }
 
     /// Everything in Prometheus' text format, with what was looked up for this scrape.
@@ -267,7 +270,7 @@ impl Metrics {
     }
 }
 
-/// The name of a job of the table: payloads name others as they please.
+/// The name of a job of the table. Payloads may name any other job: those are `other`.
 fn known_job(origin: Origin, name: &str) -> &'static str {
     jobs::find(origin, name).map_or(labels::OTHER, |job| job.name)
 }

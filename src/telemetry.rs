@@ -23,14 +23,14 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
     let project = config.project.as_deref();
     let subscriber = subscriber(config.log_format, project, &config.log_filter, std::io::stderr)?;
     tracing::subscriber::set_global_default(subscriber)?;
-    // Where, and not what: a panic's message may quote a payload.
+    // Only the place: a panic's message may quote a payload.
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(location = panic.location().map(ToString::to_string), "service panicked");
+        tracing::error!(location = panic.location().map(ToString::to_string), "a thread panicked");
     }));
     Ok(())
 }
 
-/// What turns events into lines of `format`; `project` is the Google Cloud project that has the
+/// A subscriber that writes events as lines of `format`. `project` is the Google Cloud project that has the
 /// traces.
 pub fn subscriber(
     format: LogFormat,
@@ -55,18 +55,17 @@ pub fn subscriber(
     })
 }
 
-/// The structured form that Cloud Logging takes from a container's output: `severity`, `message`
-/// and `time` are its own names, everything else is kept as given (Cloud Logging, "Structured
-/// logging").
+/// The structured form that Cloud Logging takes from a container's output. `severity`, `message` and `time` are
+/// Cloud Logging's names; every other field is kept as given (Cloud Logging, "Structured logging").
 struct CloudLogging {
     project: Option<String>,
 }
 
 impl CloudLogging {
-    /// Names a span's trace as Cloud Logging does, which shows a request's lines together then.
+    /// Names a span's trace as Cloud Logging does, so that it shows a request's lines together.
     fn correlate(&self, line: &mut Map<String, Value>) {
         if let Some(Value::String(id)) = line.remove("trace_id") {
-            // Without a project there is no Cloud Logging to read it: the id alone, under the same name.
+            // Without a project there is no Cloud Logging: the id stands alone, under the same name.
             let trace = match &self.project {
                 Some(project) => format!("projects/{project}/traces/{id}"),
                 None => id,
@@ -146,7 +145,7 @@ impl Visit for Fields {
         self.put(field, value);
     }
 
-    /// An error with what caused it.
+    /// An error with its causes.
     fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
         let chain = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
         self.put(field, chain.collect::<Vec<_>>().join(": "));

@@ -197,9 +197,9 @@ impl Worker {
             // been tried in their webhook calls already.
             // A destination that was in trouble is tried with one record; the rest follow if it went.
             let probing = match self.destinations.admission(destination).await {
-                Admission::Open => false,
-                Admission::Probe => true,
-                Admission::Closed { reason } => {
+                Admission::Available => false,
+                Admission::Probing => true,
+                Admission::Paused { reason } => {
                     drain.stop(destination, reason);
                     break;
                 }
@@ -271,7 +271,7 @@ impl Worker {
             return Ok(End::NotStarted(OVER.to_owned()));
         }
         self.destinations.drain_begins(Destination::Postgis);
-        if let Admission::Closed { reason } = self.destinations.admission(Destination::Postgis).await {
+        if let Admission::Paused { reason } = self.destinations.admission(Destination::Postgis).await {
             return Ok(End::NotStarted(reason));
         }
         match self.claim_for_retry(origin, doc_id, Trigger::Inline, None).await? {

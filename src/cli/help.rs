@@ -1,4 +1,4 @@
-//! What `--help` says below the options of each command: what it reads, examples, exit codes.
+//! The text of `--help` below the options of each command: settings that are read, examples, exit codes.
 
 /// Of the program.
 pub(super) const GENERAL: &str = "\
@@ -14,22 +14,22 @@ Exit codes:
 
 /// Of `serve`.
 pub(super) const SERVE: &str = "\
-Reads every setting of .env.example from the environment and from .env. A setting that cannot be is
-reported before anything starts, together with all others. Log lines go to standard error.
+Reads every setting of .env.example from the environment and from .env. Settings that are wrong are
+reported together, before anything starts. Log lines go to standard error.
 
 Examples:
   commcare-sf-integration serve
   PORT=9000 OPERATOR_TOKEN=secret commcare-sf-integration serve
 
 Exit codes:
-  0  stopped by SIGTERM or an interrupt; what was in work is completed or back in the queue
+  0  stopped by SIGTERM or an interrupt; records that were in work are completed or back in the queue
   1  it could not start, or could not go on
   2  wrong usage";
 
 /// Of `demo`.
 pub(super) const DEMO: &str = "\
 Reads HOST, PORT, RUST_LOG and LOG_FORMAT, and no other setting: it touches no queue and no destination
-that is configured. Its own queue is a temporary folder, gone when it ends.
+that is configured. The demo's queue is in a temporary folder, which is removed at the end.
 
 Examples:
   commcare-sf-integration demo
@@ -52,8 +52,8 @@ Examples:
   curl -s https://example.org/form.json | commcare-sf-integration preview - --json | jq .upserts
 
 Exit codes:
-  0  printed; also where the form type isn't handled, or nothing would be sent, which the output says
-  1  the payload cannot be read, or its record would fail; standard error has the error it would get
+  0  printed; also where the form type isn't handled or nothing would be sent: the output says so
+  1  the payload cannot be read, or its record would fail; standard error has the record's error
   2  wrong usage";
 
 /// Of `migrate`.
@@ -73,8 +73,8 @@ Exit codes:
 
 /// Of `check-config`.
 pub(super) const CHECK_CONFIG: &str = "\
-Reads every setting of .env.example from the environment and from .env, prints each with its value and
-whether it is set, and what the service would do with them. With --json:
+Reads every setting of .env.example from the environment and from .env. Prints each with its value and
+whether it is set, then what the service would do with these settings. With --json:
   {\"settings\":[{\"name\",\"value\",\"given\"}],\"summary\":{\"queue\",\"salesforce\",\"commcare\",\"postgis\",…}}
 
 Examples:

@@ -1,4 +1,4 @@
-//! `preview`: what a payload would write or send, from a file.
+//! `preview`: the effects of a payload from a file.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Who may call what (`docs/service.md`, section 7).
+//! The credentials of callers (`docs/service.md`, section 7).
 
 use std::net::IpAddr;
 

@@ -13,9 +13,9 @@ use crate::submission::Sender;
 /// Everything the CommCare destination needs (`docs/service.md`, section 6).
 #[derive(Debug, Clone)]
 pub struct CommCareSettings {
-    /// Where forms are posted: made of `CC_BASE_URL` and `CC_DOMAIN`.
+    /// Where forms are posted, by `CC_BASE_URL` and `CC_DOMAIN`.
     pub receiver: Url,
-    /// `CC_USERNAME`: the user whose key it is, an e-mail address.
+    /// `CC_USERNAME`: the key's user, an e-mail address.
     pub username: String,
     /// `CC_API_KEY`.
     pub api_key: SecretString,
@@ -25,8 +25,8 @@ pub struct CommCareSettings {
     pub request_timeout: Duration,
     /// How long one submission may be retried: half of `LEASE_SECONDS`.
     pub retry_budget: Duration,
-    /// The wait before the first retry of a submission, and the first pause of a sender that
-    /// CommCare slows down; both double with each.
+    /// The wait before the first retry of a submission, and the first pause when CommCare asks to slow down; both
+    /// double with each further one.
     pub retry_delay: Duration,
 }
 

@@ -1,8 +1,7 @@
 //! Which Salesforce login the environment asks for.
 //!
-//! Where several are configured, client credentials come first (given the address that they need),
-//! then the private key, then the password: an environment that is on its way from one to the next
-//! uses the newest.
+//! Where several are configured, client credentials come first (given the address that they need), then the private
+//! key, then the password. So an environment that moves from one kind of login to the next uses the newer one.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,7 +16,7 @@ pub(super) fn load(reader: &mut Reader<'_>, production: bool, bounds: &Bounds) -
     let login_url = reader.url("SALESFORCE_LOGIN_URL", by_env);
     let api_version = api_version(reader);
     let api_reserve_percent = reader.number("SF_API_RESERVE_PERCENT", 5, 0, 100);
-    let credentials = Credentials::read(reader, production);
+    let credentials = Credentials::from_reader(reader, production);
     let has_own_domain = login_url.as_ref().is_some_and(|url| url.as_str().trim_end_matches('/') != by_env);
     match credentials.login(has_own_domain, by_env) {
         Ok(Some(login)) => Some(SalesforceSettings {
@@ -57,7 +56,7 @@ fn api_version(reader: &mut Reader<'_>) -> ApiVersion {
     }
 }
 
-/// What the environment holds; sandbox passwords fall back to those of production.
+/// The credentials in the environment. Sandbox passwords fall back to production's.
 struct Credentials {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
@@ -70,7 +69,7 @@ struct Credentials {
 }
 
 impl Credentials {
-    fn read(reader: &mut Reader<'_>, production: bool) -> Self {
+    fn from_reader(reader: &mut Reader<'_>, production: bool) -> Self {
         let test_username = reader.text("SF_TEST_USERNAME", "not set");
         let prod_username = reader.text("SF_PROD_USERNAME", "not set");
         let prod_password = reader.secret("SF_PROD_PASSWORD");
@@ -100,14 +99,14 @@ impl Credentials {
     }
 
     /// The login; `Ok(None)` where nothing is configured, an error where it is half configured.
-    /// `by_env` is the environment's own log-in address, which JWT logins name as their audience.
+    /// `by_env` is the environment's own log-in address: JWT logins name it as their audience.
     fn login(self, has_own_domain: bool, by_env: &'static str) -> Result<Option<Login>, String> {
         match (self.client_id, self.client_secret, self.private_key) {
             (Some(client_id), Some(client_secret), _) if has_own_domain => {
                 return Ok(Some(Login::ClientCredentials { client_id, client_secret }));
             }
             (Some(client_id), _, Some(key)) => {
-                let private_key = PrivateKey::read(key.expose_secret())
+                let private_key = PrivateKey::from_pem_or_path(key.expose_secret())
                     .map_err(|error| format!("SF_PRIVATE_KEY: {error}"))?;
                 let username = self.jwt_username.or(self.username).ok_or_else(|| {
                     let variable = if self.production { "SF_PROD_USERNAME" } else { "SF_TEST_USERNAME" };

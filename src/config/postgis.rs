@@ -18,11 +18,11 @@ pub struct PostgisSettings {
     pub max_connections: u32,
     /// `RUN_MIGRATIONS`: whether the schema is brought up to date at the start.
     pub run_migrations: bool,
-    /// Bound of one form: `REQUEST_TIMEOUT_SECONDS`.
+    /// How long storing one form may take: `REQUEST_TIMEOUT_SECONDS`.
     pub request_timeout: Duration,
 }
 
-/// A database and how to log in to it; shows only where it is.
+/// A database and how to log in to it. Only the place is ever shown.
 #[derive(Clone)]
 pub struct Database(pub(crate) PgConnectOptions);
 

@@ -1,4 +1,4 @@
-//! Reads variables, remembers what was read, and gathers what is wrong with it.
+//! Reads variables, lists each with the value in force, and gathers all problems.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -13,9 +13,9 @@ use url::Url;
 pub struct Setting {
     /// The variable.
     pub name: &'static str,
-    /// Its value for people: a secret is masked.
+    /// The value for people: a secret is masked.
     pub value: String,
-    /// Whether the environment gave it.
+    /// Whether the environment sets it.
     pub given: bool,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         Self { lookup, settings: Vec::new(), problems: Vec::new() }
     }
 
-    /// What was read, and what is wrong.
+    /// The settings that were read, and the problems.
     pub(super) fn finish(self) -> (Vec<Setting>, Vec<String>) {
         (self.settings, self.problems)
     }
@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         self.problems.push(problem.to_owned());
     }
 
-    /// A text; `None` where the variable is not set, or blank. `default` says what holds then.
+    /// A text; `None` where the variable is not set, or blank. `default` says, for people, what holds then.
     pub(super) fn text(&mut self, name: &'static str, default: &str) -> Option<String> {
         let value = self.raw(name);
         let shown = value.clone().unwrap_or_else(|| default.to_owned());
@@ -103,11 +103,11 @@ impl<'a> Reader<'a> {
 
     /// Whole seconds, at least one.
     pub(super) fn seconds(&mut self, name: &'static str, default: u64) -> Duration {
-        // A year is longer than any of them has a use for.
+        // No setting has a use for more than a year.
         Duration::from_secs(self.number(name, default, 1, 365 * 24 * 3600))
     }
 
-    /// An http(s) address, without credentials: addresses are shown. `None` where it cannot be one.
+    /// An http(s) address without credentials, since addresses are shown. `None` where the value is none.
     pub(super) fn url(&mut self, name: &'static str, default: &str) -> Option<Url> {
         let value = self.text(name, default).unwrap_or_else(|| default.to_owned());
         match Url::parse(&value) {

@@ -1,7 +1,7 @@
 //! How Salesforce is reached and logged in to.
 //!
-//! A login is one variant that carries all it needs, so that half a login can't be built. Secrets
-//! are of types that print nothing.
+//! A login is one variant that carries all it needs, so that half a login can't be built. The types of secrets print
+//! nothing.
 
 mod private_key;
 
@@ -26,8 +26,8 @@ pub struct SalesforceSettings {
     pub api_version: ApiVersion,
     /// Bound of one HTTP call: `REQUEST_TIMEOUT_SECONDS`.
     pub request_timeout: Duration,
-    /// How long one request may be retried: half of `LEASE_SECONDS`, so that a record's worker is
-    /// heard of before its lease runs out.
+    /// How long one request may be retried: half of `LEASE_SECONDS`, so that the outcome is written before the
+    /// record's lease runs out.
     pub retry_budget: Duration,
     /// The wait before the first retry within a call; it doubles with each.
     pub retry_delay: Duration,
@@ -71,9 +71,9 @@ pub struct JwtLogin {
     pub client_id: String,
     /// The user to act as: `SF_USERNAME`, else the `SALESFORCE_ENV`'s user name.
     pub username: String,
-    /// The key whose certificate the app holds.
+    /// The private key. The app in Salesforce holds the certificate that belongs to it.
     pub private_key: PrivateKey,
-    /// Who the assertion is for. Salesforce takes `https://login.salesforce.com` or, for sandboxes,
+    /// The assertion's audience. Salesforce takes `https://login.salesforce.com` or, for sandboxes,
     /// `https://test.salesforce.com`, also where the token is asked for at a My Domain address
     /// (Salesforce Help, OAuth 2.0 JWT Bearer Flow; simple-salesforce issue 672).
     pub audience: &'static str,

@@ -1,37 +1,43 @@
 //! CommCare HQ's form receiver: a plan's documents in, each submitted on its own.
 //!
-//! `answer` reads what HQ says, `verdict` what that means, `gate` what it tells about whether HQ is
-//! called at all, `pace` how many submissions are under way at a time over the whole process. A
-//! document is the same bytes whenever it is sent, and HQ drops a repeat, so a submission whose answer
-//! was lost is sent again (`docs/mappings/salesforce-to-commcare.md`, sections 4 and 7).
+//! `answer` reads what HQ says, `failure` says what that means, `gate` tells the guard, which decides whether HQ is
+//! called at all, and `pace` bounds how many submissions are under way over the whole process. A document is the
+//! same bytes whenever it is sent, and HQ drops a repeat, so a submission whose answer was lost is sent again
+//! (`docs/mappings/salesforce-to-commcare.md`, sections 4 and 7).
 
 use std::collections::HashMap;
+use std::fmt;
 
 use futures::StreamExt;
 use futures::stream;
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::debug;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::commcare::CommCareSettings;
+use crate::destinations::breaker::Admission;
+use crate::destinations::delivery::{DeliveryError, Failure, Tally};
 use crate::destinations::guard::{Entry, Guard};
-use crate::destinations::retry::{Retries, RetryTimes};
-use crate::destinations::{Admission, DeliveryError, Failure, Tally};
+use crate::destinations::trouble::{Blame, Trouble};
 use crate::plan::{Document, Plan, list_errors};
+use crate::retry::{Retries, RetryTimes};
 
 mod answer;
+mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gate;
 mod pace;
-mod verdict;
+mod quoted;
 mod wire;
 
-use pace::Pace;
-use verdict::{Blame, Trouble};
+use failure::SubmissionError;
+use pace::{Pace, Slot};
 use wire::Wire;
 
 /// The step that an error names.
 const SUBMISSION: &str = "submission";
+
+/// Tries that one submission is worth: as many as a Salesforce request.
+const TRIES: u32 = 4;
 
 /// The client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +51,24 @@ pub struct CommCare {
     pace: Pace,
 }
 
-/// How one document's submission ended.
-enum Ended {
-    Accepted,
-    Failed(Trouble),
-    /// CommCare was found to be in trouble before its turn came.
+/// Why a document was not taken.
+enum NotTaken {
+    Failed(SubmissionError),
+    /// CommCare was found to be in trouble before the document's turn came.
     NotTried,
 }
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::NotTried => f.write_str("it was not tried"),
+        }
+    }
+}
+
+/// How one document's submission ended.
+type Submitted = Result<(), NotTaken>;
 
 impl CommCare {
     /// A destination that connects when the first document needs it.
@@ -65,9 +82,8 @@ impl CommCare {
         self.guard.view(Instant::now())
     }
 
-    /// Submits every document of `plan`, and notes in `tally` what became of each as soon as it is
-    /// known. One document's failure stops no other; the error lists them all, those included that
-    /// the mapping refused.
+    /// Submits every document of `plan`. `tally` notes what became of each as soon as that is known. One document's
+    /// failure stops no other; the error lists all failures, and the records that the mapping refused.
     pub async fn execute(&self, plan: &Plan, tally: &Tally) -> Result<(), DeliveryError> {
         let entry = self.guard.enter(Instant::now())?;
         let chains = chains(plan.documents());
@@ -94,70 +110,89 @@ impl CommCare {
         entry: &Entry<'_>,
         chain: &[&'d Document],
         tally: &Tally,
-    ) -> Vec<(&'d Document, Ended)> {
+    ) -> Vec<(&'d Document, Submitted)> {
         let mut ended = Vec::with_capacity(chain.len());
         for &document in chain {
             let end = self.submit(entry, document).await;
             match &end {
-                Ended::Accepted => tally.accepted(document.position),
-                Ended::Failed(trouble) if trouble.failure == Failure::Permanent => {
-                    tally.refused(document.position, &trouble.of_record(document));
+                Ok(()) => tally.accepted(document.position),
+                Err(NotTaken::Failed(SubmissionError { trouble, .. }))
+                    if trouble.error.failure == Failure::Permanent =>
+                {
+                    tally.refused(document.position, &of_record(document, trouble));
                 }
-                Ended::Failed(_) | Ended::NotTried => {}
+                Err(NotTaken::Failed(_) | NotTaken::NotTried) => {}
             }
             ended.push((document, end));
         }
         ended
     }
 
-    /// One document, brought to an end: the one place that retries.
-    async fn submit(&self, entry: &Entry<'_>, document: &Document) -> Ended {
-        let mut retries = None;
-        loop {
-            let slot = self.pace.enter().await;
-            let now = Instant::now();
-            if !entry.may_go_on(now) {
-                return Ended::NotTried;
-            }
-            let retries = retries.get_or_insert_with(|| Retries::new(now, self.retry_times()));
-            let submission = timeout_at(retries.deadline(), self.wire.submit(document)).await;
-            let trouble = match submission.unwrap_or_else(|_| Err(Trouble::no_answer("no answer in time"))) {
-                Ok(()) => {
-                    gate::worked(entry);
-                    self.pace.went_well();
-                    return Ended::Accepted;
-                }
-                Err(trouble) => trouble,
-            };
-            let now = Instant::now();
-            if trouble.slows {
-                self.pace.slow_down(now, trouble.retry_after);
-            }
-            drop(slot);
-            if trouble.blame == Blame::Record {
-                gate::worked(entry);
-            }
-            let wait = retries.next_wait(now, trouble.retry_after, rand::random());
-            let Some(wait) = wait.filter(|_| trouble.may_pass) else {
-                gate::failed(entry, now, &trouble);
-                return Ended::Failed(trouble);
-            };
-            debug!(position = document.position, wait_ms = wait.as_millis(), "commcare.retry");
-            sleep(wait).await;
+    /// One document, brought to an end. The time of retries begins with the first slot, however long that took.
+    async fn submit(&self, entry: &Entry<'_>, document: &Document) -> Submitted {
+        let CommCareSettings { request_timeout, retry_budget, retry_delay, .. } = self.wire.settings;
+        let mut slot = Some(self.pace.enter().await);
+        let started = Instant::now();
+        let deadline = started + retry_budget.max(request_timeout);
+        let attempt = || self.submit_once(entry, document, slot.take(), deadline);
+        let may_pass = |end: &NotTaken| match end {
+            NotTaken::Failed(error) => error.may_pass(),
+            NotTaken::NotTried => None,
+        };
+        let times = RetryTimes { tries: TRIES, budget: retry_budget, first_wait: retry_delay };
+        let ended = Retries::new(started, times).run(attempt, may_pass).await;
+        if let Err(NotTaken::Failed(error)) = &ended {
+            gate::failed(entry, Instant::now(), &error.trouble);
         }
+        ended
     }
 
-    fn retry_times(&self) -> RetryTimes {
-        let settings = &self.wire.settings;
-        RetryTimes {
-            call: settings.request_timeout,
-            budget: settings.retry_budget,
-            delay: settings.retry_delay,
+    /// One try, in the slot that is there already or in the next one.
+    async fn submit_once(
+        &self,
+        entry: &Entry<'_>,
+        document: &Document,
+        slot: Option<Slot<'_>>,
+        deadline: Instant,
+    ) -> Submitted {
+        let _slot = match slot {
+            Some(slot) => slot,
+            None => self.pace.enter().await,
+        };
+        if !entry.may_go_on(Instant::now()) {
+            return Err(NotTaken::NotTried);
+        }
+        let submission = timeout_at(deadline, self.wire.submit(document)).await;
+        let submitted = submission.unwrap_or_else(|_| Err(SubmissionError::no_answer("no answer in time")));
+        self.observe(entry, submitted.as_ref());
+        submitted.map_err(NotTaken::Failed)
+    }
+
+    /// Tells guard and pace how a try ended.
+    fn observe(&self, entry: &Entry<'_>, submitted: Result<&(), &SubmissionError>) {
+        match submitted {
+            Ok(()) => {
+                gate::worked(entry);
+                self.pace.went_well();
+            }
+            Err(SubmissionError { trouble, slows, .. }) => {
+                if *slows {
+                    self.pace.slow_down(Instant::now(), trouble.retry_after);
+                }
+                if trouble.blame == Blame::Record {
+                    gate::worked(entry);
+                }
+            }
         }
     }
 }
 
-/// The documents by case, each case's in their order, so that two records of one case do not race.
+/// What became of a document, with the record that it is about.
+fn of_record(document: &Document, trouble: &Trouble) -> String {
+    format!("record {} ({}): {}", document.position, document.case_id, trouble.error.message)
+}
+
+/// The documents by case, in order within each, so that two records of one case do not race.
 fn chains(documents: &[Document]) -> Vec<Vec<&Document>> {
     let mut chains: Vec<Vec<&Document>> = Vec::with_capacity(documents.len());
     let mut of_case = HashMap::with_capacity(documents.len());
@@ -173,8 +208,12 @@ fn chains(documents: &[Document]) -> Vec<Vec<&Document>> {
 
 /// What the ends of all submissions come to (`docs/service.md`, guarantee 6): the destination's own
 /// trouble, else the first of transient, dependency and permanent.
-fn conclude(plan: &Plan, ended: Vec<(&Document, Ended)>, is_outage_probe: bool) -> Result<(), DeliveryError> {
-    let error = |failure, message| DeliveryError { failure, step: SUBMISSION.to_owned(), message };
+fn conclude(
+    plan: &Plan,
+    ended: Vec<(&Document, Submitted)>,
+    is_outage_probe: bool,
+) -> Result<(), DeliveryError> {
+    let error = |failure, message| DeliveryError::new(failure, SUBMISSION, message);
     let (mut nothing_went, mut not_tried) = (true, 0);
     let mut failures: Vec<(u32, Failure, String)> = plan
         .refused
@@ -183,14 +222,16 @@ fn conclude(plan: &Plan, ended: Vec<(&Document, Ended)>, is_outage_probe: bool) 
         .collect();
     for (document, end) in ended {
         match end {
-            Ended::Accepted => nothing_went = false,
-            Ended::NotTried => not_tried += 1,
-            Ended::Failed(trouble) if trouble.failure == Failure::Unavailable => {
-                return Err(error(Failure::Unavailable, trouble.text));
+            Ok(()) => nothing_went = false,
+            Err(NotTaken::NotTried) => not_tried += 1,
+            Err(NotTaken::Failed(SubmissionError { trouble, .. }))
+                if trouble.error.failure == Failure::Unavailable =>
+            {
+                return Err(trouble.error);
             }
-            Ended::Failed(trouble) => {
+            Err(NotTaken::Failed(SubmissionError { trouble, .. })) => {
                 nothing_went &= trouble.blame == Blame::Outage;
-                failures.push((document.position, trouble.failure, trouble.of_record(document)));
+                failures.push((document.position, trouble.error.failure, of_record(document, &trouble)));
             }
         }
     }
@@ -204,12 +245,12 @@ fn conclude(plan: &Plan, ended: Vec<(&Document, Ended)>, is_outage_probe: bool) 
     };
     let has = |kind| failures.iter().any(|(_, failure, _)| *failure == kind);
     let failure = if is_outage_probe && nothing_went && has(Failure::Transient) {
-        // An outage is not held against the record that probes it,
+        // An outage does not count against the record that probes it,
         Failure::Unavailable
     } else if has(Failure::Transient) {
         Failure::Transient
     } else if not_tried > 0 {
-        // nor against one that met none of it.
+        // nor against a record that was not sent.
         Failure::Unavailable
     } else if has(Failure::Dependency) {
         Failure::Dependency

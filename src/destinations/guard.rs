@@ -1,22 +1,21 @@
-//! Whether a destination is called at all: a breaker for outages and one for refusals, asked in one
-//! place. What was wrong is the destination's to say, and to log.
+//! Whether a destination is called at all: a breaker for outages and one for refusals, asked in one place. The
+//! destination itself says, and logs, what was wrong.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Pauses, Policy, Probe};
-use super::{Admission, DeliveryError, Failure};
+use super::breaker::{Admission, Breaker, Pauses, Policy, Probe};
+use super::delivery::DeliveryError;
 
-/// Deliveries in a row that met no answer, each after its own retries: one record that a destination
-/// chokes on is no outage. The first probe is soon, since the next drain is to try again.
+/// Three deliveries in a row without an answer, each after its own retries, are an outage; one record that the
+/// destination chokes on is none. The first probe is soon, so that the next drain finds it due.
 const OUTAGE: Policy =
     Policy { failures: 3, pauses: Pauses { first: Duration::from_secs(1), longest: Duration::from_mins(1) } };
 
-/// A refused credential, a missing permission or a blocked domain needs a person, and a Salesforce user
-/// that is refused ten times an hour may be locked out (Salesforce Help, Password Policies: three to
-/// ten invalid attempts).
+/// A refused credential, a missing permission or a blocked domain needs a person. A Salesforce user is locked out
+/// after three to ten refused logins (Salesforce Help, Password Policies), so few are tried.
 const REFUSAL: Policy = Policy {
     failures: 1,
     pauses: Pauses { first: Duration::from_secs(30), longest: Duration::from_mins(10) },
@@ -47,7 +46,7 @@ impl Guard {
         self.breakers().view(now)
     }
 
-    /// Ends the pause of an outage; that after a refusal stands.
+    /// Ends the pause of an outage. The pause after a refusal stands.
     pub(super) fn hasten(&self, now: Instant) {
         self.breakers().outage.hasten(now);
     }
@@ -55,8 +54,8 @@ impl Guard {
     /// Lets one delivery through, as the probe where one is due.
     pub(super) fn enter(&self, now: Instant) -> Result<Entry<'_>, DeliveryError> {
         let mut breakers = self.breakers();
-        if let Admission::Closed { reason } = breakers.view(now) {
-            return Err(closed(reason));
+        if let Admission::Paused { reason } = breakers.view(now) {
+            return Err(DeliveryError::paused(reason));
         }
         let (outage, refusal) = (breakers.outage.enter(now), breakers.refusal.enter(now));
         Ok(Entry { guard: self, outage, refusal })
@@ -67,18 +66,13 @@ impl Guard {
     }
 }
 
-/// The error of a delivery that was not begun.
-pub(super) fn closed(reason: String) -> DeliveryError {
-    DeliveryError { failure: Failure::Unavailable, step: "admission".to_owned(), message: reason }
-}
-
 impl Breakers {
-    /// A refusal says more than an outage; a pause of either holds.
+    /// What both say together. The reason of a refusal says more than that of an outage.
     fn view(&self, now: Instant) -> Admission {
         match (self.refusal.view(now), self.outage.view(now)) {
-            (closed @ Admission::Closed { .. }, _) | (_, closed @ Admission::Closed { .. }) => closed,
-            (Admission::Probe, _) | (_, Admission::Probe) => Admission::Probe,
-            (Admission::Open, Admission::Open) => Admission::Open,
+            (paused @ Admission::Paused { .. }, _) | (_, paused @ Admission::Paused { .. }) => paused,
+            (Admission::Probing, _) | (_, Admission::Probing) => Admission::Probing,
+            (Admission::Available, Admission::Available) => Admission::Available,
         }
     }
 }
@@ -89,28 +83,28 @@ impl Entry<'_> {
         self.outage.is_some() || self.refusal.is_some()
     }
 
-    /// Whether that is the way back from an outage.
+    /// Whether it tests the way back from an outage.
     pub(super) fn is_outage_probe(&self) -> bool {
         self.outage.is_some()
     }
 
-    /// Whether one more call makes sense: not once trouble is known, except for the probe.
+    /// Whether one more call makes sense: once trouble is known, only the probe's does.
     pub(super) fn may_go_on(&self, now: Instant) -> bool {
         let breakers = self.guard.breakers();
         let passes = |breaker: &Breaker, probe: Option<Probe>| {
-            breaker.view(now) == Admission::Open || probe.is_some_and(|probe| breaker.is_out(probe))
+            breaker.view(now) == Admission::Available || probe.is_some_and(|probe| breaker.is_out(probe))
         };
         passes(&breakers.outage, self.outage) && passes(&breakers.refusal, self.refusal)
     }
 
     /// Whether a login may be tried: not after a refusal that came meanwhile.
     pub(super) fn may_log_in(&self, now: Instant) -> bool {
-        self.refusal.is_some() || self.guard.breakers().refusal.view(now) == Admission::Open
+        self.refusal.is_some() || self.guard.breakers().refusal.view(now) == Admission::Available
     }
 
     /// Whether another try makes sense: not once an outage is known.
     pub(super) fn may_retry(&self, now: Instant) -> bool {
-        self.guard.breakers().outage.view(now) == Admission::Open
+        self.guard.breakers().outage.view(now) == Admission::Available
     }
 
     /// The destination answered. Says whether that ended some trouble.

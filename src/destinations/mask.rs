@@ -1,24 +1,25 @@
 //! Takes payload values out of a destination's messages (`docs/service.md`, section 7).
 //!
-//! Destinations quote what they refuse, and what it refuses is often a name, a phone number or a
-//! position. Ids stay, because they are what an operator searches for. In doubt more is masked:
-//! a hole in a message is an inconvenience, a name in a log is an incident.
+//! Destinations quote what they refuse: often a name, a phone number or a position. Ids stay, because operators
+//! search for them. In doubt more is masked: a hole in a message is an inconvenience, a name in a log is an incident.
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::plan::Upsert;
+use crate::text::shorten;
 
 /// What stands for a value.
 const MASKED: &str = "[masked]";
 /// A value of fewer characters is masked only as a word: "Al" is a name, but not in "already".
 const SHORT: usize = 5;
-/// From this many digits on, digits alone are compared, as phone numbers are written in many ways.
+/// From this many digits on only the digits are compared: phone numbers are written in many ways.
 const PHONE_DIGITS: usize = 7;
-/// What a message keeps at most: an Apex stack trace can be pages.
+/// Characters of a message that are kept: an Apex stack trace can be pages.
 const MAX_MESSAGE: usize = 1_000;
 
-/// The values of one plan, ready to be taken out of messages.
+/// The values of one plan, ready to be taken out of messages. The default masks nothing.
+#[derive(Default)]
 pub(super) struct Mask {
     values: Vec<Vec<char>>,
     phones: Vec<Vec<char>>,
@@ -28,8 +29,8 @@ pub(super) struct Mask {
 impl Mask {
     /// A mask of every value that `upserts` write, ids excepted: external ids, the ids that
     /// relationships name, and values that have an id's shape.
-    pub(super) fn of_plan(upserts: &[Upsert]) -> Self {
-        let mut mask = Self { values: Vec::new(), phones: Vec::new(), ids: Vec::new() };
+    pub(super) fn from_upserts(upserts: &[Upsert]) -> Self {
+        let mut mask = Self::default();
         for upsert in upserts {
             mask.add_id(&upsert.external_id);
             upsert.fields.values().for_each(|value| mask.add(value));
@@ -38,8 +39,8 @@ impl Mask {
     }
 
     /// A mask of credentials, which a login's refusal may echo.
-    pub(super) fn of_secrets(secrets: &[&str]) -> Self {
-        let mut mask = Self { values: Vec::new(), phones: Vec::new(), ids: Vec::new() };
+    pub(super) fn from_secrets(secrets: &[&str]) -> Self {
+        let mut mask = Self::default();
         for secret in secrets {
             mask.add_text(secret);
         }
@@ -47,8 +48,8 @@ impl Mask {
     }
 
     /// A mask of texts that a message may quote. Values that have an id's shape stay, as do `ids`.
-    pub(super) fn of_texts(texts: &[String], ids: &[&str]) -> Self {
-        let mut mask = Self::of_secrets(&[]);
+    pub(super) fn from_texts(texts: &[String], ids: &[&str]) -> Self {
+        let mut mask = Self::default();
         for id in ids {
             mask.add_id(id);
         }
@@ -123,7 +124,7 @@ impl Mask {
                 (false, _) => masked.push_str(&message[*offset..next]),
             }
         }
-        shorten(masked)
+        shorten(&masked, MAX_MESSAGE)
     }
 
     /// Every place where a value stands.
@@ -215,14 +216,6 @@ fn is_id(text: &str) -> bool {
     is_record_id || (bytes.len() == 36 && Uuid::try_parse(text).is_ok())
 }
 
-fn shorten(mut message: String) -> String {
-    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
-        message.truncate(end);
-        message.push('…');
-    }
-    message
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,7 +228,7 @@ mod tests {
         for (at, value) in values.iter().enumerate() {
             upsert = upsert.set(&format!("F{at}__c"), value.clone());
         }
-        Mask::of_plan(&[upsert]).apply(message)
+        Mask::from_upserts(&[upsert]).apply(message)
     }
 
     #[test]

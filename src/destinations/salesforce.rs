@@ -1,19 +1,20 @@
 //! Salesforce over REST: a plan in, all of it written or none.
 //!
-//! `composite` decides what is sent, `answer` whether it was done, `failure` what a refusal means,
-//! `gate` whether Salesforce is called at all, `retry` whether it is called again; here they meet
-//! the wire. Upserts can be repeated without harm, so a call whose answer was lost is sent again.
+//! `composite` decides what is sent, `answer` whether it was done, `failure` what a refusal means, `gate` whether
+//! Salesforce is called at all, [`retry`](crate::retry) whether it is called again; here they meet the wire.
+//! Upserts can be repeated without harm, so a call whose answer was lost is sent again.
 
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{debug, warn};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 use crate::config::salesforce::{Login, SalesforceSettings};
-use crate::destinations::guard;
+use crate::destinations::breaker::Admission;
+use crate::destinations::delivery::{DeliveryError, Failure};
 use crate::destinations::mask::Mask;
-use crate::destinations::retry::{Retries, RetryTimes};
-use crate::destinations::{Admission, DeliveryError, Failure};
+use crate::destinations::trouble::{Blame, Trouble};
 use crate::metrics::Metrics;
 use crate::plan::Plan;
+use crate::retry::{Retries, RetryTimes};
 
 mod answer;
 mod composite;
@@ -25,20 +26,24 @@ mod jwt;
 mod login;
 mod query;
 mod quota;
+mod response;
 mod session;
 mod soap;
+mod soql;
 mod transport;
-mod trouble;
 mod wire;
 
-pub use query::Soql;
 pub use quota::ApiUsage;
+pub use soql::Soql;
 
 use composite::Request;
 use gate::{Gate, Pass};
 use quota::Room;
-use trouble::{Blame, Trouble};
 use wire::Wire;
+
+/// Tries that one request is worth. jsforce makes up to six, Salto three, and the queue's own retries do what these
+/// don't catch.
+const TRIES: u32 = 4;
 
 /// The client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +61,7 @@ pub struct Salesforce {
 pub struct Health {
     /// The org's daily calls, as the last answer told them.
     pub api_usage: Option<ApiUsage>,
-    /// What work would meet now. Below the quota's reserve it is closed here until
+    /// What work would meet now. Below the quota's reserve this says paused until
     /// [`Salesforce::admission`] has asked whether there is room again.
     pub admission: Admission,
 }
@@ -75,16 +80,16 @@ impl Salesforce {
         Ok(Self { wire: Wire::new(settings, metrics).map_err(SetUpError)?, gate })
     }
 
-    /// Whether there is a point in claiming records now; to be asked before each batch. Below the
-    /// quota's reserve this asks Salesforce whether there is room again, and nothing else does.
+    /// Whether there is a point in claiming records now; to be asked before each batch. Below the quota's reserve
+    /// this, and nothing else, asks Salesforce whether there is room again.
     pub async fn admission(&self) -> Admission {
         let now = Instant::now();
-        if let closed @ Admission::Closed { .. } = self.gate.view_breakers(now) {
-            return closed;
+        if let paused @ Admission::Paused { .. } = self.gate.view_breakers(now) {
+            return paused;
         }
         match self.gate.quota.room(now) {
-            Room::Open => self.gate.view(now),
-            Room::Closed(reason) => Admission::Closed { reason },
+            Room::Enough => self.gate.view(now),
+            Room::TooLittle(reason) => Admission::Paused { reason },
             Room::Ask => self.ask_for_room().await,
         }
     }
@@ -107,11 +112,11 @@ impl Salesforce {
         if requests.is_empty() {
             return Ok(());
         }
-        if let Some(reason) = self.gate.quota.closed() {
-            return Err(guard::closed(reason));
+        if let Some(reason) = self.gate.quota.pause() {
+            return Err(DeliveryError::paused(reason));
         }
         let pass = self.gate.enter(Instant::now())?;
-        let mask = Mask::of_plan(plan.upserts());
+        let mask = Mask::from_upserts(plan.upserts());
         let (total, started) = (requests.len(), Instant::now());
         for (position, request) in requests.iter().enumerate() {
             self.deliver(&pass, request, &mask, started).await.map_err(|error| match position {
@@ -129,7 +134,8 @@ impl Salesforce {
         Ok(())
     }
 
-    /// One request, brought to an end: the one place that retries.
+    /// One request, brought to an end. All requests of a delivery share the time that retries may take; the first
+    /// call of all may take its whole time.
     async fn deliver(
         &self,
         pass: &Pass<'_>,
@@ -138,40 +144,33 @@ impl Salesforce {
         started: Instant,
     ) -> Result<(), DeliveryError> {
         let body = request.body();
-        let mut retries = Retries::new(started, retry_times(&self.wire.settings));
-        loop {
-            let attempt = async {
-                let answer = self.wire.composite(pass, request, &body).await?;
-                answer::read(request, &answer, mask)
+        let SalesforceSettings { request_timeout, retry_budget, retry_delay, .. } = self.wire.settings;
+        let deadline = started + retry_budget.max(request_timeout);
+        let attempt = || async {
+            let answered = async {
+                let response = self.wire.composite(pass, request, &body).await?;
+                answer::read(request, &response, mask)
             };
-            let trouble = match timeout_at(retries.deadline(), attempt).await {
-                Ok(Ok(())) => {
-                    pass.worked();
-                    return Ok(());
-                }
-                Ok(Err(trouble)) => trouble,
-                Err(_) => Trouble::outage(
-                    answer::REQUEST,
-                    "the call of Salesforce failed: no answer in time".to_owned(),
-                ),
-            };
-            if trouble.blame == Blame::Record {
+            let ended = timeout_at(deadline, answered).await.unwrap_or_else(|_| {
+                let why = "the call of Salesforce failed: no answer in time".to_owned();
+                Err(Trouble::outage(composite::RESOURCE, why))
+            });
+            if ended.as_ref().err().is_none_or(|trouble| trouble.blame == Blame::Record) {
                 pass.worked();
             }
-            let now = Instant::now();
-            let passes = trouble.error.failure == Failure::Transient && pass.may_retry(now);
-            let wait = retries.next_wait(now, trouble.retry_after, rand::random()).filter(|_| passes);
-            let Some(wait) = wait else {
-                return Err(self.give_up(pass, trouble).await);
-            };
-            debug!(reason = trouble.error.message, wait_ms = wait.as_millis(), "salesforce.retry");
-            sleep(wait).await;
+            ended
+        };
+        let times = RetryTimes { tries: TRIES, budget: retry_budget, first_wait: retry_delay };
+        let may_pass = |trouble: &Trouble| trouble.may_pass().filter(|_| pass.may_retry(Instant::now()));
+        match Retries::new(started, times).run(attempt, may_pass).await {
+            Ok(()) => Ok(()),
+            Err(trouble) => Err(self.give_up(pass, trouble).await),
         }
     }
 
-    /// What a failed delivery comes to. An outage is not held against the record that probes it,
-    /// unless Salesforce answers otherwise: then it may be this record that it chokes on, and the
-    /// next probe is to be another one.
+    /// What a failed delivery comes to. An outage does not count against the record that probes it, unless
+    /// Salesforce answers another call: then Salesforce may choke on this record, and the next probe is to be
+    /// another one.
     async fn give_up(&self, pass: &Pass<'_>, trouble: Trouble) -> DeliveryError {
         pass.failed(Instant::now(), &trouble);
         if trouble.blame == Blame::Outage
@@ -187,36 +186,32 @@ impl Salesforce {
     async fn ask_for_room(&self) -> Admission {
         let pass = match self.gate.enter(Instant::now()) {
             Ok(pass) => pass,
-            Err(error) => return Admission::Closed { reason: error.message },
+            Err(error) => return Admission::Paused { reason: error.message },
         };
         match self.limits(&pass).await {
             Ok(usage) => {
                 pass.worked();
                 self.gate.quota.learn(usage);
                 match self.gate.view(Instant::now()) {
-                    Admission::Open if usage.is_none() => Admission::Probe,
+                    Admission::Available if usage.is_none() => Admission::Probing,
                     view => view,
                 }
             }
             Err(trouble) => {
                 pass.failed(Instant::now(), &trouble);
-                Admission::Closed { reason: trouble.error.message }
+                Admission::Paused { reason: trouble.error.message }
             }
         }
     }
 
     /// The daily calls by the `limits` resource; `None` where Salesforce answers without them.
     async fn limits(&self, pass: &Pass<'_>) -> Result<Option<ApiUsage>, Trouble> {
-        let answer = self.wire.limits(pass).await?;
-        if answer.status.is_success() {
-            return Ok(quota::of_limits(&answer.body).or(answer.usage));
+        let response = self.wire.limits(pass).await?;
+        if response.status.is_success() {
+            return Ok(quota::of_limits(&response.body).or(response.usage));
         }
-        let trouble = answer::refused(answer.status, &answer.body, &Mask::of_plan(&[]));
+        let trouble = answer::refused(&response, &Mask::default());
         // Reading limits takes a permission that writing records does not.
-        if trouble.error.failure == Failure::Permanent { Ok(answer.usage) } else { Err(trouble) }
+        if trouble.error.failure == Failure::Permanent { Ok(response.usage) } else { Err(trouble) }
     }
-}
-
-fn retry_times(settings: &SalesforceSettings) -> RetryTimes {
-    RetryTimes { call: settings.request_timeout, budget: settings.retry_budget, delay: settings.retry_delay }
 }

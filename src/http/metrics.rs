@@ -29,9 +29,9 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
     let mut scrape = Scrape { queue: depths(&app).await, ..Scrape::default() };
     if let Some(health) = app.worker.salesforce_health() {
         let state = match health.admission {
-            Admission::Open => DestinationState::Open,
-            Admission::Probe => DestinationState::Probing,
-            Admission::Closed { .. } => DestinationState::Closed,
+            Admission::Available => DestinationState::Available,
+            Admission::Probing => DestinationState::Probing,
+            Admission::Paused { .. } => DestinationState::Paused,
         };
         scrape.destinations.push((Destination::Salesforce.as_str(), state));
         scrape.salesforce_usage = health.api_usage.map(|usage| (usage.used, usage.limit));

@@ -1,9 +1,9 @@
-//! A call of Salesforce under way, counted however it ends: what is given up in the middle (a time
+//! A call of Salesforce under way. It is counted however it ends: a call that is given up in the middle (a time
 //! limit, a shutdown) has had no answer.
 
 use super::Metrics;
 
-/// What came of a call, as HTTP sees it.
+/// How a call ended, by its HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
     /// Salesforce took it.
@@ -17,8 +17,8 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
-    /// What an answer with this HTTP status is.
-    pub fn of_status(status: u16) -> Self {
+    /// The outcome of a call that was answered with this HTTP status.
+    pub fn from_status(status: u16) -> Self {
         match status {
             ..300 => Self::Ok,
             300..500 => Self::Refused,
@@ -49,7 +49,7 @@ impl<'m> SalesforceCall<'m> {
         Self { metrics, call, outcome: CallOutcome::NoAnswer }
     }
 
-    /// It ended so.
+    /// Ends it with this outcome.
     pub fn ended(mut self, outcome: CallOutcome) {
         self.outcome = outcome;
     }

@@ -7,81 +7,81 @@ use prometheus_client::encoding::EncodeLabelSet;
 pub(super) const OTHER: &str = "other";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Webhook {
+pub(super) struct WebhookLabels {
     pub(super) collection: &'static str,
     pub(super) job: &'static str,
     pub(super) fate: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Refused {
+pub(super) struct RefusedLabels {
     pub(super) collection: &'static str,
     pub(super) status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Record {
+pub(super) struct RunLabels {
     pub(super) collection: &'static str,
     pub(super) job: &'static str,
     pub(super) outcome: &'static str,
-    /// Empty unless it failed, which Prometheus takes for absent.
+    /// Empty unless the run failed. Prometheus takes an empty label for an absent one.
     pub(super) error_kind: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Job {
+pub(super) struct JobLabels {
     pub(super) job: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Retry {
+pub(super) struct RetryLabels {
     pub(super) collection: &'static str,
     pub(super) trigger: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Answer {
+pub(super) struct UnmappedLabels {
     pub(super) job: &'static str,
     pub(super) path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Stopped {
+pub(super) struct StoppedLabels {
     pub(super) destination: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Call {
+pub(super) struct CallLabels {
     pub(super) call: &'static str,
     pub(super) outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Route {
+pub(super) struct RouteLabels {
     pub(super) method: &'static str,
     pub(super) route: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Request {
+pub(super) struct RequestLabels {
     pub(super) method: &'static str,
     pub(super) route: String,
     pub(super) status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Depth {
+pub(super) struct DepthLabels {
     pub(super) collection: &'static str,
     pub(super) status: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Collection {
+pub(super) struct CollectionLabels {
     pub(super) collection: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct State {
+pub(super) struct StateLabels {
     pub(super) destination: &'static str,
     pub(super) state: &'static str,
 }

@@ -1,7 +1,7 @@
-//! What is looked up at the moment of a scrape, instead of being kept up to date: the gauges.
+//! The gauges: looked up at each scrape, instead of being kept up to date.
 //!
-//! Each scrape has a registry of its own, so that what is unknown is left out, and no gauge shows
-//! what was true once.
+//! Each scrape has a registry of its own. A value that is unknown is left out, so that no gauge shows what was true
+//! once.
 
 use std::sync::atomic::AtomicU64;
 
@@ -10,37 +10,37 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::labels::{Collection, Depth, State};
+use super::labels::{CollectionLabels, DepthLabels, StateLabels};
 use crate::submission::{Origin, Status};
 
-/// A whole number: counts of calls go beyond 32 bits, and none is negative.
+/// A whole number. Counts of calls go beyond 32 bits, and none is negative.
 type Number = Gauge<u64, AtomicU64>;
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// Whether a destination takes work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DestinationState {
-    /// It does.
-    Open,
+    /// It takes work.
+    Available,
     /// It was in trouble, and one record is to test the way back.
     Probing,
     /// It takes none.
-    Closed,
+    Paused,
 }
 
 impl DestinationState {
-    const ALL: [Self; 3] = [Self::Open, Self::Probing, Self::Closed];
+    const ALL: [Self; 3] = [Self::Available, Self::Probing, Self::Paused];
 
     fn as_str(self) -> &'static str {
         match self {
-            Self::Open => "open",
+            Self::Available => "available",
             Self::Probing => "probing",
-            Self::Closed => "closed",
+            Self::Paused => "paused",
         }
     }
 }
 
-/// What was found; empty is "nothing is known".
+/// The values of one scrape; the default knows none.
 #[derive(Debug, Default)]
 pub struct Scrape {
     /// Records by status, and the age of the oldest waiting one, by collection; `None` where the
@@ -57,9 +57,10 @@ pub struct Scrape {
 pub struct Depths {
     /// The collection.
     pub origin: Origin,
-    /// Its records that are not done: a scrape must not take longer the more have completed.
+    /// Its records that are not completed. Completed ones are not counted, so that a scrape does not slow down as
+    /// they grow in number.
     pub by_status: [(Status, u64); 3],
-    /// How long the oldest `new` one has waited.
+    /// How long the oldest `new` record has waited.
     pub oldest_new: Option<TimeDelta>,
 }
 
@@ -68,11 +69,11 @@ impl Scrape {
     pub(super) fn registry(&self, prefix: &str) -> Registry {
         let mut registry = Registry::with_prefix(prefix);
         self.register_queue(&mut registry);
-        let states: Family<State, Number> =
+        let states: Family<StateLabels, Number> =
             shown(&mut registry, "destination_state", "1 for the state that the destination is in");
         for (destination, now) in &self.destinations {
             for state in DestinationState::ALL {
-                let labels = State { destination, state: state.as_str() };
+                let labels = StateLabels { destination, state: state.as_str() };
                 states.get_or_create(&labels).set(u64::from(state == *now));
             }
         }
@@ -93,9 +94,9 @@ impl Scrape {
     fn register_queue(&self, registry: &mut Registry) {
         let up: Number = shown(registry, "queue_up", "Whether the queue answered this scrape");
         up.set(u64::from(self.queue.is_some()));
-        let depth: Family<Depth, Number> =
+        let depth: Family<DepthLabels, Number> =
             shown(registry, "queue_records", "Records in the queue that are not done, by status");
-        let age: Family<Collection, Seconds> = shown(
+        let age: Family<CollectionLabels, Seconds> = shown(
             registry,
             "queue_oldest_new_age_seconds",
             "How long the oldest new record has waited; 0 with none",
@@ -103,10 +104,10 @@ impl Scrape {
         for depths in self.queue.iter().flatten() {
             let collection = depths.origin.collection();
             for (status, count) in depths.by_status {
-                depth.get_or_create(&Depth { collection, status: status.as_str() }).set(count);
+                depth.get_or_create(&DepthLabels { collection, status: status.as_str() }).set(count);
             }
             let seconds = depths.oldest_new.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
-            age.get_or_create(&Collection { collection }).set(seconds);
+            age.get_or_create(&CollectionLabels { collection }).set(seconds);
         }
     }
 }

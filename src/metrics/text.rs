@@ -1,17 +1,17 @@
 //! Prometheus' text format, version 0.0.4, which every scraper and `promtool` read.
 //!
-//! `prometheus-client` writes `OpenMetrics`, which differs where a counter is described: there its name
-//! lacks the `_total` that its samples have, here it doesn't.
+//! `prometheus-client` writes `OpenMetrics`. The two differ in the description of a counter: `OpenMetrics` leaves out
+//! the `_total` that the samples' name ends in, Prometheus' format does not.
 
 use std::fmt::Write;
 
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
-/// What the answer says it is.
+/// The content type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All of `registries`, one after the other.
+/// The text of all `registries`, one after the other.
 pub(super) fn render(registries: &[&Registry]) -> String {
     let mut open_metrics = String::new();
     for registry in registries {

@@ -13,6 +13,7 @@ use crate::config::RetryPolicy;
 use crate::submission::{
     ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Role, Status, Trigger, Unmapped,
 };
+use crate::text;
 
 /// The back-off grows by this factor with each retry (`docs/service.md`, guarantee 6).
 const BACKOFF_GROWTH: f64 = 5.0;
@@ -125,7 +126,7 @@ impl Record {
         self.status = Status::Failed;
         self.error_kind = Some(kind);
         self.last_step = Some(step.to_owned());
-        self.error = Some(cut(error, LIST_KEPT));
+        self.error = Some(text::shorten(error, LIST_KEPT));
         self.next_retry_at = next_retry_at;
     }
 }
@@ -360,12 +361,5 @@ fn next_retry(
 }
 
 pub(super) fn shorten(text: &str) -> String {
-    cut(text, ERROR_KEPT)
-}
-
-fn cut(text: &str, kept: usize) -> String {
-    match text.char_indices().nth(kept) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    text::shorten(text, ERROR_KEPT)
 }

@@ -160,12 +160,12 @@ fn admitted(
     for target in std::mem::take(waiting) {
         let admission = target.destination.and_then(|destination| admissions.get(&destination));
         match admission {
-            Some(Admission::Closed { reason }) => {
+            Some(Admission::Paused { reason }) => {
                 ends.insert(target.doc_id, End::NotStarted(reason.clone()));
             }
             _ if round.len() == at_a_time => waiting.push_back(target),
-            Some(Admission::Probe) if !probed.insert(target.destination) => waiting.push_back(target),
-            Some(Admission::Open | Admission::Probe) | None => round.push(target),
+            Some(Admission::Probing) if !probed.insert(target.destination) => waiting.push_back(target),
+            Some(Admission::Available | Admission::Probing) | None => round.push(target),
         }
     }
     round

@@ -86,8 +86,8 @@ async fn expect(salesforce: &Salesforce, expected: Failure) -> String {
 /// The reason of a destination that takes no work.
 async fn closed(salesforce: &Salesforce) -> String {
     match salesforce.admission().await {
-        Admission::Closed { reason } => {
-            assert_eq!(salesforce.health().admission, Admission::Closed { reason: reason.clone() });
+        Admission::Paused { reason } => {
+            assert_eq!(salesforce.health().admission, Admission::Paused { reason: reason.clone() });
             reason
         }
         admission => panic!("{admission:?}"),

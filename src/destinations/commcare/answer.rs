@@ -6,20 +6,20 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
-use super::verdict::resolve;
+use crate::destinations::xml::resolve_or_keep;
 
 /// What an answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    /// Of the message; `None` where there is none.
+pub(super) struct OpenRosaAnswer {
+    /// The nature of the message; `None` where there is no message.
     pub(super) nature: Option<String>,
-    /// Its text, or what is wrong with the answer.
+    /// The text of the message, or what is wrong with the answer.
     pub(super) message: String,
 }
 
-impl Answer {
+impl OpenRosaAnswer {
     /// Reads an answer's body, whatever its status.
-    pub(super) fn read(body: &[u8]) -> Self {
+    pub(super) fn from_body(body: &[u8]) -> Self {
         let nothing = |message: &str| Self { nature: None, message: message.to_owned() };
         match std::str::from_utf8(body).ok().and_then(first_message) {
             None => nothing("Invalid XML response"),
@@ -32,7 +32,7 @@ impl Answer {
 /// What well-formed XML holds.
 enum Found {
     Nothing,
-    Message(Answer),
+    Message(OpenRosaAnswer),
 }
 
 /// The first `message` below the root in the root's namespace; `None` where the XML is broken.
@@ -41,7 +41,7 @@ fn first_message(xml: &str) -> Option<Found> {
     reader.config_mut().expand_empty_elements = true;
     let mut root: Option<Vec<u8>> = None;
     let mut depth = 0_usize;
-    let mut found: Option<Answer> = None;
+    let mut found: Option<OpenRosaAnswer> = None;
     // Text is read until the first tag after the message's own.
     let mut reading = false;
     loop {
@@ -54,7 +54,10 @@ fn first_message(xml: &str) -> Option<Found> {
                     Some(_) if depth == 0 => return None,
                     Some(root) => {
                         if found.is_none() && start.local_name().as_ref() == "message" && namespace == *root {
-                            found = Some(Answer { nature: Some(nature(&start)?), message: String::new() });
+                            found = Some(OpenRosaAnswer {
+                                nature: Some(nature(&start)?),
+                                message: String::new(),
+                            });
                             reading = true;
                         }
                     }
@@ -68,11 +71,11 @@ fn first_message(xml: &str) -> Option<Found> {
             Event::Text(text) if depth == 0 && !text.xml10_content().trim().is_empty() => return None,
             Event::Text(text) => append(&mut found, reading, &text.xml10_content()),
             Event::CData(text) => append(&mut found, reading && depth > 0, &text.xml10_content()),
-            Event::GeneralRef(reference) => append(&mut found, reading, &resolve(&reference)),
+            Event::GeneralRef(reference) => append(&mut found, reading, &resolve_or_keep(&reference)),
             Event::Eof if depth == 0 && root.is_some() => {
                 let Some(answer) = found else { return Some(Found::Nothing) };
                 let message = answer.message.trim().to_owned();
-                return Some(Found::Message(Answer { message, ..answer }));
+                return Some(Found::Message(OpenRosaAnswer { message, ..answer }));
             }
             Event::Eof => return None,
             _ => {}
@@ -80,7 +83,7 @@ fn first_message(xml: &str) -> Option<Found> {
     }
 }
 
-fn append(found: &mut Option<Answer>, reading: bool, text: &str) {
+fn append(found: &mut Option<OpenRosaAnswer>, reading: bool, text: &str) {
     if let Some(answer) = found.as_mut().filter(|_| reading) {
         answer.message.push_str(text);
     }
@@ -114,7 +117,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> (Option<String>, String) {
-        let answer = Answer::read(body.as_bytes());
+        let answer = OpenRosaAnswer::from_body(body.as_bytes());
         (answer.nature, answer.message)
     }
 
@@ -176,6 +179,6 @@ mod tests {
         {
             assert_eq!(read(body), invalid, "{body}");
         }
-        assert_eq!(Answer::read(b"<a>\xff</a>").message, "Invalid XML response");
+        assert_eq!(OpenRosaAnswer::from_body(b"<a>\xff</a>").message, "Invalid XML response");
     }
 }

@@ -2,8 +2,8 @@
 
 use reqwest::StatusCode;
 
-use super::answer::Answer;
-use super::verdict;
+use super::answer::OpenRosaAnswer;
+use super::failure;
 use crate::plan::Document;
 
 /// A value that no error may quote.
@@ -15,15 +15,15 @@ const NAME: &str = "Zawditu Wolde";
 /// Where the reader panics, takes for a success what is none, or quotes what was sent.
 pub(crate) fn read(status: u16, body: &[u8]) -> bool {
     let Ok(status) = StatusCode::from_u16(status) else { return false };
-    let answer = Answer::read(body);
-    match verdict::judge(status, &answer, None, &document()) {
+    let answer = OpenRosaAnswer::from_body(body);
+    match failure::judge(status, &answer, None, &document()) {
         Ok(()) => {
             let text = String::from_utf8_lossy(body);
             assert!(status == StatusCode::CREATED && text.contains("message"), "no success: {text}");
             true
         }
-        Err(trouble) => {
-            assert!(!trouble.text.contains(NAME), "{}", trouble.text);
+        Err(error) => {
+            assert!(!error.to_string().contains(NAME), "{error}");
             false
         }
     }

@@ -3,29 +3,29 @@
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::verdict::{Blame, Trouble};
 use crate::destinations::guard::Entry;
+use crate::destinations::trouble::{Blame, Trouble};
 
 /// CommCare answered a submission.
 pub(super) fn worked(entry: &Entry<'_>) {
     if entry.worked() {
-        info!("commcare.back");
+        info!("CommCare answers again");
     }
 }
 
 /// A submission failed for good: its retries are over.
 pub(super) fn failed(entry: &Entry<'_>, now: Instant, trouble: &Trouble) {
-    let reason = &trouble.text;
+    let reason = &trouble.error.message;
     match trouble.blame {
         Blame::Record => {}
         Blame::Outage => {
             if entry.unanswered(now, &format!("CommCare does not answer: {reason}")) {
-                warn!(reason, "commcare.outage");
+                warn!(reason, "CommCare does not answer");
             }
         }
-        Blame::Refusal => {
+        Blame::Quota | Blame::Refusal => {
             if entry.refused(now, &format!("CommCare refuses this service: {reason}")) {
-                error!(reason, "commcare.refused");
+                error!(reason, "CommCare refuses this service");
             }
         }
     }

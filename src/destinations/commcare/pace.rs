@@ -1,8 +1,8 @@
 //! How many submissions are under way at a time, over the whole process.
 //!
-//! At most `CC_CONCURRENCY`. When HQ says that it is too much (423, 429, 503), all submissions pause
-//! for a while and half as many go on; with every one that goes well, more are let in again, as TCP
-//! does it. The pauses double for as long as HQ goes on saying so.
+//! At most `CC_CONCURRENCY`. When HQ says that it is too much (423, 429, 503), all submissions pause for a while and
+//! half as many go on. Each submission that goes well lets a few more in again, as TCP does it. The pauses double
+//! for as long as HQ goes on saying that it is too much.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 /// The longest pause that is not asked for: HQ's own limits are counted by the second and the minute
 /// (CommCare's page on form submission rate limiting).
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The longest that `Retry-After` may ask for: what it asks beyond that, the queue's retries wait.
+/// The longest pause that `Retry-After` may ask for. The queue's own retries cover what lies beyond.
 const LONGEST_ASKED: Duration = Duration::from_mins(5);
 
 /// Lets submissions in.
@@ -27,7 +27,7 @@ pub(super) struct Pace {
 
 struct State {
     under_way: usize,
-    /// How many may be, where a share of one is worth a chance.
+    /// How many may be under way. Not a whole number: each success adds a part of one.
     allowed: f64,
     not_before: Option<Instant>,
     next_pause: Duration,
@@ -55,7 +55,7 @@ impl Pace {
         }
     }
 
-    /// A slot, or until when there is none; nobody knows where it hangs on the others.
+    /// A slot; or the time to try again; or `None` when another submission must end first.
     fn try_enter(&self, now: Instant) -> Result<Slot<'_>, Option<Instant>> {
         let mut state = self.state();
         if let Some(until) = state.not_before.filter(|until| *until > now) {
@@ -75,11 +75,11 @@ impl Pace {
         state.allowed = (state.allowed + 1.0 / state.allowed).min(as_share(self.most));
         if slowed && state.allowed >= as_share(self.most) {
             state.next_pause = self.first_pause;
-            info!("commcare.full_speed");
+            info!("submissions to CommCare are at full speed again");
         }
     }
 
-    /// HQ says that it is too much. Those that were under way together say it once.
+    /// HQ says that it is too much. Submissions that were under way together count as one that was told so.
     pub(super) fn slow_down(&self, now: Instant, asked: Option<Duration>) {
         let mut state = self.state();
         let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
@@ -91,7 +91,7 @@ impl Pace {
         state.not_before = Some(now + pause);
         state.next_pause = state.next_pause.saturating_mul(2).min(LONGEST_PAUSE.max(self.first_pause));
         state.allowed = (state.allowed / 2.0).max(1.0);
-        warn!(pause_ms = pause.as_millis(), at_a_time = state.allowed.floor(), "commcare.slowed");
+        warn!(pause_ms = pause.as_millis(), at_a_time = state.allowed.floor(), "CommCare asks to slow down");
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,13 +102,13 @@ impl Pace {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.state().under_way -= 1;
-        // As the share grows, one that leaves may make room for two.
+        // As more are allowed, a submission that ends may make room for two.
         self.0.left.notify_one();
         self.0.left.notify_one();
     }
 }
 
-/// Submissions are few: a float holds their number.
+/// Submissions are few: a float holds the number exactly.
 fn as_share(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

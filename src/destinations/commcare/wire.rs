@@ -1,27 +1,21 @@
 //! The submissions themselves: one client whose connections are kept, the request, the answer.
 
-use std::time::Duration;
-
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use secrecy::ExposeSecret;
 use tracing::{Span, field, instrument};
 
-use super::answer::Answer;
-use super::verdict::{self, Trouble};
+use super::answer::OpenRosaAnswer;
+use super::failure::{self, SubmissionError};
 use crate::clock;
 use crate::config::commcare::CommCareSettings;
-use crate::destinations::retry;
-use crate::destinations::transport::broken;
+use crate::destinations::transport::{broken, client, retry_after};
 use crate::plan::Document;
 
-/// A server that does not even take the connection is not worth the whole of a call's time.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without it HQ answers 201 whatever became of the form (`docs/mappings/salesforce-to-commcare.md`, section 7).
 const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-openrosa-version"), HeaderValue::from_static("3.0"));
-/// What an answer may be long: HQ's are a few hundred bytes.
+/// Bytes of an answer that are read: HQ's answers have a few hundred.
 const ANSWER_LIMIT: usize = 256 * 1024;
 
 /// The client.
@@ -32,13 +26,9 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(settings: CommCareSettings) -> Result<Self, reqwest::Error> {
-        // Redirects are not followed: one would carry the key to another host.
-        let client = Client::builder()
+        let client = client(settings.request_timeout)
             .default_headers(HeaderMap::from_iter([VERSION]))
-            .timeout(settings.request_timeout)
-            .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout))
             .pool_max_idle_per_host(settings.concurrency)
-            .redirect(Policy::none())
             .build()?;
         Ok(Self { settings, client })
     }
@@ -49,7 +39,7 @@ impl Wire {
         skip_all,
         fields(position = document.position, http.status = field::Empty)
     )]
-    pub(super) async fn submit(&self, document: &Document) -> Result<(), Trouble> {
+    pub(super) async fn submit(&self, document: &Document) -> Result<(), SubmissionError> {
         let key = format!("ApiKey {}:{}", self.settings.username, self.settings.api_key.expose_secret());
         let request = self
             .client
@@ -59,14 +49,14 @@ impl Wire {
             .body(document.xml.clone());
         let (status, retry_after, body) = async {
             let response = request.send().await?;
-            let retry_after = retry::retry_after(response.headers(), clock::now());
+            let retry_after = retry_after(response.headers(), clock::now());
             let status: StatusCode = response.status();
             Ok((status, retry_after, read(response).await?))
         }
         .await
-        .map_err(|error| Trouble::no_answer(&broken(error)))?;
+        .map_err(|error| SubmissionError::no_answer(&broken(error)))?;
         Span::current().record("http.status", status.as_u16());
-        verdict::judge(status, &Answer::read(&body), retry_after, document)
+        failure::judge(status, &OpenRosaAnswer::from_body(&body), retry_after, document)
     }
 }
 

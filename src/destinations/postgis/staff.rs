@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The Salesforce id of the role's staff member; `None` for whatever reason it is not found.
 pub(super) async fn of_role(salesforce: &Salesforce, role: &str) -> Option<String> {
-    let soql = Soql::field_of("Project_Role__c", "Staff__c", role);
+    let soql = Soql::select_by_id("Staff__c", "Project_Role__c", role);
     let records = match timeout(PATIENCE, salesforce.query(&soql)).await {
         Ok(Ok(records)) => records,
         Ok(Err(error)) => {

@@ -1,23 +1,19 @@
 //! Reading a Composite answer: HTTP 200 says nothing, each row says whether it was written.
 //!
-//! An answer that is not exactly what was asked for (a row missing, a subrequest too many, half a
-//! body) counts as no answer: transient, never a success, and safe to send again because upserts
-//! are repeatable.
+//! An answer that is not exactly what was asked for (a row missing, a subrequest too many, half a body) counts as
+//! no answer: never a success, and safe to ask for again, because upserts can be repeated.
 
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::composite::{Request, Step};
+use super::composite::{self, Request, Step};
 use super::failure;
+use super::response::Response;
 use super::transport;
-use super::trouble::Trouble;
-use super::wire::Answer;
-use crate::destinations::DeliveryError;
+use crate::destinations::delivery::DeliveryError;
 use crate::destinations::mask::Mask;
+use crate::destinations::trouble::Trouble;
 use crate::plan::Upsert;
-
-/// The step that an error names when a request fails as a whole.
-pub(super) const REQUEST: &str = "composite";
 
 /// Why a row was not written.
 struct Refusal<'p> {
@@ -31,36 +27,37 @@ struct Refusal<'p> {
 struct Malformed(&'static str);
 
 /// Whether every row of `request` was written.
-pub(super) fn read(request: &Request<'_>, answer: &Answer, mask: &Mask) -> Result<(), Trouble> {
-    if answer.status != StatusCode::OK {
-        let mut trouble = refused(answer.status, &answer.body, mask);
-        trouble.retry_after = answer.retry_after;
-        return Err(trouble);
+pub(super) fn read(request: &Request<'_>, response: &Response, mask: &Mask) -> Result<(), Trouble> {
+    if response.status != StatusCode::OK {
+        return Err(refused(response, mask));
     }
-    match first_refusal(request, &answer.body) {
+    match first_refusal(request, &response.body) {
         Ok(None) => Ok(()),
         Ok(Some(refusal)) => Err(refusal.into_trouble(mask)),
         Err(Malformed(how)) => {
-            Err(Trouble::outage(REQUEST, format!("Salesforce's answer is not a whole one: {how}")))
+            let why = format!("Salesforce's answer is not a whole one: {how}");
+            Err(Trouble::outage(composite::RESOURCE, why))
         }
     }
 }
 
 /// The refusal of a whole request.
-pub(super) fn refused(status: StatusCode, body: &[u8], mask: &Mask) -> Trouble {
-    let (code, message) = code_of_request(body);
+pub(super) fn refused(response: &Response, mask: &Mask) -> Trouble {
+    let status = response.status;
+    let (code, message) = code_of_request(&response.body);
     let failure = failure::of_request(status, &code, &message);
     let mut text = format!("Salesforce refused the request: HTTP {}", status.as_u16());
     for part in [&code, &mask.apply(&message)].into_iter().filter(|part| !part.is_empty()) {
         text.push_str(": ");
         text.push_str(part);
     }
-    let error = DeliveryError { failure, step: REQUEST.to_owned(), message: text };
-    Trouble::answered(error, status, &code)
+    let error = DeliveryError::new(failure, composite::RESOURCE, text);
+    let blame = failure::blame(failure, status, &code);
+    Trouble { retry_after: response.retry_after, ..Trouble::new(error, blame) }
 }
 
-/// The error code and message of a refused request; empty where the body holds none, as a proxy's
-/// page.
+/// The error code and message of a refused request. Both are empty where the body holds no code, as a proxy's
+/// page does not.
 fn code_of_request(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let first = body.get(0).unwrap_or(&body);
@@ -68,8 +65,8 @@ fn code_of_request(body: &[u8]) -> (String, String) {
     if code.is_empty() { Default::default() } else { (code.to_owned(), message.to_owned()) }
 }
 
-/// The first error that is a cause. One that was read counts even where the rest of the answer is
-/// malformed; a rolled-back request that names no cause is malformed.
+/// The first error that is a cause. A cause counts even where the rest of the answer is malformed. A rolled-back
+/// request that names no cause is malformed.
 fn first_refusal<'p>(request: &Request<'p>, body: &[u8]) -> Result<Option<Refusal<'p>>, Malformed> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Malformed("it is not JSON"))?;
     let answers = body.get("compositeResponse").and_then(Value::as_array);
@@ -136,8 +133,8 @@ fn refusal_of_rows<'p>(
     malformed.map_or(Ok(None), Err)
 }
 
-/// The first error of a list that is a cause. A list of consequences alone is malformed: the cause
-/// must stand at another row, and where it does, that one is reported.
+/// The first error of a list that is a cause. A list of consequences alone is malformed: the cause must stand at
+/// another row, and is reported from there.
 fn cause<'p>(
     upsert: &'p Upsert,
     status: StatusCode,
@@ -168,15 +165,14 @@ impl Refusal<'_> {
     fn into_trouble(self, mask: &Mask) -> Trouble {
         let Upsert { object, external_id_field, external_id, .. } = self.upsert;
         let code = if self.code.is_empty() { "no code" } else { &self.code };
-        let message = mask.apply(&self.message);
-        let error = DeliveryError {
-            failure: failure::of_record(self.status, &self.code, &self.message),
-            step: (*object).to_owned(),
-            message: format!(
-                "{object} with {external_id_field} {external_id} was refused: {code} (HTTP {}): {message}",
-                self.status.as_u16()
-            ),
-        };
-        Trouble::of_record(error, &self.code)
+        let text = format!(
+            "{object} with {external_id_field} {external_id} was refused: {code} (HTTP {}): {}",
+            self.status.as_u16(),
+            mask.apply(&self.message)
+        );
+        let failure = failure::of_record(self.status, &self.code, &self.message);
+        // Salesforce took the request and answered, whatever the row's status is.
+        let blame = failure::blame(failure, StatusCode::OK, &self.code);
+        Trouble::new(DeliveryError::new(failure, object, text), blame)
     }
 }

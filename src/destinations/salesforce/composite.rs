@@ -1,9 +1,9 @@
 //! A plan's upserts as Composite requests: pure, so that Salesforce's limits are kept by
 //! arithmetic that a test can check.
 //!
-//! One request is one transaction, so a plan goes into as few requests as the limits allow, in
-//! its own order. Rows of one object travel together, which is what makes an attendance of 200
-//! participants one call (`docs/service.md`, section 5).
+//! One request is one transaction, so a plan goes into as few requests as the limits allow, in the plan's order.
+//! Rows of one object travel together: an attendance of 200 participants is one call (`docs/service.md`,
+//! section 5).
 
 use std::collections::HashMap;
 
@@ -12,6 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::salesforce::ApiVersion;
 use crate::plan::{Upsert, comparable};
+
+/// The resource, and the step that an error names when a request fails as a whole.
+pub(super) const RESOURCE: &str = "composite";
 
 /// Subrequests of one Composite request (REST API guide, Composite).
 const MAX_SUBREQUESTS: usize = 25;
@@ -23,7 +26,7 @@ const MAX_ROWS: usize = 200;
 /// The field that names a record by Salesforce's own id.
 const ID: &str = "Id";
 
-/// Everything but RFC 3986's unreserved characters, so that no id can end its URL segment.
+/// Everything except RFC 3986's unreserved characters, so that no id can end its URL segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One `POST /services/data/vNN.0/composite`.
@@ -64,7 +67,7 @@ fn runs(upserts: &[Upsert]) -> Vec<Vec<&Upsert>> {
     for upsert in upserts {
         match runs.last_mut() {
             Some(run) if run.takes(upsert) => run.add(upsert),
-            _ => runs.push(Run::of(upsert)),
+            _ => runs.push(Run::new(upsert)),
         }
     }
     runs.into_iter().map(|run| run.rows).collect()
@@ -78,13 +81,13 @@ struct Run<'p> {
 }
 
 impl<'p> Run<'p> {
-    fn of(first: &'p Upsert) -> Self {
+    fn new(first: &'p Upsert) -> Self {
         Self { rows: vec![first], positions: HashMap::from([(comparable(&first.external_id), 0)]) }
     }
 
-    /// Whether `next` may be a row here. Two spellings of one id may be one record or two: that
-    /// depends on whether the org's field is case-sensitive. Apart from each other they are right
-    /// either way, in one collection they could be a duplicate.
+    /// Whether `next` may be a row here. Two spellings of one id may be one record or two: that depends on
+    /// whether the org's field is case-sensitive. In one collection they could be a duplicate, so they go into
+    /// two, where they are right either way.
     fn takes(&self, next: &Upsert) -> bool {
         let first = self.rows[0];
         next.external_id_field != ID
@@ -109,9 +112,8 @@ impl<'p> Run<'p> {
     }
 }
 
-/// Guarantee 5: a form is one transaction wherever it fits the limits. A plan with more
-/// collections than one request may hold still fits when the smallest of them travel as single
-/// upserts.
+/// A form is one transaction wherever it fits the limits (`docs/service.md`, guarantee 5). A plan with more
+/// collections than one request may hold still fits when the smallest of them travel as single upserts.
 fn keep_in_one_request(steps: Vec<Step<'_>>) -> Vec<Step<'_>> {
     let mut sizes: Vec<_> =
         steps.iter().filter(|step| step.is_collection()).map(|step| step.rows.len()).collect();
@@ -124,7 +126,7 @@ fn keep_in_one_request(steps: Vec<Step<'_>>) -> Vec<Step<'_>> {
     if singles + MAX_COLLECTIONS + unfolded > MAX_SUBREQUESTS {
         return steps;
     }
-    // Sizes may tie: of the smallest that stay folded, only as many as there is room for.
+    // Sizes may tie: of the collections of the smallest size, only as many stay as there is room for.
     let smallest = sizes[MAX_COLLECTIONS - 1];
     let mut room = sizes[..MAX_COLLECTIONS].iter().filter(|&&size| size == smallest).count();
     let mut kept = Vec::with_capacity(singles + MAX_COLLECTIONS + unfolded);
@@ -141,12 +143,12 @@ fn keep_in_one_request(steps: Vec<Step<'_>>) -> Vec<Step<'_>> {
 }
 
 impl<'p> Request<'p> {
-    /// Its subrequests, in order.
+    /// The subrequests, in order.
     pub(super) fn steps(&self) -> &[Step<'p>] {
         &self.steps
     }
 
-    /// How many records it writes.
+    /// How many records the request writes.
     pub(super) fn rows(&self) -> usize {
         self.steps.iter().map(|step| step.rows.len()).sum()
     }
@@ -182,7 +184,7 @@ impl<'p> Request<'p> {
 }
 
 impl<'p> Step<'p> {
-    /// The records it writes, in order: one for a single upsert.
+    /// The records that the step writes, in order: one for a single upsert.
     pub(super) fn rows(&self) -> &[&'p Upsert] {
         &self.rows
     }
@@ -210,8 +212,8 @@ impl<'p> Step<'p> {
     }
 }
 
-/// A single upsert's body, and what a collection's row adds to. With the external id in the URL
-/// Salesforce refuses it in the body (REST API guide, sObject Rows by External ID).
+/// The fields of a single upsert's body, and of a collection's row. Salesforce refuses an external id in the body
+/// that stands in the URL (REST API guide, sObject Rows by External ID).
 fn fields(upsert: &Upsert) -> Map<String, Value> {
     let others = upsert.fields.iter().filter(|(field, _)| *field != upsert.external_id_field);
     others.map(|(field, value)| (field.clone(), value.clone())).collect()

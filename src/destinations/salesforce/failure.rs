@@ -1,13 +1,14 @@
 //! What each Salesforce error means for the record: the one table.
 //!
-//! For operators: find the code that a record's `error` names, and the row says whether the
-//! record is retried by itself, waits for another record, needs a person, or was put back because
-//! the trouble is Salesforce's. A code that has no row is decided by its HTTP status: permanent
-//! below 500, transient from 500 on and for 429 (`docs/service.md`, guarantee 6).
+//! For operators: find the code that a record's `error` names. The row says whether the record is retried by
+//! itself, waits for another record, needs a person, or was put back because the trouble is Salesforce's. Where a
+//! code has no row, the HTTP status decides: permanent below 500, transient from 500 on and for 429
+//! (`docs/service.md`, guarantee 6).
 
 use reqwest::StatusCode;
 
-use crate::destinations::Failure::{self, Dependency, Permanent, Transient, Unavailable};
+use crate::destinations::delivery::Failure::{self, Dependency, Permanent, Transient, Unavailable};
+use crate::destinations::trouble::Blame;
 
 /// Codes that only say that another row or subrequest failed; never the cause.
 ///
@@ -88,9 +89,16 @@ pub(super) fn of_record(status: StatusCode, code: &str, message: &str) -> Failur
     known(code, message).unwrap_or_else(|| by_status(status))
 }
 
-/// Whether a code that stops the drain says that the daily calls are used up.
-pub(super) fn is_quota(code: &str) -> bool {
-    code == "REQUEST_LIMIT_EXCEEDED"
+/// Whose trouble an answer is that means `failure`. A 503, or a 5xx without an error code, is not the org's answer
+/// but that of something before it (REST API guide, Status Codes: maintenance or overload).
+pub(super) fn blame(failure: Failure, status: StatusCode, code: &str) -> Blame {
+    match failure {
+        Unavailable if code == "REQUEST_LIMIT_EXCEEDED" => Blame::Quota,
+        Unavailable => Blame::Refusal,
+        Transient if status == StatusCode::SERVICE_UNAVAILABLE => Blame::Outage,
+        Transient if status.is_server_error() && code.is_empty() => Blame::Outage,
+        Transient | Dependency | Permanent => Blame::Record,
+    }
 }
 
 /// What the refusal of a whole request means. Some statuses can't be a record's fault.
@@ -193,6 +201,26 @@ mod tests {
         assert_eq!(of_login(StatusCode::BAD_GATEWAY, "", ""), Transient);
         assert_eq!(of_login(BAD, "unknown_error", "retry your request"), Transient);
         assert_eq!(of_login(StatusCode::FOUND, "", ""), Unavailable);
+    }
+
+    #[test]
+    fn only_what_is_no_answer_of_the_org_counts_as_an_outage() {
+        for (failure, status, code, expected) in [
+            (Transient, 503, "SERVER_UNAVAILABLE", Blame::Outage),
+            (Transient, 503, "", Blame::Outage),
+            (Transient, 502, "", Blame::Outage),
+            (Transient, 500, "UNKNOWN_EXCEPTION", Blame::Record),
+            (Transient, 429, "", Blame::Record),
+            (Transient, 400, "UNABLE_TO_LOCK_ROW", Blame::Record),
+            (Dependency, 400, "INVALID_FIELD", Blame::Record),
+            (Permanent, 400, "", Blame::Record),
+            (Unavailable, 403, "REQUEST_LIMIT_EXCEEDED", Blame::Quota),
+            (Unavailable, 401, "INVALID_SESSION_ID", Blame::Refusal),
+            (Unavailable, 404, "", Blame::Refusal),
+        ] {
+            let found = blame(failure, StatusCode::from_u16(status).unwrap(), code);
+            assert_eq!(found, expected, "{failure:?} {status} {code}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::composite::{self, Request};
-use super::wire::Answer;
+use super::response::Response;
 use super::{answer, login, query, quota};
 use crate::config::salesforce::ApiVersion;
 use crate::destinations::mask::Mask;
@@ -22,7 +22,7 @@ pub(crate) fn read(status: u16, body: &[u8]) -> bool {
     let Ok(status) = StatusCode::from_u16(status) else { return false };
     let mut taken = false;
     let upserts = upserts();
-    let mask = Mask::of_plan(&upserts);
+    let mask = Mask::from_upserts(&upserts);
     for request in composite::requests(&upserts, ApiVersion::default()) {
         taken |= read_composite(&request, status, body, &mask);
     }
@@ -42,8 +42,8 @@ pub(crate) fn read(status: u16, body: &[u8]) -> bool {
 }
 
 fn read_composite(request: &Request<'_>, status: StatusCode, body: &[u8], mask: &Mask) -> bool {
-    let answer = Answer { status, body: body.to_vec(), retry_after: None, usage: None };
-    match answer::read(request, &answer, mask) {
+    let response = Response { status, body: body.to_vec(), retry_after: None, usage: None };
+    match answer::read(request, &response, mask) {
         Ok(()) => {
             let text = String::from_utf8_lossy(body);
             assert!(status == StatusCode::OK && text.contains("compositeResponse"), "no success: {text}");

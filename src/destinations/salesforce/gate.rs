@@ -1,15 +1,16 @@
 //! Whether Salesforce is called at all: its guard and the quota, asked in one place.
 //!
-//! A delivery passes the gate once and tells it how its calls went. A refused login is remembered
-//! here too, so that no call that is already under way repeats it.
+//! A delivery passes the gate once and tells it how the calls went. The gate remembers a refused login too, so that
+//! no call that is already under way repeats it.
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::quota::Quota;
-use super::trouble::{Blame, Trouble};
+use crate::destinations::breaker::Admission;
+use crate::destinations::delivery::DeliveryError;
 use crate::destinations::guard::{Entry, Guard};
-use crate::destinations::{Admission, DeliveryError};
+use crate::destinations::trouble::{Blame, Trouble};
 
 /// Guards the calls.
 pub(super) struct Gate {
@@ -30,14 +31,14 @@ impl Gate {
 
     /// What work would meet now, without asking anyone.
     pub(super) fn view(&self, now: Instant) -> Admission {
-        match (self.guard.view(now), self.quota.closed()) {
-            (closed @ Admission::Closed { .. }, _) => closed,
-            (_, Some(reason)) => Admission::Closed { reason },
+        match (self.guard.view(now), self.quota.pause()) {
+            (paused @ Admission::Paused { .. }, _) => paused,
+            (_, Some(reason)) => Admission::Paused { reason },
             (view, None) => view,
         }
     }
 
-    /// Forgets the pauses, but for that after a refusal.
+    /// Ends every pause, except the one after a refusal.
     pub(super) fn hasten(&self, now: Instant) {
         self.guard.hasten(now);
         self.quota.hasten(now);
@@ -55,7 +56,7 @@ impl Gate {
 }
 
 impl Pass<'_> {
-    /// The gate that it is for.
+    /// The gate that was passed.
     pub(super) fn gate(&self) -> &Gate {
         self.gate
     }
@@ -78,7 +79,7 @@ impl Pass<'_> {
     /// Salesforce took a call.
     pub(super) fn worked(&self) {
         if self.entry.worked() {
-            info!("salesforce.back");
+            info!("Salesforce answers again");
         }
     }
 
@@ -88,7 +89,7 @@ impl Pass<'_> {
         match trouble.blame {
             Blame::Outage => {
                 if self.entry.unanswered(now, &format!("Salesforce does not answer: {reason}")) {
-                    warn!(reason, "salesforce.outage");
+                    warn!(reason, "Salesforce does not answer");
                 }
             }
             Blame::Record => self.worked(),
@@ -98,7 +99,7 @@ impl Pass<'_> {
             }
             Blame::Refusal => {
                 if self.entry.refused(now, reason) {
-                    error!(reason, "salesforce.refused");
+                    error!(reason, "Salesforce refuses this service");
                 }
             }
         }
@@ -110,35 +111,33 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::destinations::Failure;
+    use crate::destinations::delivery::Failure;
 
     fn trouble(blame: Blame) -> Trouble {
-        let failure = Failure::Unavailable;
-        let error = DeliveryError { failure, step: String::new(), message: format!("{blame:?}") };
-        Trouble { error, blame, retry_after: None }
+        Trouble::new(DeliveryError::new(Failure::Unavailable, "", format!("{blame:?}")), blame)
     }
 
-    fn is_closed(admission: &Admission) -> bool {
-        matches!(admission, Admission::Closed { .. })
+    fn is_paused(admission: &Admission) -> bool {
+        matches!(admission, Admission::Paused { .. })
     }
 
     #[test]
-    fn a_refusal_closes_at_once_and_for_half_a_minute() {
+    fn a_refusal_pauses_at_once_and_for_half_a_minute() {
         let now = Instant::now();
         let gate = Gate::new(5);
         let (first, second) = (gate.enter(now).unwrap(), gate.enter(now).unwrap());
         first.failed(now, &trouble(Blame::Refusal));
         assert!(!second.may_log_in(now), "one that was under way does not repeat the login");
         second.failed(now, &trouble(Blame::Refusal));
-        assert!(is_closed(&gate.view(now + Duration::from_secs(29))));
+        assert!(is_paused(&gate.view(now + Duration::from_secs(29))));
         assert!(gate.enter(now + Duration::from_secs(29)).is_err());
         let later = now + Duration::from_secs(30);
         let probe = gate.enter(later).unwrap();
         assert!(probe.may_log_in(later) && !second.may_log_in(later));
-        assert!(is_closed(&gate.view(later)), "while the probe is out");
+        assert!(is_paused(&gate.view(later)), "while the probe is out");
         probe.failed(later, &trouble(Blame::Refusal));
-        assert!(is_closed(&gate.view(later + Duration::from_secs(59))));
-        assert_eq!(gate.view(later + Duration::from_mins(1)), Admission::Probe);
+        assert!(is_paused(&gate.view(later + Duration::from_secs(59))));
+        assert_eq!(gate.view(later + Duration::from_mins(1)), Admission::Probing);
     }
 
     #[test]
@@ -149,16 +148,16 @@ mod tests {
         for blame in [Blame::Outage, Blame::Outage, Blame::Record, Blame::Outage, Blame::Outage] {
             pass.failed(now, &trouble(blame));
         }
-        assert!(gate.view(now) == Admission::Open && pass.may_retry(now));
+        assert!(gate.view(now) == Admission::Available && pass.may_retry(now));
         pass.failed(now, &trouble(Blame::Outage));
-        assert!(is_closed(&gate.view(now)) && !pass.may_retry(now));
+        assert!(is_paused(&gate.view(now)) && !pass.may_retry(now));
         let later = now + Duration::from_secs(1);
         let probe = gate.enter(later).unwrap();
         assert!(probe.is_outage_probe() && !pass.is_outage_probe());
         drop(probe);
-        assert_eq!(gate.view(later), Admission::Probe, "a probe that was dropped tells nothing");
+        assert_eq!(gate.view(later), Admission::Probing, "a probe that was dropped tells nothing");
         gate.enter(later).unwrap().worked();
-        assert_eq!(gate.view(later), Admission::Open);
+        assert_eq!(gate.view(later), Admission::Available);
     }
 
     #[test]
@@ -169,20 +168,20 @@ mod tests {
         for _ in 0..3 {
             pass.failed(now, &trouble(Blame::Outage));
         }
-        assert!(is_closed(&gate.view(now)));
+        assert!(is_paused(&gate.view(now)));
         gate.hasten(now);
-        assert_eq!(gate.view(now), Admission::Probe);
+        assert_eq!(gate.view(now), Admission::Probing);
         pass.failed(now, &trouble(Blame::Refusal));
         gate.hasten(now);
-        assert!(is_closed(&gate.view(now + Duration::from_secs(29))));
+        assert!(is_paused(&gate.view(now + Duration::from_secs(29))));
     }
 
     #[test]
-    fn a_used_up_quota_closes_the_view_and_not_the_breakers() {
+    fn a_used_up_quota_pauses_the_view_and_not_the_breakers() {
         let now = Instant::now();
         let gate = Gate::new(5);
         gate.enter(now).unwrap().failed(now, &trouble(Blame::Quota));
-        assert!(is_closed(&gate.view(now)));
-        assert_eq!(gate.view_breakers(now), Admission::Open);
+        assert!(is_paused(&gate.view(now)));
+        assert_eq!(gate.view_breakers(now), Admission::Available);
     }
 }

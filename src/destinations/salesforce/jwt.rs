@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gcloud_sdk::id_token_verify::jsonwebtoken::{Algorithm, Header, encode};
+use jsonwebtoken::{Algorithm, Header, encode};
 use serde::Serialize;
 
-use super::trouble::Trouble;
 use crate::config::salesforce::JwtLogin;
+use crate::destinations::trouble::Trouble;
 
 /// What the token endpoint calls this flow.
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";

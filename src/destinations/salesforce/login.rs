@@ -1,7 +1,7 @@
 //! Getting a session: one HTTP call per kind of login.
 //!
-//! A refusal stops the drain instead of failing records (`Failure::Unavailable`): no record is to
-//! blame for a wrong password, and a user that is asked for again and again is locked out.
+//! A refusal stops the drain instead of failing records (`Failure::Unavailable`): no record is to blame for a wrong
+//! password, and a user whose login is refused again and again is locked out.
 
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -10,13 +10,13 @@ use url::Url;
 
 use super::failure;
 use super::jwt;
-use super::soap;
+use super::soap::{self, LoginAnswer};
 use super::transport;
-use super::trouble::Trouble;
 use crate::clock;
 use crate::config::salesforce::{Login, SalesforceSettings};
-use crate::destinations::Failure;
+use crate::destinations::delivery::Failure;
 use crate::destinations::mask::Mask;
+use crate::destinations::trouble::Trouble;
 
 /// The step that errors of a login name.
 const STEP: &str = "login";
@@ -51,7 +51,7 @@ pub(super) async fn log_in(client: &Client, settings: &SalesforceSettings) -> Re
 }
 
 /// OAuth 2.0's token endpoint (Salesforce Help, OAuth 2.0 Client Credentials Flow and OAuth 2.0
-/// JWT Bearer Flow). `secret` is what the answer must not repeat to anyone.
+/// JWT Bearer Flow). `secret` must not reach an error text, even where the answer repeats it.
 async fn token(
     client: &Client,
     login_url: &Url,
@@ -70,7 +70,7 @@ pub(super) fn read_token(status: StatusCode, body: &str, secret: &str) -> Result
         return Err(refused(
             status,
             word("error"),
-            &Mask::of_secrets(&[secret]).apply(word("error_description")),
+            &Mask::from_secrets(&[secret]).apply(word("error_description")),
         ));
     }
     let text = |key| body.get(key).and_then(Value::as_str);
@@ -96,12 +96,12 @@ async fn password_login(
 /// Reads an answer of `login()`.
 pub(super) fn read_soap(status: StatusCode, body: &str, password: &str) -> Result<Grant, Trouble> {
     match soap::parse(body) {
-        Some(soap::Answer::Session { id, server_url }) => grant(Some(&id), Some(&server_url)),
-        Some(soap::Answer::PasswordExpired) => {
+        Some(LoginAnswer::Session { id, server_url }) => grant(Some(&id), Some(&server_url)),
+        Some(LoginAnswer::PasswordExpired) => {
             Err(refused(status, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "the password has expired"))
         }
-        Some(soap::Answer::Fault { code, message }) => {
-            Err(refused(status, &code, &Mask::of_secrets(&[password]).apply(&message)))
+        Some(LoginAnswer::Fault { code, message }) => {
+            Err(refused(status, &code, &Mask::from_secrets(&[password]).apply(&message)))
         }
         None if status.is_success() => Err(unreadable()),
         None => Err(refused(status, "", "")),

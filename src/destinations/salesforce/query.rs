@@ -1,46 +1,24 @@
 //! Looking something up in Salesforce.
 
-use std::fmt;
-
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::trouble::Trouble;
-use super::{Salesforce, answer};
+use super::answer;
+use super::{Salesforce, Soql};
+use crate::destinations::delivery::DeliveryError;
 use crate::destinations::mask::Mask;
-use crate::destinations::{DeliveryError, guard};
-
-/// A query of one field of the record with an id.
-pub struct Soql(String);
-
-impl Soql {
-    /// `field` of the `object` with this `Id`, which may be any text: it is escaped.
-    pub fn field_of(object: &'static str, field: &'static str, id: &str) -> Self {
-        Self(format!("SELECT {field} FROM {object} WHERE Id = '{}'", escape(id)))
-    }
-}
-
-impl fmt::Display for Soql {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text inside a SOQL literal (SOQL and SOSL Reference, "Quoted String Escape Sequences").
-fn escape(text: &str) -> String {
-    text.replace('\\', r"\\").replace('\'', r"\'")
-}
+use crate::destinations::trouble::Trouble;
 
 impl Salesforce {
     /// The records that a query finds. Asked once: who asks can do without, or asks again.
     pub async fn query(&self, soql: &Soql) -> Result<Vec<Value>, DeliveryError> {
-        if let Some(reason) = self.gate.quota.closed() {
-            return Err(guard::closed(reason));
+        if let Some(reason) = self.gate.quota.pause() {
+            return Err(DeliveryError::paused(reason));
         }
         let pass = self.gate.enter(Instant::now())?;
         let asked = match self.wire.query(&pass, soql).await {
-            Ok(answer) if answer.status.is_success() => records(&answer.body),
-            Ok(answer) => Err(answer::refused(answer.status, &answer.body, &Mask::of_plan(&[]))),
+            Ok(response) if response.status.is_success() => records(&response.body),
+            Ok(response) => Err(answer::refused(&response, &Mask::default())),
             Err(trouble) => Err(trouble),
         };
         match asked {
@@ -58,25 +36,10 @@ impl Salesforce {
 
 pub(super) fn records(body: &[u8]) -> Result<Vec<Value>, Trouble> {
     let body: Option<Value> = serde_json::from_slice(body).ok();
-    match body.and_then(|mut body| body.get_mut("records").map(Value::take)) {
-        Some(Value::Array(records)) => Ok(records),
-        _ => Err(Trouble::outage(
-            "query",
-            "Salesforce's answer is not a whole one: it has no records".to_owned(),
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_cannot_end_its_literal() {
-        let soql = Soql::field_of("Project_Role__c", "Staff__c", r"a' OR Name != '\");
-        assert_eq!(
-            soql.to_string(),
-            r"SELECT Staff__c FROM Project_Role__c WHERE Id = 'a\' OR Name != \'\\'"
-        );
-    }
+    let records = body.and_then(|mut body| body.get_mut("records").map(Value::take));
+    let Some(Value::Array(records)) = records else {
+        let why = "Salesforce's answer is not a whole one: it has no records".to_owned();
+        return Err(Trouble::outage("query", why));
+    };
+    Ok(records)
 }

@@ -14,8 +14,8 @@ use tracing::warn;
 
 use crate::destinations::breaker::Pauses;
 
-/// How often the `limits` resource is asked while there is no room: at once when work comes, then
-/// ever more rarely. Asking is a call too.
+/// How often the `limits` resource is asked while there is no room: at once when work comes, then ever more rarely,
+/// since asking is a call too.
 const ASKING: Pauses = Pauses { first: Duration::from_secs(1), longest: Duration::from_mins(1) };
 
 /// Calls used and allowed in the running 24 hours.
@@ -31,11 +31,11 @@ pub struct ApiUsage {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Room {
     /// There are calls left.
-    Open,
+    Enough,
     /// Nobody knows: ask, now.
     Ask,
-    /// There are none left, or it is too early to ask again.
-    Closed(String),
+    /// There are too few calls left, or it is too early to ask again.
+    TooLittle(String),
 }
 
 /// Watches the usage.
@@ -48,10 +48,10 @@ pub(super) struct Quota {
 #[derive(Default)]
 struct State {
     usage: Option<ApiUsage>,
-    closed: Option<Closed>,
+    pause: Option<Pause>,
 }
 
-struct Closed {
+struct Pause {
     reason: String,
     asked: u32,
     /// When the `limits` resource may be asked.
@@ -69,69 +69,68 @@ impl Quota {
     }
 
     /// Why no work may start, if so.
-    pub(super) fn closed(&self) -> Option<String> {
-        self.state().closed.as_ref().map(|closed| closed.reason.clone())
+    pub(super) fn pause(&self) -> Option<String> {
+        self.state().pause.as_ref().map(|pause| pause.reason.clone())
     }
 
-    /// Keeps and gives what any answer's headers say. They can only close: whether there is room
-    /// again is asked for, since answers may come late.
+    /// Keeps and gives what the headers of any answer say. Headers can only begin a pause, never end one: answers
+    /// may come late. The `limits` resource says whether there is room again.
     pub(super) fn note(&self, headers: &HeaderMap, now: Instant) -> Option<ApiUsage> {
         let header = headers.get("Sforce-Limit-Info").and_then(|value| value.to_str().ok());
         let usage = header.and_then(parse)?;
         self.state().usage = Some(usage);
         if let Some(reason) = self.too_little(usage) {
-            self.close(reason, now);
+            self.begin_pause(reason, now);
         }
         Some(usage)
     }
 
     /// Salesforce refused a call because the daily calls are used up.
     pub(super) fn used_up(&self, now: Instant) {
-        self.close("Salesforce's daily API calls are used up".to_owned(), now);
+        self.begin_pause("Salesforce's daily API calls are used up".to_owned(), now);
     }
 
     /// Lets the `limits` resource be asked at once.
     pub(super) fn hasten(&self, now: Instant) {
-        if let Some(closed) = &mut self.state().closed {
-            closed.ask_at = now.min(closed.ask_at);
+        if let Some(pause) = &mut self.state().pause {
+            pause.ask_at = now.min(pause.ask_at);
         }
     }
 
-    /// Whether work may start. Who gets [`Room::Ask`] asks and [learns](Self::learn); others are
-    /// closed out meanwhile.
+    /// Whether work may start. Who gets [`Room::Ask`] asks and [learns](Self::learn); others wait meanwhile.
     pub(super) fn room(&self, now: Instant) -> Room {
         let mut state = self.state();
-        match &mut state.closed {
-            None => Room::Open,
-            Some(closed) if now >= closed.ask_at => {
-                closed.ask_at = now + ASKING.after(closed.asked);
-                closed.asked += 1;
+        match &mut state.pause {
+            None => Room::Enough,
+            Some(pause) if now >= pause.ask_at => {
+                pause.ask_at = now + ASKING.after(pause.asked);
+                pause.asked += 1;
                 Room::Ask
             }
-            Some(closed) => Room::Closed(closed.reason.clone()),
+            Some(pause) => Room::TooLittle(pause.reason.clone()),
         }
     }
 
-    /// What the `limits` resource said; `None` where the user may not read it and the answer's
-    /// headers say nothing either. Then the next call has to show whether there is room.
+    /// Takes what the `limits` resource said; `None` where the user may not read it and the answer's headers say
+    /// nothing either. Then the next call has to show whether there is room.
     pub(super) fn learn(&self, usage: Option<ApiUsage>) {
         let reason = usage.and_then(|usage| self.too_little(usage));
         let mut state = self.state();
         state.usage = usage.or(state.usage);
-        match (&mut state.closed, reason) {
-            (Some(closed), Some(reason)) => closed.reason = reason,
+        match (&mut state.pause, reason) {
+            (Some(pause), Some(reason)) => pause.reason = reason,
             (_, Some(_)) => {}
-            (_, None) => state.closed = None,
+            (_, None) => state.pause = None,
         }
     }
 
-    fn close(&self, reason: String, now: Instant) {
+    fn begin_pause(&self, reason: String, now: Instant) {
         let mut state = self.state();
-        if let Some(closed) = &mut state.closed {
-            closed.reason = reason;
+        if let Some(pause) = &mut state.pause {
+            pause.reason = reason;
         } else {
-            warn!(reason, "salesforce.quota_low");
-            state.closed = Some(Closed { reason, asked: 0, ask_at: now });
+            warn!(reason, "Salesforce's daily API calls run low");
+            state.pause = Some(Pause { reason, asked: 0, ask_at: now });
         }
     }
 
@@ -213,9 +212,9 @@ mod tests {
         let now = Instant::now();
         let quota = Quota::new(5);
         quota.note(&headers(9_500, 10_000), now);
-        assert_eq!((quota.room(now), quota.closed()), (Room::Open, None));
+        assert_eq!((quota.room(now), quota.pause()), (Room::Enough, None));
         quota.note(&headers(9_501, 10_000), now);
-        let reason = quota.closed().unwrap();
+        let reason = quota.pause().unwrap();
         assert!(reason.contains("499 of") && reason.contains("10000") && reason.contains("5%"), "{reason}");
         assert_eq!(quota.usage(), Some(ApiUsage { used: 9_501, limit: 10_000 }));
     }
@@ -225,13 +224,13 @@ mod tests {
         let now = Instant::now();
         let quota = Quota::new(0);
         quota.note(&headers(9_999, 10_000), now);
-        assert_eq!(quota.closed(), None);
+        assert_eq!(quota.pause(), None);
         quota.note(&headers(10_400, 10_000), now);
-        assert!(quota.closed().is_some());
+        assert!(quota.pause().is_some());
         let unknown = Quota::new(100);
         unknown.note(&headers(0, 0), now);
         unknown.note(&HeaderMap::new(), now);
-        assert_eq!(unknown.closed(), None);
+        assert_eq!(unknown.pause(), None);
     }
 
     #[test]
@@ -239,29 +238,29 @@ mod tests {
         let mut now = Instant::now();
         let quota = Quota::new(5);
         quota.used_up(now);
-        for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert_eq!(quota.room(now), Room::Ask, "{pause}");
-            assert!(matches!(quota.room(now), Room::Closed(_)), "{pause}");
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert_eq!(quota.room(now), Room::Ask, "{seconds}");
+            assert!(matches!(quota.room(now), Room::TooLittle(_)), "{seconds}");
             quota.learn(Some(ApiUsage { used: 99, limit: 100 }));
             quota.used_up(now);
-            now += Duration::from_millis(pause * 1_000 - 1);
-            assert!(matches!(quota.room(now), Room::Closed(_)), "{pause}");
+            now += Duration::from_millis(seconds * 1_000 - 1);
+            assert!(matches!(quota.room(now), Room::TooLittle(_)), "{seconds}");
             now += Duration::from_millis(1);
         }
         assert_eq!(quota.room(now), Room::Ask);
         quota.learn(Some(ApiUsage { used: 50, limit: 100 }));
-        assert_eq!(quota.room(now), Room::Open);
+        assert_eq!(quota.room(now), Room::Enough);
     }
 
     #[test]
-    fn a_late_answer_does_not_reopen_and_an_unreadable_limit_does() {
+    fn a_late_answer_ends_no_pause_and_an_unreadable_limit_does() {
         let now = Instant::now();
         let quota = Quota::new(5);
         quota.used_up(now);
         quota.note(&headers(1, 10_000), now);
-        assert!(quota.closed().is_some());
+        assert!(quota.pause().is_some());
         quota.learn(None);
-        assert_eq!(quota.closed(), None);
+        assert_eq!(quota.pause(), None);
         assert_eq!(quota.usage(), Some(ApiUsage { used: 1, limit: 10_000 }));
     }
 }

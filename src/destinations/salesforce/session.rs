@@ -1,8 +1,7 @@
 //! The one session that all calls share.
 //!
-//! Logins are slow, counted by Salesforce and lock the user when they fail often, so however many
-//! calls find the session missing or refused, one task logs in and the others take its outcome,
-//! good or bad.
+//! Logins are slow, counted by Salesforce, and lock the user when they fail often. So however many calls find the
+//! session missing or refused, one task logs in and the others take the outcome, good or bad.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +13,10 @@ use tracing::debug;
 use url::Url;
 
 use super::gate::Pass;
-use super::login;
-use super::trouble::{Blame, Trouble};
-use super::wire::Wire;
-use crate::metrics::CallOutcome;
+use super::login::Grant;
+use crate::destinations::trouble::{Blame, Trouble};
 
-/// A login's yield, to be used until Salesforce refuses it.
+/// What a login yielded, to be used until Salesforce refuses it.
 pub(super) struct Session {
     pub(super) access_token: SecretString,
     pub(super) server: Url,
@@ -37,12 +34,12 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// A session other than `refused`, logging in where there is none.
+    /// A session other than `refused`. `log_in` makes one where there is none.
     pub(super) async fn get(
         &self,
-        wire: &Wire,
         pass: &Pass<'_>,
         refused: Option<&Session>,
+        log_in: impl Future<Output = Result<Grant, Trouble>>,
     ) -> Result<Arc<Session>, Trouble> {
         let ended_before = self.ended.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;
@@ -56,10 +53,7 @@ impl Sessions {
             }
             _ => {}
         }
-        let counted = wire.metrics.salesforce_call("login");
-        let grant = login::log_in(&wire.client, &wire.settings).await;
-        counted.ended(grant.as_ref().map_or_else(Trouble::call_outcome, |_| CallOutcome::Ok));
-        let outcome = grant.map(|login::Grant { access_token, server }| {
+        let outcome = log_in.await.map(|Grant { access_token, server }| {
             debug!(server = server.host_str(), "logged in to Salesforce");
             Arc::new(Session { access_token, server, number })
         });

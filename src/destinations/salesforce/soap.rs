@@ -4,8 +4,10 @@
 //! password have no other door.
 
 use quick_xml::Reader;
-use quick_xml::escape::{escape, resolve_predefined_entity};
+use quick_xml::escape::escape;
 use quick_xml::events::Event;
+
+use crate::destinations::xml;
 
 /// The last version with `login()` (`docs/service.md`, section 5), whatever version REST calls use.
 pub(super) const PATH: &str = "/services/Soap/u/64.0";
@@ -20,7 +22,7 @@ pub(super) fn envelope(username: &str, password: &str) -> String {
 
 /// What `login()` answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum LoginAnswer {
     /// A session, and the server to use it on.
     Session { id: String, server_url: String },
     /// The password is right but too old to be used.
@@ -30,7 +32,7 @@ pub(super) enum Answer {
 }
 
 /// Reads an answer; `None` where it is neither a login result nor a fault.
-pub(super) fn parse(xml: &str) -> Option<Answer> {
+pub(super) fn parse(xml: &str) -> Option<LoginAnswer> {
     let mut answer = Elements::default();
     let mut reader = Reader::from_str(xml);
     let mut element = String::new();
@@ -43,11 +45,7 @@ pub(super) fn parse(xml: &str) -> Option<Answer> {
             Event::Text(text) => answer.push(&element, &text),
             Event::CData(text) => answer.push(&element, &text),
             Event::GeneralRef(reference) => {
-                let resolved = match reference.resolve_char_ref().ok()? {
-                    Some(c) => c.to_string(),
-                    None => resolve_predefined_entity(&reference)?.to_owned(),
-                };
-                answer.push(&element, &resolved);
+                answer.push(&element, &xml::resolve(&reference)?);
             }
             Event::Eof => return answer.into_answer(),
             _ => {}
@@ -78,16 +76,16 @@ impl Elements {
         place.push_str(text.trim());
     }
 
-    fn into_answer(self) -> Option<Answer> {
+    fn into_answer(self) -> Option<LoginAnswer> {
         if !self.fault_code.is_empty() {
             let code = self.fault_code.rsplit(':').next().unwrap_or_default().to_owned();
-            return Some(Answer::Fault { code, message: self.fault_string });
+            return Some(LoginAnswer::Fault { code, message: self.fault_string });
         }
         if self.password_expired == "true" {
-            return Some(Answer::PasswordExpired);
+            return Some(LoginAnswer::PasswordExpired);
         }
         let found = !self.session_id.is_empty() && !self.server_url.is_empty();
-        found.then_some(Answer::Session { id: self.session_id, server_url: self.server_url })
+        found.then_some(LoginAnswer::Session { id: self.session_id, server_url: self.server_url })
     }
 }
 
@@ -111,9 +109,9 @@ mod tests {
             <sessionId>00D!AQ.&#65;</sessionId><userInfo><sessionSecondsValid>7200</sessionSecondsValid></userInfo>
             </result></loginResponse></soapenv:Body></soapenv:Envelope>"#;
         let server_url = "https://x.my.salesforce.com/services/Soap/u/64.0/00D?a=1&b=2".to_owned();
-        assert_eq!(parse(xml), Some(Answer::Session { id: "00D!AQ.A".into(), server_url }));
+        assert_eq!(parse(xml), Some(LoginAnswer::Session { id: "00D!AQ.A".into(), server_url }));
         let expired = xml.replace("<passwordExpired>false", "<passwordExpired>true");
-        assert_eq!(parse(&expired), Some(Answer::PasswordExpired));
+        assert_eq!(parse(&expired), Some(LoginAnswer::PasswordExpired));
     }
 
     #[test]
@@ -121,7 +119,7 @@ mod tests {
         let xml = "<e:Envelope><e:Body><e:Fault><faultcode>sf:INVALID_LOGIN</faultcode><faultstring>INVALID_LOGIN: \
                    Invalid username</faultstring><detail/></e:Fault></e:Body></e:Envelope>";
         let message = "INVALID_LOGIN: Invalid username".into();
-        assert_eq!(parse(xml), Some(Answer::Fault { code: "INVALID_LOGIN".into(), message }));
+        assert_eq!(parse(xml), Some(LoginAnswer::Fault { code: "INVALID_LOGIN".into(), message }));
     }
 
     #[test]

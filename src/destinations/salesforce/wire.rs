@@ -1,12 +1,10 @@
 //! The calls themselves: a session, the request, the answer as it came.
 //!
-//! A session that Salesforce refuses is renewed once within the call. That is no retry: Salesforce
-//! did not look at the request.
+//! A session that Salesforce refuses is renewed once within the call. That is no retry: Salesforce did not look
+//! at the request.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -14,23 +12,20 @@ use tokio::time::Instant;
 use tracing::{Span, debug, field, instrument};
 use url::Url;
 
-use super::answer;
-use super::composite::Request;
+use super::composite::{self, Request};
 use super::gate::Pass;
-use super::query::Soql;
-use super::quota::ApiUsage;
+use super::login::{self, Grant};
+use super::response::Response;
 use super::session::{Session, Sessions};
+use super::soql::Soql;
 use super::transport;
-use super::trouble::Trouble;
 use crate::clock;
 use crate::config::salesforce::SalesforceSettings;
-use crate::destinations::retry;
+use crate::destinations::transport::{client, retry_after};
+use crate::destinations::trouble::{Blame, Trouble};
 use crate::metrics::{CallOutcome, Metrics};
 
-/// A server that does not even take the connection is not worth the whole of a call's time.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The step that an error names when the quota could not be read.
+/// The resource of the daily calls.
 const LIMITS: &str = "limits";
 
 /// The resource of queries.
@@ -39,29 +34,14 @@ const QUERY: &str = "query";
 /// The client, and the session that its calls share.
 pub(super) struct Wire {
     pub(super) settings: SalesforceSettings,
-    pub(super) client: Client,
+    client: Client,
     sessions: Sessions,
-    pub(super) metrics: Metrics,
-}
-
-/// An answer as it came.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
-    /// How long Salesforce asks to be left alone.
-    pub(super) retry_after: Option<Duration>,
-    /// The daily calls, as the headers tell them.
-    pub(super) usage: Option<ApiUsage>,
+    metrics: Metrics,
 }
 
 impl Wire {
     pub(super) fn new(settings: SalesforceSettings, metrics: Metrics) -> Result<Self, reqwest::Error> {
-        // Redirects are not followed: one would carry credentials to another host.
-        let client = Client::builder()
-            .timeout(settings.request_timeout)
-            .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout))
-            .redirect(Policy::none())
-            .build()?;
+        let client = client(settings.request_timeout).build()?;
         Ok(Self { settings, client, sessions: Sessions::default(), metrics })
     }
 
@@ -76,19 +56,19 @@ impl Wire {
         pass: &Pass<'_>,
         request: &Request<'_>,
         body: &Value,
-    ) -> Result<Answer, Trouble> {
-        self.call(pass, answer::REQUEST, |url| self.client.post(url).json(body)).await
+    ) -> Result<Response, Trouble> {
+        self.call(pass, composite::RESOURCE, |url| self.client.post(url).json(body)).await
     }
 
     /// Reads the `limits` resource.
     #[instrument(name = "salesforce.limits", skip_all, fields(http.status = field::Empty))]
-    pub(super) async fn limits(&self, pass: &Pass<'_>) -> Result<Answer, Trouble> {
+    pub(super) async fn limits(&self, pass: &Pass<'_>) -> Result<Response, Trouble> {
         self.call(pass, LIMITS, |url| self.client.get(url)).await
     }
 
     /// Runs a query.
     #[instrument(name = "salesforce.query", skip_all, fields(http.status = field::Empty))]
-    pub(super) async fn query(&self, pass: &Pass<'_>, soql: &Soql) -> Result<Answer, Trouble> {
+    pub(super) async fn query(&self, pass: &Pass<'_>, soql: &Soql) -> Result<Response, Trouble> {
         let soql = soql.to_string();
         self.call(pass, QUERY, |mut url| {
             url.query_pairs_mut().append_pair("q", &soql);
@@ -103,18 +83,29 @@ impl Wire {
         pass: &Pass<'_>,
         step: &'static str,
         request: impl Fn(Url) -> RequestBuilder,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Response, Trouble> {
         let session = self.session(pass, None).await?;
-        let answer = self.send(pass, &session, step, &request).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
+        let response = self.send(pass, &session, step, &request).await?;
+        if response.status != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
         let session = self.session(pass, Some(&session)).await?;
         self.send(pass, &session, step, &request).await
     }
 
     async fn session(&self, pass: &Pass<'_>, refused: Option<&Session>) -> Result<Arc<Session>, Trouble> {
-        self.sessions.get(self, pass, refused).await
+        self.sessions.get(pass, refused, self.log_in()).await
+    }
+
+    async fn log_in(&self) -> Result<Grant, Trouble> {
+        let counted = self.metrics.salesforce_call("login");
+        let granted = login::log_in(&self.client, &self.settings).await;
+        counted.ended(match &granted {
+            Ok(_) => CallOutcome::Ok,
+            Err(trouble) if trouble.blame == Blame::Outage => CallOutcome::NoAnswer,
+            Err(_) => CallOutcome::Refused,
+        });
+        granted
     }
 
     async fn send(
@@ -123,7 +114,7 @@ impl Wire {
         session: &Session,
         step: &'static str,
         request: &impl Fn(Url) -> RequestBuilder,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Response, Trouble> {
         let mut url = session.server.clone();
         url.set_path(&format!("/services/data/v{}/{step}", self.settings.api_version));
         let counted = self.metrics.salesforce_call(step);
@@ -131,14 +122,14 @@ impl Wire {
         let read = async {
             let response = call.send().await?;
             let usage = pass.gate().quota.note(response.headers(), Instant::now());
-            let retry_after = retry::retry_after(response.headers(), clock::now());
+            let retry_after = retry_after(response.headers(), clock::now());
             let status = response.status();
-            Ok(Answer { status, body: response.bytes().await?.into(), retry_after, usage })
+            Ok(Response { status, body: response.bytes().await?.into(), retry_after, usage })
         };
-        let answer = read.await.map_err(|error| transport::error(step, "the call", error))?;
-        counted.ended(CallOutcome::of_status(answer.status.as_u16()));
-        Span::current().record("http.status", answer.status.as_u16());
-        debug!(bytes = answer.body.len(), "Salesforce answered");
-        Ok(answer)
+        let response = read.await.map_err(|error| transport::error(step, "the call", error))?;
+        counted.ended(CallOutcome::from_status(response.status.as_u16()));
+        Span::current().record("http.status", response.status.as_u16());
+        debug!(bytes = response.body.len(), "Salesforce answered");
+        Ok(response)
     }
 }

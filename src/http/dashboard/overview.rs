@@ -99,7 +99,7 @@ fn destinations(app: &App) -> Markup {
             }
         }
         @if let Some(health) = salesforce {
-            @if let Admission::Closed { reason } = &health.admission { p .error { "Salesforce: " (reason) } }
+            @if let Admission::Paused { reason } = &health.admission { p .error { "Salesforce: " (reason) } }
             @if let Some(usage) = health.api_usage {
                 p { "Salesforce has counted " b { (usage.used) } " of " (usage.limit) " API calls of the last 24 hours." }
             }

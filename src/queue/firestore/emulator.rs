@@ -3,13 +3,13 @@
 //! The client finds an emulator by itself only through the process's environment; ours is a
 //! setting like any other.
 
-use axum::http::header::AUTHORIZATION;
-use axum::http::{Extensions, HeaderValue};
 use gcloud_sdk::HeaderMap;
 use gcloud_sdk::google_cloud_auth::credentials::{
     CacheableResource, Credentials, CredentialsProvider, EntityTag,
 };
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderValue};
 
 /// The address of `host`, which is `host:port` or already an address.
 pub(super) fn url(host: &str) -> String {

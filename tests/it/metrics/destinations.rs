@@ -10,7 +10,7 @@ const STATE: &str = "destination_state";
 
 #[track_caller]
 fn assert_state(metrics: &Metrics, expected: &str) {
-    for state in ["open", "probing", "closed"] {
+    for state in ["available", "probing", "paused"] {
         let labels = [("destination", "salesforce"), ("state", state)];
         metrics.expect(STATE, &labels, u32::from(state == expected));
     }
@@ -35,7 +35,7 @@ async fn calls_are_counted_by_what_came_of_them() {
     calls("composite", "refused", 1);
     calls("composite", "failed", 1);
     calls("composite", "no_answer", 1);
-    assert_state(&metrics, "open");
+    assert_state(&metrics, "available");
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn usage_is_what_salesforce_told_last() {
 }
 
 #[tokio::test]
-async fn a_destination_in_trouble_is_closed_and_stops_drains() {
+async fn a_destination_in_trouble_is_paused_and_stops_drains() {
     let (stand_in, app) = start().await;
     stand_in.refuse_logins(true);
     app.accept(&registration("f-1")).await;
@@ -69,7 +69,7 @@ async fn a_destination_in_trouble_is_closed_and_stops_drains() {
         assert_eq!(report["stopped"]["destination"], "salesforce", "{report}");
     }
     let metrics = Metrics::of(&app).await;
-    assert_state(&metrics, "closed");
+    assert_state(&metrics, "paused");
     metrics.expect("drains_stopped_total", &[("destination", "salesforce")], 2);
     metrics.expect(CALLS, &[("call", "login"), ("outcome", "refused")], 1);
     assert_eq!(metrics.get(CALLS, &[("call", "composite")]), None, "it was never called");
@@ -79,5 +79,5 @@ async fn a_destination_in_trouble_is_closed_and_stops_drains() {
     assert_state(&Metrics::of(&app).await, "probing");
     stand_in.refuse_logins(false);
     app.drain().await;
-    assert_state(&Metrics::of(&app).await, "open");
+    assert_state(&Metrics::of(&app).await, "available");
 }

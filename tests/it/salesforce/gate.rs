@@ -22,9 +22,9 @@ async fn three_deliveries_without_an_answer_open_the_breaker_and_a_probe_closes_
     assert!(message.contains("does not answer"), "{message}");
     assert_eq!(stand_in.requests(), 1, "nothing was sent");
     pass(1).await;
-    assert_eq!(salesforce.admission().await, Admission::Probe);
+    assert_eq!(salesforce.admission().await, Admission::Probing);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
     assert_eq!((stand_in.requests(), stand_in.logins()), (2, 1));
 }
 
@@ -47,7 +47,7 @@ async fn an_outage_is_not_held_against_the_record_that_probes_it() {
     known_outage(&stand_in, &salesforce).await;
     for pause in [1, 2, 4, 8, 16, 32, 60] {
         pass(pause).await;
-        assert_eq!(salesforce.admission().await, Admission::Probe, "{pause}");
+        assert_eq!(salesforce.admission().await, Admission::Probing, "{pause}");
         expect(&salesforce, Failure::Unavailable).await;
         closed(&salesforce).await;
     }
@@ -65,7 +65,7 @@ async fn a_record_that_salesforce_chokes_on_does_not_block_the_way_back() {
     closed(&salesforce).await;
     pass(2).await;
     salesforce.execute(&Plan::salesforce(vec![household("hh-1", "12")])).await.unwrap();
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn an_answer_between_them_makes_failures_no_outage() {
     ] {
         stand_in.fail_next(fault);
         expect(&salesforce, Failure::Transient).await;
-        assert_eq!(salesforce.admission().await, Admission::Open);
+        assert_eq!(salesforce.admission().await, Admission::Available);
     }
 }
 
@@ -101,7 +101,7 @@ async fn below_the_reserve_work_stops_and_goes_on_once_limits_show_room() {
     let (stand_in, salesforce) = start().await;
     stand_in.set_usage(14_249, 15_000);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
-    assert_eq!(salesforce.admission().await, Admission::Open, "750 left are the reserve itself");
+    assert_eq!(salesforce.admission().await, Admission::Available, "750 left are the reserve itself");
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
     let message = expect(&salesforce, Failure::Unavailable).await;
     assert!(message.contains("749 of Salesforce's 15000"), "{message}");
@@ -113,7 +113,7 @@ async fn below_the_reserve_work_stops_and_goes_on_once_limits_show_room() {
 
     stand_in.set_usage(9_000, 15_000);
     pass(1).await;
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
     assert_eq!((stand_in.requests(), stand_in.limits_calls()), (3, 2));
 }
@@ -130,7 +130,7 @@ async fn used_up_calls_stop_the_work_whatever_the_reserve() {
     assert_eq!(stand_in.requests(), 1);
     stand_in.set_usage(4_000, 5_000);
     pass(1).await;
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
 }
 
@@ -140,13 +140,13 @@ async fn a_user_who_may_not_read_limits_is_helped_by_one_record() {
     stand_in.hide_limits();
     stand_in.set_usage(14_999, 15_000);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
-    assert_eq!(salesforce.admission().await, Admission::Probe);
+    assert_eq!(salesforce.admission().await, Admission::Probing);
     assert_eq!(stand_in.limits_calls(), 1);
     expect(&salesforce, Failure::Unavailable).await;
     stand_in.set_usage(1, 15_000);
-    assert_eq!(salesforce.admission().await, Admission::Probe);
+    assert_eq!(salesforce.admission().await, Admission::Probing);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
 #[tokio::test]
@@ -155,11 +155,11 @@ async fn limits_that_cannot_be_asked_keep_the_work_waiting() {
     stand_in.set_usage(14_900, 15_000);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
     stand_in.set_outage(Some(Fault::CutBefore));
-    assert!(matches!(salesforce.admission().await, Admission::Closed { .. }));
+    assert!(matches!(salesforce.admission().await, Admission::Paused { .. }));
     stand_in.set_outage(None);
     stand_in.set_usage(100, 15_000);
     pass(1).await;
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::*;
 use crate::support::salesforce::{AUDIENCE, CLIENT_ID, Fault, USERNAME, private_key_pem};
 
 fn jwt(client_id: &str, username: &str, audience: &'static str) -> Login {
-    let private_key = PrivateKey::read(private_key_pem()).unwrap();
+    let private_key = PrivateKey::from_pem_or_path(private_key_pem()).unwrap();
     Login::Jwt(JwtLogin {
         client_id: client_id.to_owned(),
         username: username.to_owned(),
@@ -45,21 +45,21 @@ async fn a_signed_token_for_others_is_refused() {
 #[test]
 fn a_private_key_is_read_in_every_shape() {
     let pem = private_key_pem();
-    PrivateKey::read(pem).unwrap();
-    PrivateKey::read(&pem.trim().replace('\n', "\\n")).unwrap();
+    PrivateKey::from_pem_or_path(pem).unwrap();
+    PrivateKey::from_pem_or_path(&pem.trim().replace('\n', "\\n")).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), pem).unwrap();
-    let key = PrivateKey::read(file.path().to_str().unwrap()).unwrap();
+    let key = PrivateKey::from_pem_or_path(file.path().to_str().unwrap()).unwrap();
     assert_eq!(format!("{key:?}"), "PrivateKey(********)");
 
     let cut: String = pem.lines().take(5).chain(["-----END PRIVATE KEY-----"]).collect::<Vec<_>>().join("\n");
     for broken in [cut.as_str(), "-----BEGIN PRIVATE KEY-----", "-----BEGIN CERTIFICATE-----"] {
-        assert_eq!(PrivateKey::read(broken).unwrap_err(), NotAPrivateKey::Broken, "{broken}");
+        assert_eq!(PrivateKey::from_pem_or_path(broken).unwrap_err(), NotAPrivateKey::Broken, "{broken}");
     }
     std::fs::write(file.path(), "no key").unwrap();
-    let broken = PrivateKey::read(file.path().to_str().unwrap());
+    let broken = PrivateKey::from_pem_or_path(file.path().to_str().unwrap());
     assert_eq!(broken.unwrap_err(), NotAPrivateKey::Broken);
-    assert_eq!(PrivateKey::read("/no/such/file").unwrap_err(), NotAPrivateKey::Unreadable);
+    assert_eq!(PrivateKey::from_pem_or_path("/no/such/file").unwrap_err(), NotAPrivateKey::Unreadable);
 }
 
 #[tokio::test]
@@ -76,11 +76,11 @@ async fn a_refused_login_is_not_repeated_within_half_a_minute_and_then_ever_more
         expect(&salesforce, Failure::Unavailable).await;
         assert_eq!(stand_in.logins(), logins + 1, "before {pause}");
         pass(2).await;
-        assert_eq!(salesforce.admission().await, Admission::Probe);
+        assert_eq!(salesforce.admission().await, Admission::Probing);
     }
     stand_in.refuse_logins(false);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_login_without_an_answer_was_not_refused() {
         stand_in.fail_next_login(Fault::CutBefore);
         expect(&salesforce, Failure::Transient).await;
     }
-    assert_eq!(salesforce.admission().await, Admission::Open);
+    assert_eq!(salesforce.admission().await, Admission::Available);
     stand_in.fail_next_login(Fault::Answer(503, String::new()));
     expect(&salesforce, Failure::Transient).await;
     let reason = closed(&salesforce).await;

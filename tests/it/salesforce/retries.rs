@@ -51,7 +51,7 @@ async fn four_calls_are_enough_and_the_last_error_is_told() {
     let message = expect(&salesforce, Failure::Transient).await;
     assert!(message.contains("UNABLE_TO_LOCK_ROW"), "{message}");
     assert_eq!(stand_in.requests(), 4);
-    assert_eq!(salesforce.admission().await, Admission::Open, "a lock is no outage");
+    assert_eq!(salesforce.admission().await, Admission::Available, "a lock is no outage");
 }
 
 #[tokio::test]

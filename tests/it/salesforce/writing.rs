@@ -126,7 +126,7 @@ async fn a_plan_without_effects_calls_nobody() {
 #[tokio::test]
 async fn the_daily_calls_are_known_after_a_call() {
     let (stand_in, salesforce) = start().await;
-    assert_eq!(salesforce.health(), Health { api_usage: None, admission: Admission::Open });
+    assert_eq!(salesforce.health(), Health { api_usage: None, admission: Admission::Available });
     stand_in.set_usage(14_249, 15_000);
     salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
     let usage = salesforce.health().api_usage.unwrap();

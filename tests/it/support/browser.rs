@@ -115,8 +115,8 @@ impl WebDriverCompatibleCommand for DevTools {
         base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
     }
 
-    fn method_and_body(&self, _: &Url) -> (axum::http::Method, Option<String>) {
+    fn method_and_body(&self, _: &Url) -> (http::Method, Option<String>) {
         let body = json!({ "cmd": self.command, "params": self.parameters });
-        (axum::http::Method::POST, Some(body.to_string()))
+        (http::Method::POST, Some(body.to_string()))
     }
 }

@@ -134,7 +134,7 @@ impl SalesforceStandIn {
         self.settings_for(Login::Jwt(JwtLogin {
             client_id: CLIENT_ID.to_owned(),
             username: USERNAME.to_owned(),
-            private_key: PrivateKey::read(private_key_pem()).unwrap(),
+            private_key: PrivateKey::from_pem_or_path(private_key_pem()).unwrap(),
             audience: AUDIENCE,
         }))
     }

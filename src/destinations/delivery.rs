@@ -1,0 +1,74 @@
+//! The words in which a delivery ends.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+use crate::submission::Progress;
+
+/// What a failed delivery means for its record, and for the drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It may work later: the record fails with a back-off time.
+    Transient,
+    /// Something that the record refers to is not there yet: the record fails with a back-off time.
+    Dependency,
+    /// Trying again changes nothing: the record fails for good.
+    Permanent,
+    /// The destination's trouble, not the record's (a refused login, a used-up quota): the drain stops for
+    /// this destination, and its unfinished records go back to `new`, uncounted.
+    Unavailable,
+}
+
+/// Why a plan could not be performed. The text holds ids, never other payload values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DeliveryError {
+    /// What it means.
+    pub failure: Failure,
+    /// The step that failed, e.g. `Participant__c`; `login` or `admission` before any step.
+    pub step: String,
+    /// What happened, in words an operator can act on.
+    pub message: String,
+}
+
+impl DeliveryError {
+    /// A failure of the step that is named so.
+    pub(super) fn new(failure: Failure, step: &str, message: String) -> Self {
+        Self { failure, step: step.to_owned(), message }
+    }
+
+    /// The error of a delivery that was not begun.
+    pub(super) fn paused(reason: String) -> Self {
+        Self::new(Failure::Unavailable, "admission", reason)
+    }
+}
+
+/// What became of a plan.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Its effects are done.
+    Sent,
+    /// There is nowhere to send it to: the plan, to be kept with the record.
+    Recorded(Value),
+}
+
+/// What has become of a plan's documents so far, for whoever watches the delivery.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<Progress>);
+
+impl Tally {
+    /// The progress so far.
+    pub fn progress(&self) -> Progress {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn accepted(&self, position: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).delivered.insert(position);
+    }
+
+    pub(super) fn refused(&self, position: u32, error: &str) {
+        let mut progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.refused.insert(position, error.to_owned());
+    }
+}
