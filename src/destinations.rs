@@ -10,6 +10,7 @@ mod guard;
 mod mask;
 pub mod postgis;
 pub mod salesforce;
+mod staff;
 mod transport;
 mod trouble;
 mod xml;
@@ -60,7 +61,8 @@ impl Destinations {
             (Effects::Upserts(_), Some(salesforce), _, _) => salesforce.execute(plan).await?,
             (Effects::Documents(_), _, Some(commcare), _) => commcare.execute(plan, tally).await?,
             (Effects::Rows(rows), salesforce, _, Some(postgis)) => {
-                postgis.execute(rows, salesforce.as_ref()).await?;
+                let staff = staff::look_up(rows, salesforce.as_ref()).await;
+                postgis.execute(rows, staff.as_deref()).await?;
             }
             (Effects::Upserts(_), None, _, _)
             | (Effects::Documents(_), _, None, _)

@@ -11,7 +11,6 @@
 mod failure;
 mod migrations;
 mod mills;
-mod staff;
 mod visits;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +23,6 @@ use tracing::{debug, instrument};
 
 use crate::config::postgis::PostgisSettings;
 use crate::destinations::DeliveryError;
-use crate::destinations::salesforce::Salesforce;
 use crate::plan::rows::Rows;
 pub use migrations::{MigrationError, migrate};
 
@@ -60,18 +58,10 @@ impl Postgis {
         self.down.load(Ordering::Relaxed)
     }
 
-    /// Stores a form's rows; a mill's user is looked up in `salesforce`.
+    /// Stores a form's rows. The user of a mill is the one whose `sf_user_id` is `staff`.
     #[instrument(name = "postgis.store", skip_all)]
-    pub async fn execute(&self, rows: &Rows, salesforce: Option<&Salesforce>) -> Result<(), DeliveryError> {
-        let role = match rows {
-            Rows::Mill(mill) => mill.project_role.as_deref(),
-            Rows::Visit(_) => None,
-        };
-        let staff = match salesforce.zip(role) {
-            Some((salesforce, role)) => staff::of_role(salesforce, role).await,
-            None => None,
-        };
-        let stored = timeout(self.request_timeout, self.store_patiently(rows, staff.as_deref()));
+    pub async fn execute(&self, rows: &Rows, staff: Option<&str>) -> Result<(), DeliveryError> {
+        let stored = timeout(self.request_timeout, self.store_patiently(rows, staff));
         let stored = stored.await.unwrap_or_else(|_| Err(Trouble::no_answer(self.request_timeout)));
         self.down.store(stored.as_ref().is_err_and(|trouble| trouble.is_outage), Ordering::Relaxed);
         stored.map_err(|trouble| trouble.error)

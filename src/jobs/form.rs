@@ -50,11 +50,6 @@ impl<'a> Form<'a> {
         self.stand_at(self.find(path)?.unwrap_or(&Value::Null), self.full_path(path))
     }
 
-    /// Whether the group holds nothing at all.
-    pub(super) fn is_empty(&self) -> bool {
-        self.here.as_object().is_none_or(Map::is_empty)
-    }
-
     /// The groups of a repeat: a list, or one object for a single one. `None` where the form has
     /// no such repeat (missing, `""` or null).
     pub(super) fn repeat(&self, path: &str) -> Result<Option<Vec<Self>>, MapError> {
@@ -117,12 +112,18 @@ impl<'a> Form<'a> {
 
     /// An external id, or a variable part of one: present, not blank, printable.
     pub(super) fn id(&self, path: &str) -> Result<Cow<'a, str>, MapError> {
+        self.id_if_filled(path)?
+            .ok_or_else(|| self.error(path, "an external id is built from it, but it is missing or blank"))
+    }
+
+    /// The same; `None` where it is missing or blank.
+    pub(super) fn id_if_filled(&self, path: &str) -> Result<Option<Cow<'a, str>>, MapError> {
         let id = self.text(path)?;
         if is_blank(&id) {
-            return Err(self.error(path, "an external id is built from it, but it is missing or blank"));
+            return Ok(None);
         }
         self.printable(path, &id)?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// The codes of a multi-select answer; missing or blank → none.

@@ -2,7 +2,8 @@
 //! observations and of AA farm visits (`docs/mappings/commcare-to-salesforce.md`, section 7).
 //!
 //! # Sends
-//! One `Check__c` for each participant asked, where the app and its version are ones that ask.
+//! One `Check__c` for each participant, where the app asks these questions in the form's version. A
+//! group without a participant id had no participant, and gives no check (decision S13).
 //!
 //! # Kept quirks
 //! - The version gates of app B differ: above 34 for a training observation, from 69 for a visit.
@@ -13,13 +14,13 @@ use crate::jobs::fields::{Row, fill};
 use crate::jobs::form::{Form, Labels};
 use crate::plan::Upsert;
 
-/// The build versions of an app that ask.
+/// The build versions of an app that ask the questions.
 enum Versions {
     From(f64),
     Above(f64),
 }
 
-/// The apps that ask, and since when: one row for each app.
+/// One row for each app that asks the questions.
 type Gate = &'static [(&'static str, Versions)];
 
 const APP_A: &str = "30cee26f064e403388e334ae7b0c403b";
@@ -54,48 +55,45 @@ const VISIT_CHECK: &[Row] = &[
     ("Number_of_Trainings_Attended__c", Sent("number_of_trainings")),
 ];
 
-/// The checks of a training observation: of every participant group, answered or not.
+/// The checks of a training observation: one for each group that names its participant.
 pub(super) fn of_training(form: &Form, id: &str, groups: &[&str]) -> Result<Vec<Upsert>, MapError> {
     if !is_open(form, TRAINING_GATE)? {
         return Ok(Vec::new());
     }
-    groups
-        .iter()
-        .map(|group| {
-            let participant = form.group(group)?;
-            let check =
-                check(&participant, id, "participant_id")?.relate("Observation__r", "Submission_ID__c", id);
-            fill(check, TRAINING_CHECK, &participant)
-        })
-        .collect()
+    let mut checks = Vec::new();
+    for group in groups {
+        let participant = form.group(group)?;
+        let Some(check) = check(&participant, id, "participant_id")? else { continue };
+        let check = check.relate("Observation__r", "Submission_ID__c", id);
+        checks.push(fill(check, TRAINING_CHECK, &participant)?);
+    }
+    Ok(checks)
 }
 
-/// The checks of an AA farm visit: of the first farmer always, of the second where there is one.
+/// The checks of an AA farm visit: one for each of the two groups that names its farmer.
 pub(super) fn of_visit(form: &Form, id: &str, visit: &str) -> Result<Vec<Upsert>, MapError> {
     if !is_open(form, VISIT_GATE)? {
         return Ok(Vec::new());
     }
-    let mut farmers = vec![form.group("form.farmer_1_questions")?];
-    farmers.extend(Some(form.group("form.farmer_2_questions")?).filter(|second| !second.is_empty()));
-    farmers
-        .iter()
-        .map(|farmer| {
-            let check = check(farmer, id, "farmer_id")?.relate("Farm_Visit__r", "FV_Submission_ID__c", visit);
-            fill(check, VISIT_CHECK, farmer)
-        })
-        .collect()
+    let mut checks = Vec::new();
+    for group in ["form.farmer_1_questions", "form.farmer_2_questions"] {
+        let farmer = form.group(group)?;
+        let Some(check) = check(&farmer, id, "farmer_id")? else { continue };
+        let check = check.relate("Farm_Visit__r", "FV_Submission_ID__c", visit);
+        checks.push(fill(check, VISIT_CHECK, &farmer)?);
+    }
+    Ok(checks)
 }
 
-fn check(participant: &Form, id: &str, path: &str) -> Result<Upsert, MapError> {
-    let participant = participant.id(path)?;
-    Ok(Upsert::new("Check__c", "Submission_ID__c", format!("CHK-{id}-{participant}")).relate(
-        "Participant__r",
-        "CommCare_Case_Id__c",
-        &*participant,
-    ))
+/// The check of the participant whose id is at `path`; `None` where that id is missing or blank.
+fn check(participant: &Form, id: &str, path: &str) -> Result<Option<Upsert>, MapError> {
+    let Some(participant) = participant.id_if_filled(path)? else { return Ok(None) };
+    let check = Upsert::new("Check__c", "Submission_ID__c", format!("CHK-{id}-{participant}"));
+    Ok(Some(check.relate("Participant__r", "CommCare_Case_Id__c", &*participant)))
 }
 
-/// Whether the form's app is one that asks. Its version must be a number only then.
+/// Whether the form's app asks the questions in the form's version. Only where the app has a row must
+/// the version be a number.
 fn is_open(form: &Form, gate: Gate) -> Result<bool, MapError> {
     let app = form.text("payload.app_id")?;
     let Some((_, versions)) = gate.iter().find(|(known, _)| *known == app) else { return Ok(false) };

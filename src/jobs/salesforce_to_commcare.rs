@@ -122,7 +122,8 @@ fn map_record(job: &JobType, batch: &Batch<'_>, position: u32, record: &Value) -
     let parent_id = job.parent.as_ref().map(|parent| record.text(parent.id)).transpose()?;
     let case = document::Case {
         name: &case_name,
-        owner_id: &owner_id,
+        // A blank owner would hand the case to the API user (decision X13).
+        owner_id: Some(&*owner_id).filter(|owner| !owner.trim().is_empty()),
         update: &update,
         parent_id: parent_id.as_deref(),
     };

@@ -140,6 +140,14 @@ impl Rows {
         }
     }
 
+    /// The Salesforce project role whose staff member is the user of these rows.
+    pub(crate) fn project_role(&self) -> Option<&str> {
+        match self {
+            Self::Mill(mill) => mill.project_role.as_deref(),
+            Self::Visit(_) => None,
+        }
+    }
+
     /// The case id of the mill that it refers to.
     pub(super) fn reference(&self) -> Option<&str> {
         match self {

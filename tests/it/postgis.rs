@@ -5,4 +5,5 @@ mod goldens;
 mod inline;
 mod migrations;
 pub(crate) mod rows;
+mod starts;
 mod visits;

@@ -14,13 +14,15 @@ use crate::plan::rows::{Answer, Survey, Typed, Visit};
 /// Stores the visit as its form says, and nothing else of it (decision P5).
 pub(super) async fn store(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), Trouble> {
     let is_new = store_visit(transaction, visit).await?.ok_or_else(|| Trouble::no_mill(&visit.wetmill))?;
-    if !is_new {
-        remove_other_surveys(transaction, visit).await?;
-        remove_other_answers(transaction, visit).await?;
-    }
     if !visit.surveys.is_empty() {
         store_surveys(transaction, visit).await?;
         store_answers(transaction, visit).await?;
+    }
+    // After the upserts: they may have moved a survey here from a repeat of this visit (migration 0000),
+    // and the survey's old answers with it.
+    if !is_new {
+        remove_other_surveys(transaction, visit).await?;
+        remove_other_answers(transaction, visit).await?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ const UI_VERSION: &str = "1";
 /// What the case block holds beside the ids.
 pub(super) struct Case<'r> {
     pub(super) name: &'r str,
-    pub(super) owner_id: &'r str,
+    pub(super) owner_id: Option<&'r str>,
     pub(super) update: &'r Values<'r>,
     pub(super) parent_id: Option<&'r str>,
 }
@@ -69,7 +69,9 @@ fn case_block(xml: &mut Xml, job: &JobType, record: &Record<'_>, case: &Case<'_>
     xml.open("case", &case_attributes(record));
     xml.open("create", &[]);
     xml.leaf("case_name", case.name);
-    xml.leaf("owner_id", case.owner_id);
+    if let Some(owner_id) = case.owner_id {
+        xml.leaf("owner_id", owner_id);
+    }
     xml.leaf("case_type", &case_type(job.case_type));
     xml.close("create");
     xml.open("update", &[]);

@@ -56,8 +56,6 @@ fn a_missing_or_blank_id_is_an_error_that_names_its_path() {
         (zambia(), "form.household_tns_id"),
         (zambia(), "form.field_inventory_survey.general_plot_information[1].current_index"),
         (advisor(), "form.case.@case_id"),
-        (advisor(), "form.farmer_1_questions.farmer_id"),
-        (advisor(), "form.farmer_2_questions.farmer_id"),
     ];
     for (payload, path) in cases {
         assert!(map(&payload).is_ok());
@@ -204,14 +202,24 @@ fn a_single_plot_is_a_list_of_one_and_an_unknown_variety_is_reported() {
 }
 
 #[test]
-fn an_advisors_second_farmer_is_checked_only_where_there_is_one() {
+fn an_advisors_farmers_are_checked_where_they_are_named() {
     let checks = |payload: &Value| {
         let plan = map(payload).unwrap();
         plan.upserts().iter().filter(|upsert| upsert.object == "Check__c").count()
     };
     assert_eq!(checks(&advisor()), 2);
     for none in [json!(null), json!(""), json!({})] {
-        assert_eq!(checks(&with(advisor(), "form.farmer_2_questions", none)), 1);
+        assert_eq!(checks(&with(advisor(), "form.farmer_2_questions", none.clone())), 1);
+        assert_eq!(checks(&with(advisor(), "form.farmer_1_questions", none)), 1);
+    }
+    for path in ["form.farmer_1_questions.farmer_id", "form.farmer_2_questions.farmer_id"] {
+        for nobody in [json!(null), json!(""), json!(" ")] {
+            let plan = map(&with(advisor(), path, nobody)).unwrap();
+            assert_eq!(plan.upserts().len(), map(&advisor()).unwrap().upserts().len() - 1);
+        }
+        for wrong in [json!("a\u{1b}b"), json!({"a": "Lourdes"})] {
+            assert_eq!(map(&with(advisor(), path, wrong)).unwrap_err().path, path);
+        }
     }
     assert_eq!(checks(&with(advisor(), "metadata.app_build_version", 68)), 0);
     assert_eq!(checks(&with(advisor(), "form.@name", "Farm Visit Full")), 0);

@@ -1,5 +1,6 @@
 //! Training and demonstration-plot observations: ids, counts, version gates, unknown codes.
 
+use commcare_sf_integration::plan::Upsert;
 use serde_json::{Value, json};
 
 use super::samples::sample;
@@ -21,16 +22,29 @@ fn checks(payload: &Value) -> usize {
 
 #[test]
 fn a_missing_or_blank_id_is_an_error_that_names_its_path() {
-    let cases = [
-        (training(), "payload.id"),
-        (training(), "form.Participant_One_Feedback.participant_id"),
-        (training(), "form.Participant_Three_Feedback.participant_id"),
-        (demo_plot(), "payload.id"),
-    ];
-    for (payload, path) in cases {
+    for payload in [training(), demo_plot()] {
         for value in [json!(null), json!(""), json!(" "), json!("a\nb"), json!(["Wanjiru"])] {
-            let at = path.trim_start_matches("payload.");
-            assert_eq!(map(&with(payload.clone(), at, value)).unwrap_err().path, path);
+            assert_eq!(map(&with(payload.clone(), "id", value)).unwrap_err().path, "payload.id");
+        }
+    }
+}
+
+/// Decision S13.
+#[test]
+fn a_check_without_a_participant_is_left_out_and_the_rest_is_written() {
+    let all = map(&training()).unwrap();
+    for group in ["Participant_One_Feedback", "Participant_Two_Feedback", "Participant_Three_Feedback"] {
+        let path = format!("form.{group}.participant_id");
+        let participant = training()["form"][group]["participant_id"].as_str().unwrap().to_owned();
+        let is_the_check = |upsert: &Upsert| upsert.external_id.ends_with(&participant);
+        let others: Vec<_> = all.upserts().iter().filter(|upsert| !is_the_check(upsert)).collect();
+        assert_eq!(others.len(), all.upserts().len() - 1);
+        for nobody in [json!(null), json!(""), json!("  ")] {
+            let plan = map(&with(training(), &path, nobody)).unwrap();
+            assert_eq!(plan.upserts().iter().collect::<Vec<_>>(), others);
+        }
+        for wrong in [json!("a\nb"), json!(["Wanjiru"])] {
+            assert_eq!(map(&with(training(), &path, wrong)).unwrap_err().path, path);
         }
     }
 }

@@ -85,6 +85,7 @@ proptest! {
             let tree = xml::parse(&document.xml).map_err(TestCaseError::fail)?;
             prop_assert_eq!(&tree.find("case").unwrap().attributes["case_id"], &document.case_id);
             prop_assert!(!document.case_id.trim().is_empty());
+            prop_assert!(tree.find("owner_id").is_none_or(|owner| !owner.text.trim().is_empty()));
             prop_assert!(document.position >= first);
             prop_assert_eq!(tree.children.last().unwrap().local(), "meta");
         }
@@ -101,6 +102,25 @@ proptest! {
         let kept: String = text.chars().filter(allowed).collect();
         let expected = kept.replace("\r\n", "\n").replace('\r', "\n");
         prop_assert_eq!(&tree.find("comments").unwrap().text, &expected);
+    }
+}
+
+/// Decision X13: HQ takes an existing case from its owner where `create/owner_id` is empty.
+#[test]
+fn a_blank_owner_is_left_out() {
+    for job in jobs() {
+        let owner = |value: Value| {
+            let mut payload = sample(job.name);
+            let records = payload.as_object_mut().unwrap().values_mut().find(|value| value.is_array());
+            records.unwrap()[0]["ccMobileWorkerGroupId"] = value;
+            let plan = (job.mapping)(&payload, &Facts::new(true)).unwrap();
+            let tree = xml::parse(&plan.documents()[0].xml).unwrap();
+            tree.find("owner_id").map(|owner| owner.text.clone())
+        };
+        for blank in [json!(null), json!(""), json!(" \u{2003}"), json!("\u{1}"), json!(0), json!(false)] {
+            assert_eq!(owner(blank.clone()), None, "{}: {blank}", job.name);
+        }
+        assert_eq!(owner(json!(" g-1 ")), Some(" g-1 ".to_owned()), "{}", job.name);
     }
 }
 
