@@ -19,5 +19,6 @@ mod process;
 mod queue;
 mod salesforce;
 mod support;
+mod tidy;
 mod to_commcare;
 mod under_fire;
