@@ -5,6 +5,7 @@ mod auth;
 mod chaos;
 mod cli;
 mod config;
+mod cutover;
 mod dashboard;
 mod end_to_end;
 mod firestore_stand_in;
