@@ -118,11 +118,12 @@ fn files(source: &Text, text: &str) -> Vec<(usize, String)> {
     missing
 }
 
-/// A page by its path from the root, or beside the page that names it.
+/// A page by its path from the root, or from the file that names it.
 fn existing(source: &Text, name: &str) -> Option<String> {
-    let beside = source.path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let candidates = [name.to_owned(), if is_markdown(&source.path) { beside + name } else { String::new() }];
-    candidates.into_iter().find(|path| root().join(path).is_file())
+    [Ok(name.to_owned()), beside(&source.path, name)]
+        .into_iter()
+        .flatten()
+        .find(|path| root().join(path).is_file())
 }
 
 fn rules(source: &Text, text: &str, pages: &HashMap<&str, Page>) -> Vec<(usize, String)> {
