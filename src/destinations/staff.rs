@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// and where it is not found for any reason.
 pub(super) async fn look_up(rows: &Rows, salesforce: Option<&Salesforce>) -> Option<String> {
     let (role, salesforce) = rows.project_role().zip(salesforce)?;
-    let soql = Soql::field_of("Project_Role__c", "Staff__c", role);
+    let soql = Soql::select_by_id("Staff__c", "Project_Role__c", role);
     let found = timeout(PATIENCE, salesforce.query(&soql)).await;
     let reason = match found {
         Ok(Ok(records)) => {

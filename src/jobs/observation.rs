@@ -11,8 +11,8 @@ const LOCATION: [&str; 2] = ["form.meta.location.#text", "form.gps_information.g
 const LOCATION_FIELDS: [&str; 3] =
     ["Observation_Location__Latitude__s", "Observation_Location__Longitude__s", "Altitude__c"];
 
-/// The observation that `id` names, at its place (`gps4` of section 5.1): only coordinates of
-/// exactly four pieces count.
+/// The observation that `id` names, at its place: only coordinates of exactly four pieces count (`gps4` of
+/// `docs/mappings/commcare-to-salesforce.md`, section 5.1).
 pub(super) fn observation(form: &Form, id: &str) -> Result<Upsert, MapError> {
     let mut observation = Upsert::new("Observation__c", "Submission_ID__c", id);
     let mut text = form.text(LOCATION[0])?;

@@ -1,4 +1,5 @@
-//! What operators ask, of SQLite: each from an index or a table of its own (`migrations/queue/0003`).
+//! What operators ask, of SQLite: each from an index or a table of its own
+//! (`migrations/queue/0003_operators.sql`).
 
 use std::sync::Arc;
 

@@ -117,7 +117,7 @@ fn names_a_path(error: &str) -> bool {
     })
 }
 
-/// The plan as section 5 sends it: an external id that comes twice in a run of one object is sent
+/// The plan as `docs/service.md`, section 5, sends it: an external id that comes twice in a run of one object is sent
 /// once, with its last fields in its first place; the id itself stands in the URL.
 fn without_repeats(plan: Vec<Upsert>) -> Vec<Upsert> {
     let mut sent: Vec<Upsert> = Vec::new();

@@ -1,5 +1,4 @@
--- The schema as the original service documents it (README, "PostgreSQL Schema (PIMA Sustainability)"),
--- with the other system's table of users.
+-- The schema as the original service documents it (docs/schema.md), with the other system's table of users.
 CREATE EXTENSION "uuid-ossp";
 CREATE EXTENSION postgis;
 

@@ -1,0 +1,216 @@
+//! `deploy/CUTOVER.md`, followed to the letter: its shell commands, on what the Flask service leaves behind.
+
+mod comparison;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use commcare_sf_integration::config::QueueSettings;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::queue::backend::Backend;
+use crate::support::process::{Process, queue_variables};
+
+const PAGE: &str = include_str!("../../deploy/CUTOVER.md");
+const DOCUMENTS: &str = include_str!("../vectors/original/documents.json");
+const TOKEN: &str = "operator-token-of-the-cutover";
+
+/// What a reader fills in, in the page's first block.
+const FILLED_IN: [&str; 3] = ["URL", "PROJECT", "FIRESTORE"];
+
+/// What a run of commands printed.
+struct Ran {
+    code: Option<i32>,
+    output: String,
+}
+
+/// The page's commands: what stands in its blocks marked `bash`.
+fn blocks() -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block: Option<Vec<&str>> = None;
+    for line in PAGE.lines() {
+        match (&mut block, line.trim()) {
+            (None, "```bash") => block = Some(Vec::new()),
+            (Some(lines), "```") => {
+                blocks.push(lines.join("\n"));
+                block = None;
+            }
+            (Some(lines), _) => lines.push(line),
+            (None, _) => {}
+        }
+    }
+    blocks
+}
+
+/// The same, with what a reader fills in; each of it must be asked for once.
+fn filled_in(block: &str, values: [&str; 3]) -> String {
+    let mut text = block.to_owned();
+    for (name, value) in FILLED_IN.into_iter().zip(values) {
+        let lines: Vec<_> =
+            block.lines().filter(|line| line.trim_start().starts_with(&format!("{name}="))).collect();
+        assert_eq!(lines.len(), 1, "the page sets {name}");
+        text = text.replace(lines[0], &format!("{name}={value}"));
+    }
+    text
+}
+
+/// A folder to work in, as a clone of the repository with gcloud is one.
+fn workplace() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::os::unix::fs::symlink(root.join("deploy"), folder.path().join("deploy")).unwrap();
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    executable(&bin.join("gcloud"), "#!/bin/sh\n[ \"$*\" = 'auth print-access-token' ] && echo owner\n");
+    folder
+}
+
+fn executable(path: &PathBuf, content: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Runs a script in that folder, with this on its standard input.
+async fn run(folder: &TempDir, script: &str, input: &str, variables: &[(&str, &str)]) -> Ran {
+    let file = folder.path().join("script");
+    std::fs::write(&file, format!("set -euo pipefail\n{script}\n")).unwrap();
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", folder.path().join("bin").display());
+    let mut child = Command::new("bash")
+        .arg(&file)
+        .env_clear()
+        .envs([("PATH", path.as_str()), ("LC_ALL", "C.UTF-8")])
+        .envs(variables.iter().copied())
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A script that fails early reads nothing.
+    let _ = stdin.write_all(format!("{input}\n").as_bytes()).await;
+    drop(stdin);
+    let ended = child.wait_with_output().await.unwrap();
+    let mut output = String::from_utf8(ended.stdout).unwrap();
+    output.push_str(&String::from_utf8(ended.stderr).unwrap());
+    Ran { code: ended.status.code(), output }
+}
+
+/// A collection that the Flask service has left, in the emulator: `{"timestamp": …}` is a Firestore timestamp.
+async fn leave_documents(firestore: &str, project: &str) -> Vec<Value> {
+    let documents: Vec<Value> = serde_json::from_str(DOCUMENTS).unwrap();
+    let client = reqwest::Client::new();
+    for document in &documents {
+        let text = |name: &str| document[name].as_str().unwrap();
+        let url = format!(
+            "{firestore}/v1/projects/{project}/databases/(default)/documents/{}/{}",
+            text("collection"),
+            text("document_id")
+        );
+        let body = json!({ "fields": rest_value(&document["fields"])["mapValue"]["fields"] });
+        let request = client.patch(url).bearer_auth("owner").body(body.to_string());
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+    documents
+}
+
+/// A plain value as Firestore's REST interface takes it.
+fn rest_value(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({ "nullValue": null }),
+        Value::Bool(value) => json!({ "booleanValue": value }),
+        Value::Number(number) if number.is_i64() => json!({ "integerValue": number.to_string() }),
+        Value::Number(number) => json!({ "doubleValue": number }),
+        Value::String(text) => json!({ "stringValue": text }),
+        Value::Array(values) => {
+            json!({ "arrayValue": { "values": values.iter().map(rest_value).collect::<Vec<_>>() } })
+        }
+        Value::Object(map) => match map.get("timestamp") {
+            Some(Value::String(time)) if map.len() == 1 => json!({ "timestampValue": time }),
+            _ => {
+                let fields: serde_json::Map<_, _> =
+                    map.iter().map(|(name, value)| (name.clone(), rest_value(value))).collect();
+                json!({ "mapValue": { "fields": fields } })
+            }
+        },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_is_followed_to_the_letter_on_firestore() {
+    let backend = Backend::firestore();
+    let QueueSettings::Firestore(settings) = &backend.settings else { unreachable!("it is Firestore") };
+    #[expect(clippy::disallowed_methods, reason = "tests/run says where its emulator is")]
+    let emulator = std::env::var("FIRESTORE_EMULATOR_HOST")
+        .expect("FIRESTORE_EMULATOR_HOST names no Firestore emulator");
+    let firestore = format!("http://{emulator}");
+    let left = leave_documents(&firestore, &settings.project).await;
+    let variables = queue_variables(&backend);
+    let mut variables: Vec<_> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    variables.push(("OPERATOR_TOKEN", TOKEN));
+    let service = Process::start(&variables).await;
+    let folder = workplace();
+
+    let mut script = blocks();
+    assert_eq!(script.len(), 8, "the page's blocks of commands");
+    script[0] = filled_in(&script[0], [&service.url, &settings.project, &firestore]);
+    let script: Vec<_> =
+        script.iter().enumerate().map(|(index, block)| format!("echo '== {index}'\n{block}")).collect();
+    let ran = run(&folder, &script.join("\n"), TOKEN, &[]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.output);
+    let said: Vec<_> = ran.output.split("== ").skip(1).map(|part| part.split_once('\n').unwrap().1).collect();
+
+    // Step 3 and 4 of "Before": the payload that the Flask service has processed, and its preview.
+    let processed = left.iter().find(|document| document["fields"]["status"] == "completed").unwrap();
+    let name = format!("{}.json", processed["document_id"].as_str().unwrap());
+    let read = |of: &str| -> Value {
+        let file = folder.path().join(of).join(&name);
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    };
+    assert_eq!(read("recorded"), processed["fields"]["data"]);
+    assert_eq!(read("previews")["destination"], "salesforce");
+    assert!(said[2].contains("1 of 1 payloads previewed, 0 refused"), "{}", said[2]);
+    assert!(said[2].contains("nothing compared with Salesforce"), "{}", said[2]);
+
+    // Step 6: all that waits and all that has failed is there.
+    for (status, count) in [("new", 4), ("processing", 1), ("completed", 1), ("failed", 3)] {
+        assert!(said[3].contains(&format!("\"{status}\": {count}")), "{status}: {}", said[3]);
+    }
+    for text in ["timed out", "boom", "Invalid XML response"] {
+        assert!(said[3].contains(text), "{text}: {}", said[3]);
+    }
+
+    // The switch: every record that waits is processed by itself, except what had used up its retries.
+    assert_eq!(said[4].matches("Qz").count(), 9, "{}", said[4]);
+    assert!(!said[4].contains("\"error\""), "{}", said[4]);
+
+    // Back again: nothing is in work, and the Flask service could read everything.
+    assert!(said[5].contains("\"processed_records\": []"), "{}", said[5]);
+    assert_eq!(said[6], "");
+
+    // Each of them has a random id.
+    assert!(said[7].contains("9 documents with a random id in commcare_collection"), "{}", said[7]);
+    assert!(said[7].contains("2 documents with a random id in salesforce_collection"), "{}", said[7]);
+}
+
+#[test]
+fn documents_that_the_flask_service_would_write_half_empty_are_found() {
+    // The page's own filter, on an answer with such a document.
+    let block = blocks().into_iter().find(|block| block.contains("data_json")).unwrap();
+    let filter = block.split("jq -r '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+    let answer = json!([
+        { "document": { "name": "a", "fields": { "data_json": { "stringValue": "{}" } } } },
+        { "document": { "name": "b" } },
+        { "readTime": "2026-03-02T08:15:30Z" },
+    ]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), answer.to_string()).unwrap();
+    let found = std::process::Command::new("jq").args(["-r", filter]).arg(file.path()).output().unwrap();
+    assert_eq!(String::from_utf8(found.stdout).unwrap(), "half-empty for the Flask service: a\n");
+}
