@@ -41,7 +41,7 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// When and how often a record is tried again (`docs/service.md`, guarantees 3 and 6).
+/// When and how often a record is tried again (`docs/service.md`, guarantees 3, 6, 7 and 11).
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
     /// `LEASE_SECONDS`: how long a claim lasts unless it is renewed.
@@ -50,6 +50,10 @@ pub struct RetryPolicy {
     pub max_retries: u32,
     /// `RETRY_BACKOFF_SECONDS`: the wait before the first retry.
     pub retry_backoff: Duration,
+    /// `OUTAGE_PATIENCE_DAYS`: how long a record may meet nothing but its destination's trouble.
+    pub outage_patience: Duration,
+    /// `DEPENDENCY_PATIENCE_DAYS`: how long after its arrival a record waits for what it refers to.
+    pub dependency_patience: Duration,
     /// `COMPLETED_RETENTION_DAYS`: how long a completed record is kept; `None` is for ever.
     pub retention: Option<Duration>,
 }
@@ -61,14 +65,14 @@ pub struct DrainSettings {
     pub batch_size: usize,
     /// `SF_CONCURRENCY`, or four payloads for CommCare: records processed at a time.
     pub concurrency: usize,
-    /// Records that a call claims at a time, however many it is to take in all: this bounds the memory for
-    /// payloads.
-    pub claimed_at_a_time: usize,
+    /// Records that a call reads before it has worked off those before, however many it is to take: what bounds the
+    /// memory for their payloads.
+    pub read_at_a_time: usize,
     /// `DRAIN_BUDGET_SECONDS`: how long one call goes on.
     pub budget: Duration,
 }
 
-/// Payloads for CommCare that are processed, and claimed, at a time. Each is up to a document's 1 MiB, and the
+/// Payloads for CommCare that are processed, and read, at a time. Each is up to a document's 1 MiB, and the
 /// records of all share the `CC_CONCURRENCY` submissions.
 const PAYLOADS_AT_A_TIME: usize = 4;
 
@@ -136,6 +140,8 @@ impl Config {
             lease: reader.seconds("LEASE_SECONDS", 120),
             max_retries: reader.number("MAX_RETRIES", 3, 0, 100),
             retry_backoff: reader.seconds("RETRY_BACKOFF_SECONDS", 60),
+            outage_patience: reader.days("OUTAGE_PATIENCE_DAYS", 7),
+            dependency_patience: reader.days("DEPENDENCY_PATIENCE_DAYS", 30),
             retention: retention(&mut reader),
         };
         let request_timeout = reader.seconds("REQUEST_TIMEOUT_SECONDS", 30);
@@ -159,13 +165,13 @@ impl Config {
             drain: DrainSettings {
                 batch_size: reader.number("SF_BATCH_SIZE", 10, 1, 500),
                 concurrency: reader.number("SF_CONCURRENCY", 8, 1, 100),
-                claimed_at_a_time: usize::MAX,
+                read_at_a_time: usize::MAX,
                 budget,
             },
             drain_to_commcare: DrainSettings {
                 batch_size: reader.number("CC_BATCH_SIZE", 1, 1, 500),
                 concurrency: PAYLOADS_AT_A_TIME,
-                claimed_at_a_time: PAYLOADS_AT_A_TIME,
+                read_at_a_time: PAYLOADS_AT_A_TIME,
                 budget,
             },
             max_body_bytes: reader.number("MAX_BODY_BYTES", 32 * 1024 * 1024, 1, usize::MAX),

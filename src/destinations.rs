@@ -19,7 +19,7 @@ use crate::plan::{Effects, Plan};
 use crate::submission::Destination;
 pub use breaker::Admission;
 use commcare::CommCare;
-pub use delivery::{Delivery, DeliveryError, Failure, Tally};
+pub use delivery::{Delivery, DeliveryError, Failure, Suspicion, Tally};
 use postgis::Postgis;
 use salesforce::Salesforce;
 
@@ -34,8 +34,7 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// Whether `destination` takes work now. PostGIS always does: a form that finds it down fails alone, and
-    /// holds up nothing that goes elsewhere.
+    /// Whether `destination` takes work now.
     pub async fn admission(&self, destination: Destination) -> Admission {
         match destination {
             Destination::Salesforce => match &self.salesforce {
@@ -43,26 +42,33 @@ impl Destinations {
                 None => Admission::Available,
             },
             Destination::CommCare => self.commcare.as_ref().map_or(Admission::Available, CommCare::admission),
-            Destination::Postgis => Admission::Available,
+            Destination::Postgis => self.postgis.as_ref().map_or(Admission::Available, Postgis::admission),
         }
     }
 
     /// Says that a drain for `destination` begins.
     pub fn drain_begins(&self, destination: Destination) {
-        if let (Destination::Salesforce, Some(salesforce)) = (destination, &self.salesforce) {
-            salesforce.drain_begins();
-        }
+        match destination {
+            Destination::Salesforce => self.salesforce.as_ref().map(Salesforce::drain_begins),
+            Destination::CommCare => self.commcare.as_ref().map(CommCare::drain_begins),
+            Destination::Postgis => self.postgis.as_ref().map(Postgis::drain_begins),
+        };
     }
 
     /// Performs `plan`: Salesforce records and rows all or none, documents as many as CommCare takes. `tally`
     /// notes those.
-    pub async fn perform(&self, plan: &Plan, tally: &Tally) -> Result<Delivery, DeliveryError> {
+    pub async fn perform(
+        &self,
+        plan: &Plan,
+        tally: &Tally,
+        suspicion: Suspicion,
+    ) -> Result<Delivery, DeliveryError> {
         match (&plan.effects, &self.salesforce, &self.commcare, &self.postgis) {
-            (Effects::Upserts(_), Some(salesforce), _, _) => salesforce.execute(plan).await?,
-            (Effects::Documents(_), _, Some(commcare), _) => commcare.execute(plan, tally).await?,
+            (Effects::Upserts(_), Some(salesforce), _, _) => salesforce.execute(plan, suspicion).await?,
+            (Effects::Documents(_), _, Some(commcare), _) => commcare.execute(plan, tally, suspicion).await?,
             (Effects::Rows(rows), salesforce, _, Some(postgis)) => {
                 let staff = staff::look_up(rows, salesforce.as_ref()).await;
-                postgis.execute(rows, staff.as_deref()).await?;
+                postgis.execute(rows, staff.as_deref(), suspicion).await?;
             }
             (Effects::Upserts(_), None, _, _)
             | (Effects::Documents(_), _, None, _)
@@ -75,12 +81,13 @@ impl Destinations {
     pub fn down(&self) -> Vec<Destination> {
         let salesforce = self.salesforce.as_ref().map(|salesforce| salesforce.health().admission);
         let commcare = self.commcare.as_ref().map(CommCare::admission);
+        let postgis = self.postgis.as_ref().map(Postgis::admission);
         let in_trouble =
             |admission: Option<Admission>| admission.is_some_and(|found| found != Admission::Available);
         let down = [
             (Destination::Salesforce, in_trouble(salesforce)),
             (Destination::CommCare, in_trouble(commcare)),
-            (Destination::Postgis, self.postgis.as_ref().is_some_and(Postgis::is_down)),
+            (Destination::Postgis, in_trouble(postgis)),
         ];
         down.into_iter().filter(|(_, is_down)| *is_down).map(|(destination, _)| destination).collect()
     }

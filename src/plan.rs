@@ -156,9 +156,30 @@ impl Plan {
             let written = rows.written();
             return (written == others.written() && rows != others).then_some(written);
         }
-        let undone =
-            self.upserts().iter().find(|upsert| newer.upserts().iter().any(|other| upsert.undoes(other)));
+        let undone = self
+            .upserts()
+            .iter()
+            .find(|upsert| newer.upserts().iter().any(|other| upsert.undone_of(other).next().is_some()));
         undone.map(|upsert| (upsert.object, upsert.external_id.as_str()))
+    }
+
+    /// The fields of `newer` into which this plan would write another value.
+    pub fn undone_of(&self, newer: &Self) -> Vec<Field> {
+        if let (Effects::Rows(rows), Effects::Rows(_)) = (&self.effects, &newer.effects) {
+            let undone = self.overwrites(newer).map(|_| Field::of_row(rows.written()));
+            return undone.into_iter().collect();
+        }
+        let pairs =
+            self.upserts().iter().flat_map(|upsert| newer.upserts().iter().map(move |other| (upsert, other)));
+        pairs.flat_map(|(upsert, other)| upsert.undone_of(other)).collect()
+    }
+
+    /// The fields that it sets.
+    pub fn fields(&self) -> Vec<Field> {
+        if let Effects::Rows(rows) = &self.effects {
+            return vec![Field::of_row(rows.written())];
+        }
+        self.upserts().iter().flat_map(Upsert::fields).collect()
     }
 
     /// A success that sends nothing, and why.
@@ -228,19 +249,45 @@ impl Upsert {
         }
     }
 
-    /// Whether it writes another value into a field of the record that `other` writes.
-    fn undoes(&self, other: &Self) -> bool {
+    /// The fields of the record that `other` writes too into which this one writes another value.
+    fn undone_of(&self, other: &Self) -> impl Iterator<Item = Field> {
+        let same =
+            self.object == other.object && comparable(&self.external_id) == comparable(&other.external_id);
+        let fields = self.fields.iter().filter(move |_| same);
         let differs =
-            |(field, value): (&String, &Value)| other.fields.get(field).is_some_and(|set| set != value);
-        self.object == other.object
-            && comparable(&self.external_id) == comparable(&other.external_id)
-            && self.fields.iter().any(differs)
+            |(field, value): &(&String, &Value)| other.fields.get(*field).is_some_and(|set| set != *value);
+        fields.filter(differs).map(|(field, _)| self.field(field))
+    }
+
+    /// The fields that it sets.
+    fn fields(&self) -> impl Iterator<Item = Field> {
+        self.fields.keys().map(|field| self.field(field))
+    }
+
+    fn field(&self, name: &str) -> Field {
+        Field { object: self.object, record: comparable(&self.external_id), name: name.to_owned() }
     }
 
     /// The external ids that its relationships name.
     fn references(&self) -> impl Iterator<Item = &str> {
         let targets = self.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
         targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
+    }
+}
+
+/// One field of one record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Field {
+    object: &'static str,
+    /// The external id, as it is compared.
+    record: String,
+    /// The field; empty for a whole row.
+    name: String,
+}
+
+impl Field {
+    fn of_row((table, key): (&'static str, &str)) -> Self {
+        Self { object: table, record: comparable(key), name: String::new() }
     }
 }
 

@@ -10,7 +10,8 @@
 //!    claimer waits for another.
 //! 4. Claims are handed out oldest first.
 //! 5. A claim ends with its lease unless it is renewed; the record is then claimable again, and
-//!    the take-over counts as a retry. After `max_retries` of them it fails for good.
+//!    the take-over counts as a retry. After `max_retries` of them in a row it fails for good. Only a record that is
+//!    begun at once is claimed: one that merely waits for its turn is a [`Candidate`].
 //! 6. A worker whose lease was taken over, or whose record was replaced meanwhile, cannot write
 //!    its outcome.
 //! 7. A record keeps its last attempts, and fails with the time of its next retry.
@@ -18,10 +19,12 @@
 //!    a crash; a replacement forgets it.
 //! 9. A payload of records beyond a document's limit is stored in parts, which are written and
 //!    replaced together.
-//! 10. What operators ask ([`overview`]) takes no longer the more records have completed; but for counting
-//!     those in Firestore, which goes over their index entries.
-//! 11. Forms that have written the same Salesforce records know of one another ([`writers`]): a later one is
-//!     found, so is one that changed meanwhile, and a completed one can be put back to be written again.
+//! 10. Operator queries ([`overview`]) do not slow down as completed records grow, except counts in Firestore, which
+//!     go over index entries.
+//! 11. Forms that have written the same records know of one another ([`writers`]): a later form is found, so is a
+//!     form that changed meanwhile, and a completed form can be put back to be written again.
+//! 12. A record that cannot be read is reported ([`Unreadable`]) and stops no other record, listing or count.
+//! 13. A record that waits for another one is found by that one's key ([`Queue::wake`]).
 //!
 //! # How
 //! A back end offers few primitives ([`store::Store`]): insert where absent, read, and replace
@@ -29,6 +32,8 @@
 //! once, as pure functions from record to record, in [`transition`].
 
 mod accepting;
+mod arrival;
+mod backoff;
 mod by_hand;
 mod claim;
 mod doc_id;
@@ -43,13 +48,15 @@ mod question;
 mod sqlite;
 mod store;
 mod stored;
+mod sweep;
 mod transition;
 mod writers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::error;
@@ -58,26 +65,27 @@ use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
 use crate::submission::{Origin, Progress, Record, Role, Trigger};
 
-pub use claim::{Claim, Claimed, Exhausted, Lease, Retry, SettleResult};
+pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult};
 pub use doc_id::doc_id;
 pub use error::QueueError;
 pub use overview::{Backlog, Counts, HandSet, Named, Page, Recent};
-pub use question::{FailedFilter, PageCursor, Shown, Sighting};
-pub use transition::ClaimOutcome;
+pub use question::{FailedFilter, OrderedBy, Place, Shown, Sighting};
+pub use stored::Unreadable;
+pub use sweep::Sweep;
+pub use transition::{ClaimOutcome, RecordFailure};
 
-use claim::Take;
 use doc_id::{hashed_doc_id, hex};
 use store::Store;
-use stored::Stored;
-use transition::Taken;
+use stored::{Stored, Version};
+use transition::{Claimed, Taken};
 
 /// How often one compare-and-set is tried against concurrent changes of the same record before
 /// the operation gives up: far more often than a record has writers.
 const SWAP_TRIES: usize = 20;
 
-/// Bytes that a submission's id may have: Firestore finds longer texts only by their beginning ("Usage and
-/// limits", indexed values). CommCare's have 36.
-pub const ID_LIMIT: usize = 1_500;
+/// Bytes that a submission's id may have: Firestore indexes no more of a text than 1,500 bytes ("Usage and limits",
+/// indexed values), and its emulator refuses a question for one of exactly so many. CommCare's ids have 36.
+pub const ID_LIMIT: usize = 1_499;
 
 /// A submission at the door: identified, not yet queued.
 #[derive(Debug, Clone)]
@@ -121,6 +129,9 @@ pub enum Fate {
 pub struct Queue {
     store: Store,
     policy: RetryPolicy,
+    unreadable: Arc<UnreadableCounts>,
+    /// Whether the last write failed.
+    write_failed: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -132,215 +143,111 @@ impl Queue {
                 Store::Firestore(firestore::Firestore::connect(settings).await?)
             }
         };
-        Ok(Self { store, policy })
+        Ok(Self { store, policy, unreadable: Arc::default(), write_failed: Arc::default() })
     }
 
-    /// Whether the back end answers.
+    /// Whether the back end answers, and takes writes: where the last one failed, another is tried.
     pub async fn ping(&self) -> Result<(), QueueError> {
-        self.store.ping().await
+        self.store.ping().await?;
+        if self.write_failed.load(Ordering::Relaxed) {
+            self.wrote(self.store.probe_write().await)?;
+        }
+        Ok(())
     }
 
-    /// Claims up to `limit` records that are `new` or whose lease ran out, oldest first.
+    /// Remembers whether a write went through.
+    fn wrote<T>(&self, written: Result<T, QueueError>) -> Result<T, QueueError> {
+        self.write_failed.store(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
+    /// Claims a record, unless someone else is processing it or it has changed since it was read. `role` is who asks,
+    /// where a person does.
     pub async fn claim(
         &self,
-        origin: Origin,
-        limit: usize,
-        worker: &str,
-        trigger: Trigger,
-    ) -> Result<Claimed, QueueError> {
-        self.claim_from(limit, worker, trigger, |wanted| self.claimable(origin, wanted)).await
-    }
-
-    /// Claims up to `limit` failed records that auto-retry may take now.
-    pub async fn claim_due(
-        &self,
-        origin: Origin,
-        limit: usize,
-        worker: &str,
-        trigger: Trigger,
-    ) -> Result<Claimed, QueueError> {
-        let max_retries = self.policy.max_retries;
-        let due = |wanted| self.store.due(origin, clock::now(), max_retries, wanted);
-        self.claim_from(limit, worker, trigger, due).await
-    }
-
-    /// Claims candidates until there are enough, or no more.
-    async fn claim_from<F>(
-        &self,
-        limit: usize,
-        worker: &str,
-        trigger: Trigger,
-        candidates: impl Fn(usize) -> F,
-    ) -> Result<Claimed, QueueError>
-    where
-        F: Future<Output = Result<Vec<Stored>, QueueError>>,
-    {
-        let mut claimed = Claimed::default();
-        loop {
-            let candidates = match candidates(limit - claimed.claims.len()).await {
-                Ok(candidates) => candidates,
-                // What is claimed already must be worked on: nobody else may take it now.
-                Err(error) if !claimed.claims.is_empty() => {
-                    error!(error = &error as &dyn std::error::Error, "queue.claim_cut_short");
-                    break;
-                }
-                Err(error) => return Err(error),
-            };
-            let tries = candidates.into_iter().map(|stored| self.take(stored, worker, trigger, None));
-            let mut lost_to_others = false;
-            let given_up = claimed.exhausted.len();
-            let mut failure = None;
-            for taken in join_all(tries).await {
-                match taken {
-                    Ok(Take::Claimed(claim)) => claimed.claims.push(*claim),
-                    Ok(Take::Exhausted(exhausted)) => claimed.exhausted.push(exhausted),
-                    Ok(Take::Busy) => lost_to_others = true,
-                    Err(error) => failure = Some(error),
-                }
-            }
-            match failure {
-                Some(error) if claimed.claims.is_empty() => return Err(error),
-                Some(error) => {
-                    error!(error = &error as &dyn std::error::Error, "queue.claim_cut_short");
-                    break;
-                }
-                None => {}
-            }
-            // Only where others were faster is there more to find further down the queue; each
-            // round that loses is a round in which somebody won, so this ends.
-            if claimed.claims.len() == limit || !(lost_to_others || claimed.exhausted.len() > given_up) {
-                break;
-            }
-        }
-        claimed.claims.sort_by_key(|claim| claim.stored.record.created_at);
-        Ok(claimed)
-    }
-
-    /// The oldest records that may be claimed now.
-    async fn claimable(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
-        let (new, abandoned) = futures::try_join!(
-            self.store.oldest_new(origin, limit),
-            self.store.abandoned(origin, clock::now(), limit),
-        )?;
-        let mut candidates = new;
-        candidates.extend(abandoned);
-        candidates.sort_by_key(|stored| stored.record.created_at);
-        candidates.truncate(limit);
-        Ok(candidates)
-    }
-
-    /// Claims one record for a retry, whatever its status, unless someone else is processing it. `role`
-    /// is who asks, where a person does.
-    pub async fn claim_for_retry(
-        &self,
-        origin: Origin,
-        doc_id: &str,
+        candidate: Candidate,
         worker: &str,
         trigger: Trigger,
         role: Option<Role>,
-    ) -> Result<Option<Retry>, QueueError> {
+    ) -> Result<ClaimResult, QueueError> {
+        let mut stored = candidate.0;
+        let revision = stored.record.revision;
         for _ in 0..SWAP_TRIES {
-            let Some(stored) = self.store.get(origin, doc_id).await? else { return Ok(None) };
-            if !stored.record.is_free(clock::now()) {
-                return Ok(Some(Retry::Processing));
+            let now = self.now();
+            if !stored.record.is_free(now) {
+                return Ok(ClaimResult::Busy);
             }
-            match self.take(stored, worker, trigger, role).await? {
-                Take::Claimed(claim) => return Ok(Some(Retry::Claimed(claim))),
-                Take::Exhausted(exhausted) => return Ok(Some(Retry::Exhausted(exhausted))),
-                Take::Busy => {}
-            }
-        }
-        Err(QueueError::Contended { doc_id: doc_id.to_owned() })
-    }
-
-    async fn take(
-        &self,
-        stored: Stored,
-        worker: &str,
-        trigger: Trigger,
-        role: Option<Role>,
-    ) -> Result<Take, QueueError> {
-        // One claim, one owner: a worker that claims its own record again must not pass for the
-        // run whose lease ran out.
-        let owner = format!("{worker}/{}", uuid::Uuid::new_v4().simple());
-        let taken = transition::take(&stored.record, &owner, trigger, role, clock::now(), &self.policy);
-        let (record, runs) = match taken {
-            Taken::Run(record) => (*record, true),
-            Taken::Exhausted(record) => (*record, false),
-        };
-        match self.store.swap(&stored, &record).await? {
-            None => Ok(Take::Busy),
-            Some(_) if !runs => {
-                error!(doc_id = stored.doc_id, error = record.error, "queue.record_kills_its_workers");
-                Ok(Take::Exhausted(Exhausted {
+            // One claim, one owner: a worker that claims its own record again must not pass for the
+            // run whose lease ran out.
+            let owner = format!("{worker}/{}", uuid::Uuid::new_v4().simple());
+            let was = stored.record.status;
+            let taken = transition::take(&stored.record, &owner, trigger, role, now, &self.policy);
+            let (mut record, runs) = match taken {
+                Taken::Run(record) => (*record, true),
+                Taken::Exhausted(record) => (*record, false),
+            };
+            if let Some(version) = self.swap(&stored, &mut record).await? {
+                if runs {
+                    let stored = Stored { record, version, ..stored };
+                    let claim = Claim { stored, was, progress: Progress::default() };
+                    return Ok(ClaimResult::Claimed(Box::new(claim)));
+                }
+                error!(doc_id = stored.doc_id, error = record.error, "record has used up its tries");
+                return Ok(ClaimResult::Exhausted(Exhausted {
                     doc_id: stored.doc_id,
                     job_name: record.job_name,
                     error: record.error.unwrap_or_default(),
-                }))
+                }));
             }
-            Some(version) => {
-                let stored = Stored { record, version, ..stored };
-                Ok(Take::Claimed(Box::new(Claim { stored, progress: Progress::default() })))
+            let status = stored.record.status;
+            match self.store.get(stored.origin, &stored.doc_id).await? {
+                None => return Ok(ClaimResult::Gone),
+                // Another payload, or another's work on it: what was decided about it no longer holds.
+                Some(now) if now.record.revision != revision || now.record.status != status => {
+                    return Ok(ClaimResult::Busy);
+                }
+                Some(now) => stored = now,
             }
         }
+        Err(QueueError::Contended { doc_id: stored.doc_id })
     }
 
     /// Prolongs a lease. `false` where the claim was lost.
     pub async fn renew(&self, lease: &Lease) -> Result<bool, QueueError> {
-        for _ in 0..SWAP_TRIES {
-            let Some(stored) = self.store.get(lease.origin, &lease.doc_id).await? else { return Ok(false) };
-            let Some(renewed) = transition::renew(&stored.record, &lease.owner, clock::now(), &self.policy)
-            else {
-                return Ok(false);
-            };
-            if self.store.swap(&stored, &renewed).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Err(QueueError::Contended { doc_id: lease.doc_id.clone() })
+        let renew = |stored: &Record, now| {
+            transition::renew(stored, &lease.owner, now, &self.policy).map(|renewed| (renewed, ()))
+        };
+        Ok(self.update(lease.origin, &lease.doc_id, renew).await?.is_some())
     }
 
     /// Keeps what a run has delivered so far. `false` where the claim was lost, or its record replaced.
     pub async fn save_progress(&self, lease: &Lease, progress: &Progress) -> Result<bool, QueueError> {
-        for _ in 0..SWAP_TRIES {
-            let Some(stored) = self.store.get(lease.origin, &lease.doc_id).await? else { return Ok(false) };
-            let Some(mut saved) = progress::add(&stored.record, lease, progress, clock::now()) else {
-                return Ok(false);
-            };
-            limits::fit(&mut saved);
-            if self.store.swap(&stored, &saved).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Err(QueueError::Contended { doc_id: lease.doc_id.clone() })
+        let add = |stored: &Record, now| progress::add(stored, lease, progress, now).map(|saved| (saved, ()));
+        Ok(self.update(lease.origin, &lease.doc_id, add).await?.is_some())
     }
 
     /// Ends a claim, with what its run has delivered.
     pub async fn settle(&self, claim: Claim, outcome: ClaimOutcome) -> Result<SettleResult, QueueError> {
-        let progress = claim.progress;
-        let claimed = claim.stored.record.clone();
-        let mut stored = claim.stored;
+        let Claim { stored, was, progress } = claim;
+        let claimed = stored.record.clone();
         let jitter = rand::random_range(-1.0..=1.0);
-        for _ in 0..SWAP_TRIES {
+        let mut before = None;
+        let settle = |stored: &Record, now| {
+            let of = Claimed { was, record: &claimed };
             let Some((mut record, settled)) =
-                transition::settle(&stored.record, &claimed, &outcome, clock::now(), &self.policy, jitter)
+                transition::settle(stored, &of, &outcome, now, &self.policy, jitter)
             else {
                 // Where an answer was lost, the outcome may be there already.
-                return Ok(transition::settled_before(&stored.record, &claimed));
+                before = Some(transition::settled_before(stored, &claimed));
+                return None;
             };
             if settled == SettleResult::Written {
                 record.add(&progress);
             }
-            limits::fit(&mut record);
-            if self.store.swap(&stored, &record).await?.is_some() {
-                return Ok(settled);
-            }
-            match self.store.get(stored.origin, &stored.doc_id).await? {
-                Some(current) => stored = current,
-                None => return Ok(SettleResult::Lost),
-            }
-        }
-        Err(QueueError::Contended { doc_id: stored.doc_id })
+            Some((record, settled))
+        };
+        let settled = self.update_read(stored, settle).await?;
+        Ok(settled.or(before).unwrap_or(SettleResult::Lost))
     }
 
     /// [`Queue::settle`], again and again while the queue is unavailable, until `patience` ends.
@@ -355,7 +262,8 @@ impl Queue {
         let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(100);
         loop {
-            let again = Claim { stored: claim.stored.clone(), progress: claim.progress.clone() };
+            let again =
+                Claim { stored: claim.stored.clone(), was: claim.was, progress: claim.progress.clone() };
             match self.settle(again, outcome.clone()).await {
                 Err(QueueError::Unavailable { .. }) if Instant::now() + pause < deadline => {
                     tokio::time::sleep(pause).await;
@@ -366,14 +274,100 @@ impl Queue {
         }
     }
 
+    /// Reads a record, changes it, and writes it under the condition that nothing changed meanwhile; again where
+    /// something did. `None` where the record is gone, or `change` leaves it alone.
+    async fn update<T>(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        change: impl FnMut(&Record, DateTime<Utc>) -> Option<(Record, T)>,
+    ) -> Result<Option<T>, QueueError> {
+        match self.store.get(origin, doc_id).await? {
+            Some(stored) => self.update_read(stored, change).await,
+            None => Ok(None),
+        }
+    }
+
+    /// [`Queue::update`] of a record that was read before.
+    async fn update_read<T>(
+        &self,
+        mut stored: Stored,
+        mut change: impl FnMut(&Record, DateTime<Utc>) -> Option<(Record, T)>,
+    ) -> Result<Option<T>, QueueError> {
+        for _ in 0..SWAP_TRIES {
+            let Some((mut changed, done)) = change(&stored.record, self.now()) else { return Ok(None) };
+            if self.swap(&stored, &mut changed).await?.is_some() {
+                return Ok(Some(done));
+            }
+            match self.store.get(stored.origin, &stored.doc_id).await? {
+                Some(current) => stored = current,
+                None => return Ok(None),
+            }
+        }
+        Err(QueueError::Contended { doc_id: stored.doc_id })
+    }
+
+    /// Writes a changed record, made to fit a document, if it still is what was read. `None` where it isn't.
+    async fn swap(&self, stored: &Stored, record: &mut Record) -> Result<Option<Version>, QueueError> {
+        limits::fit(record);
+        self.wrote(self.store.swap(stored, record).await)
+    }
+
+    /// The queue's clock: Firestore's where that is known, so that instances with skewed clocks agree.
+    pub fn now(&self) -> DateTime<Utc> {
+        clock::now() + self.store.clock_offset()
+    }
+
+    /// Unreadable records that were met since the start, by origin in the order of [`Origin::ALL`]. One that is met
+    /// again counts again.
+    pub fn unreadable_met(&self) -> [u64; 2] {
+        self.unreadable.read()
+    }
+
     /// The records of a submission id: those whose data has it, or whose document id it is.
-    pub async fn find(&self, origin: Origin, id: &str) -> Result<Vec<(String, Record)>, QueueError> {
+    pub async fn find(&self, origin: Origin, id: &str) -> Result<Found, QueueError> {
         // None has a longer one: the door refuses it, and Firestore would refuse the question.
         if id.len() > ID_LIMIT {
-            return Ok(Vec::new());
+            return Ok(Found::default());
         }
-        let mut found = self.store.find(origin, id).await?;
-        found.sort_by_key(|stored| (stored.record.created_at, stored.record.first_position));
-        Ok(found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect())
+        let mut found = Found::default();
+        for read in self.store.find(origin, id).await? {
+            match read {
+                Ok(stored) => found.records.push((stored.doc_id, stored.record)),
+                Err(odd) => {
+                    self.report(origin, &odd);
+                    found.unreadable.push(odd);
+                }
+            }
+        }
+        found.records.sort_by_key(|(_, record)| (record.created_at, record.first_position));
+        Ok(found)
+    }
+}
+
+/// The records that an id names.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Document ids and records, oldest first.
+    pub records: Vec<(String, Record)>,
+    /// Documents that it names and that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// How often an unreadable record was met, by origin.
+#[derive(Debug, Default)]
+struct UnreadableCounts([AtomicU64; 2]);
+
+impl UnreadableCounts {
+    fn count(&self, origin: Origin) {
+        let [from_commcare, from_salesforce] = &self.0;
+        match origin {
+            Origin::CommCare => from_commcare.fetch_add(1, Ordering::Relaxed),
+            Origin::Salesforce => from_salesforce.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+
+    fn read(&self) -> [u64; 2] {
+        self.0.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 }

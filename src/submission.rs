@@ -5,17 +5,20 @@
 //! that document. No I/O here.
 
 mod attempt;
+mod cause;
+mod lenient;
+mod record;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use attempt::{Attempt, AttemptOutcome, Role, Trigger};
+pub use cause::Cause;
+pub use record::{Record, Refusal};
 
 /// Attempts that a record keeps (`docs/service.md`, section 3).
 pub const ATTEMPTS_KEPT: usize = 20;
@@ -194,7 +197,11 @@ impl Serialize for NextRetry {
 
 impl<'de> Deserialize<'de> for NextRetry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Never, Self::At))
+        Ok(match lenient::TimeField::deserialize(deserializer)? {
+            lenient::TimeField::Null => Self::Never,
+            lenient::TimeField::Blank => Self::Unset,
+            lenient::TimeField::At(time) => Self::At(time),
+        })
     }
 }
 
@@ -222,144 +229,4 @@ impl Progress {
     pub fn is_empty(&self) -> bool {
         self.delivered.is_empty() && self.refused.is_empty()
     }
-}
-
-impl Record {
-    /// When the payload now stored arrived; the same whenever it is asked.
-    pub fn arrived(&self) -> DateTime<Utc> {
-        self.created_at.or(self.timestamp).unwrap_or_default()
-    }
-}
-
-/// Why CommCare refused a record of a payload for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Refusal {
-    /// The record's position in the payload.
-    pub position: u32,
-    /// Why; ids only.
-    pub error: String,
-}
-
-/// One submission in the queue: the document of `docs/service.md`, section 3, without its doc id.
-///
-/// Absent fields stay absent, so that a document of the original service reads, and is shown,
-/// as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Record {
-    /// The payload as received. Shared, since it is the bulk of a record and never changed in
-    /// place.
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    pub data: Arc<Value>,
-    /// Routing name.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub job_name: String,
-    /// The payload's `id`, as text; the original service wrote a number as it was.
-    #[serde(default, deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
-    pub job_id: Option<String>,
-    /// Where the record is in its life.
-    pub status: Status,
-    /// Arrival of the payload now stored: the queue's order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<DateTime<Utc>>,
-    /// The same under its documented name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<DateTime<Utc>>,
-    /// Last change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub updated_at: Option<DateTime<Utc>>,
-    /// The first arrival, where the payload was replaced.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_received_at: Option<DateTime<Utc>>,
-    /// Retries so far; the first processing is not one.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub run_retries: u32,
-    /// When the last retry was claimed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_retried_at: Option<DateTime<Utc>>,
-    /// Last failure in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Last failure's kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_kind: Option<ErrorKind>,
-    /// The step that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_step: Option<String>,
-    /// When auto-retry may take it.
-    #[serde(default, skip_serializing_if = "NextRetry::is_unset")]
-    #[schema(value_type = Option<DateTime<Utc>>)]
-    pub next_retry_at: NextRetry,
-    /// Who is processing it: one claim's name, never used twice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease_owner: Option<String>,
-    /// Until when; absent in a `processing` document of the original service, which counts as
-    /// run out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease_expires_at: Option<DateTime<Utc>>,
-    /// When a completed record may be removed; absent where it is kept. Firestore removes it by a
-    /// policy on this field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<DateTime<Utc>>,
-    /// Content hash of the payload, for duplicates; absent in the original's documents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload_hash: Option<String>,
-    /// Counts replacements of the payload.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub revision: u32,
-    /// The last attempts, oldest first.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
-    pub attempts: Vec<Attempt>,
-    /// Why nothing was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-    /// Whether the plan was recorded instead of sent.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// The recorded plan of a dry run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub plan: Option<Value>,
-    /// Answers whose code no label table knows.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
-    pub unmapped: Vec<Unmapped>,
-    /// The Salesforce records that it wrote and that are not its own, as `object/external id`: what
-    /// an older form must not overwrite any more.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
-    pub written: Vec<String>,
-    /// Of a payload that is stored in parts: the position of the first record that this one holds,
-    /// counted from 1 in the payload as it arrived.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_position: Option<u32>,
-    /// Salesforce → CommCare: positions that CommCare has taken, so that a retry sends the rest alone.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeSet::is_empty")]
-    pub delivered: BTreeSet<u32>,
-    /// Positions that CommCare has refused for good: a manual retry alone sends them again.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeSet::is_empty")]
-    pub refused: BTreeSet<u32>,
-    /// Why, for the first of them.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
-    pub refusals: Vec<Refusal>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Option::deserialize(deserializer)? {
-        Some(Value::String(text)) => Some(text),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    })
-}
-
-/// The original service wrote null where it had nothing to say.
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -1,9 +1,9 @@
 //! Claims records, maps them, performs their plans and settles them. Knows no form and no HTTP.
 //!
-//! One call is one [`drain`]: batch after batch of claimed records. Forms that touch a record
-//! another form of the drain writes keep their order ([`order`]); the rest run in parallel. A claim's
-//! lease is renewed for as long as its drain has it. When a destination is in trouble of its own, or
-//! the service stops, what has not been tried goes back to `new`.
+//! One call is one [`drain`]: batch after batch of records, each claimed the moment that its run begins. Forms that
+//! touch a record another form of the drain writes keep their order ([`order`]); the rest run in parallel. A claim's
+//! lease is renewed for as long as its drain has it. A failure that may be the destination's trouble is [open](verdict)
+//! until the destination takes another record.
 
 mod delivery;
 mod drain;
@@ -13,6 +13,7 @@ mod order;
 mod overlap;
 mod retry;
 mod shutdown;
+mod verdict;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::{DrainSettings, RetryPolicy};
@@ -31,24 +32,26 @@ use crate::destinations::{Admission, Destinations};
 use crate::jobs::{Facts, Job};
 use crate::metrics::{Metrics, RecordEnd};
 use crate::plan::Plan;
-use crate::queue::{Claim, Claimed, Exhausted, Queue, QueueError, Retry};
-use crate::submission::{Destination, ErrorKind, Origin, Record, Role, Trigger};
+use crate::queue::{Exhausted, Queue, QueueError, Sweep};
+use crate::submission::{Destination, ErrorKind, Origin, Record, Trigger};
 
-use drain::Drain;
+use drain::{Drain, Order};
 pub use retry::{Asked, Retried};
 pub use shutdown::Shutdown;
+use verdict::Evidence;
 
-/// Records for each slot that a drain until empty claims at a time: with fewer, slots stand idle at
-/// the end of every batch.
-const CLAIMED_PER_SLOT: usize = 8;
+/// Records for each slot that a drain reads at a time: with fewer, slots stand idle at the end of every batch.
+const READ_PER_SLOT: usize = 8;
 
 /// Why something was not begun.
 const OVER: &str = "the time of one call was used up, or the service stops";
+/// Why a record that was asked for is not there.
+const REMOVED: &str = "it was removed meanwhile";
 
 /// How much one drain takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
-    /// Records that are claimed at a time; as configured where `None`.
+    /// Records that it takes; as configured where `None`.
     pub limit: Option<usize>,
     /// Whether to go on, batch after batch, until the queue is empty or the budget is spent.
     pub until_empty: bool,
@@ -69,14 +72,14 @@ pub struct DrainReport {
 
 impl DrainReport {
     /// How each document's run ended.
-    fn ends(self) -> HashMap<String, End> {
+    fn ends(self) -> HashMap<String, RunEnd> {
         let stopped = self.stopped.map(|stopped| stopped.reason);
-        let completed = self.completed.into_iter().map(|doc_id| (doc_id, End::Completed));
-        let failed = self.failed.into_iter().map(|(doc_id, error)| (doc_id, End::Failed(error)));
+        let completed = self.completed.into_iter().map(|doc_id| (doc_id, RunEnd::Completed));
+        let failed = self.failed.into_iter().map(|(doc_id, error)| (doc_id, RunEnd::Failed(error)));
         let released = self
             .released
             .into_iter()
-            .map(|(doc_id, reason)| (doc_id, End::New(stopped.clone().unwrap_or(reason))));
+            .map(|(doc_id, reason)| (doc_id, RunEnd::New(stopped.clone().unwrap_or(reason))));
         completed.chain(failed).chain(released).collect()
     }
 }
@@ -92,7 +95,7 @@ pub struct Stopped {
 
 /// How one record's run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum RunEnd {
     /// Its effect is done, or there was none to have.
     Completed,
     /// It failed, for this reason.
@@ -117,6 +120,7 @@ pub struct Worker {
     shutdown: Shutdown,
     metrics: Metrics,
     name: Arc<str>,
+    evidence: Evidence,
 }
 
 /// How one origin's records are worked off.
@@ -125,6 +129,8 @@ struct Lane {
     settings: DrainSettings,
     /// Bounds the records in work over the whole process, however many drains overlap.
     slots: Arc<Semaphore>,
+    /// How many there are.
+    slot_count: usize,
 }
 
 impl Worker {
@@ -145,12 +151,16 @@ impl Worker {
             queue,
             destinations: Arc::new(destinations),
             facts,
-            lanes: settings
-                .map(|settings| Lane { settings, slots: Arc::new(Semaphore::new(settings.concurrency)) }),
+            lanes: settings.map(|settings| Lane {
+                settings,
+                slots: Arc::new(Semaphore::new(settings.concurrency)),
+                slot_count: settings.concurrency,
+            }),
             retry,
             shutdown,
             metrics,
             name: format!("{process}-{}", &unique[..8]).into(),
+            evidence: Evidence::default(),
         }
     }
 
@@ -164,19 +174,11 @@ impl Worker {
         self.work_off(origin, extent, Trigger::AutoRetry).await
     }
 
-    async fn claim(&self, origin: Origin, limit: usize, trigger: Trigger) -> Result<Claimed, QueueError> {
-        match trigger {
-            Trigger::AutoRetry => self.queue.claim_due(origin, limit, &self.name, trigger).await,
-            Trigger::Batch | Trigger::Manual | Trigger::Inline => {
-                self.queue.claim(origin, limit, &self.name, trigger).await
-            }
-        }
-    }
-
-    /// A record that killed its workers ends without a run of its own.
-    fn count_given_up(&self, origin: Origin, exhausted: &Exhausted) {
+    /// A record that has used up its tries ends without a run of its own: why.
+    fn give_up(&self, origin: Origin, exhausted: Exhausted) -> String {
         let end = RecordEnd::Failed(ErrorKind::Permanent);
         self.metrics.record_ended(origin, &exhausted.job_name, end, Duration::ZERO);
+        exhausted.error
     }
 
     async fn work_off(
@@ -187,15 +189,18 @@ impl Worker {
     ) -> Result<DrainReport, QueueError> {
         let settings = self.lane(origin).settings;
         let destination = destination_of(origin);
-        let least = if extent.until_empty { CLAIMED_PER_SLOT * settings.concurrency } else { 1 };
-        let limit = extent.limit.unwrap_or(settings.batch_size.max(least));
-        let mut drain = Drain::new(self.clone(), origin, self.deadline(origin), false);
+        let at_a_time = settings.read_at_a_time.min(READ_PER_SLOT * settings.concurrency);
+        let mut left =
+            if extent.until_empty { usize::MAX } else { extent.limit.unwrap_or(settings.batch_size) };
+        let mut drain = Drain::new(self.clone(), origin, self.deadline(origin), Order::from_trigger(trigger));
+        let mut sweep = match trigger {
+            Trigger::AutoRetry => Sweep::over_due(origin),
+            Trigger::Batch | Trigger::Manual | Trigger::Inline => Sweep::over_claimable(origin),
+        };
         self.destinations.drain_begins(destination);
-        let mut left = limit;
-        while !drain.is_over() {
+        while left > 0 && !drain.is_over() {
             // Most forms go to Salesforce: where it takes none, those to PostGIS wait with them, having
             // been tried in their webhook calls already.
-            // A destination that was in trouble is tried with one record; the rest follow if it went.
             let probing = match self.destinations.admission(destination).await {
                 Admission::Available => false,
                 Admission::Probing => true,
@@ -204,51 +209,63 @@ impl Worker {
                     break;
                 }
             };
-            let wanted = if probing { 1 } else { left.min(settings.claimed_at_a_time) };
-            let claimed = match self.claim(origin, wanted, trigger).await {
-                Ok(Claimed { claims, exhausted }) => {
-                    drain.give_up(exhausted);
-                    drain.run_batch(claims).await
-                }
+            let woken = drain.take_woken();
+            if woken.is_empty() && sweep.is_over() && !probing {
+                break;
+            }
+            let next = match (probing, woken.is_empty()) {
+                // A destination that was in trouble is tried with one record; the rest follow if it went.
+                (true, _) => drain.probe(&sweep).await,
+                (false, false) => Ok(woken),
+                (false, true) => self.queue.next_candidates(&mut sweep, left.min(at_a_time)).await,
+            };
+            let candidates = match next {
+                Ok(candidates) => candidates,
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "worker.claim_failed");
+                    error!(
+                        error = &error as &dyn std::error::Error,
+                        "the queue could not be read; the drain ends"
+                    );
                     break;
                 }
             };
-            left = if extent.until_empty { limit } else { left - claimed };
-            let goes_on = extent.until_empty || probing || claimed == settings.claimed_at_a_time;
-            if claimed == 0 || left == 0 || !goes_on {
+            if probing && candidates.is_empty() {
                 break;
             }
+            let done = drain.run_batch(candidates).await;
+            left = left.saturating_sub(done);
         }
         let report = drain.finish().await;
-        self.keep_house(origin).await;
+        self.keep_house(origin, &sweep).await;
         info!(
             collection = origin.collection(),
             ?trigger,
             completed = report.completed.len(),
             failed = report.failed.len(),
             released = report.released.len(),
-            "worker.drained"
+            "drain ended"
         );
         Ok(report)
     }
 
     /// What every drain does beside its work: tells the age of the queue, for alerts, and removes what has
     /// been kept long enough, little by little.
-    async fn keep_house(&self, origin: Origin) {
-        match self.queue.oldest_new(origin).await {
+    async fn keep_house(&self, origin: Origin, sweep: &Sweep) {
+        let oldest = if sweep.found_nothing() { Ok(None) } else { self.queue.oldest_new(origin).await };
+        match oldest {
             Ok(oldest) => {
                 let oldest_new_seconds =
-                    oldest.map_or(0, |arrived| (clock::now() - arrived).num_seconds().max(0));
-                info!(collection = origin.collection(), oldest_new_seconds, "queue.age");
+                    oldest.map_or(0, |arrived| (self.queue.now() - arrived).num_seconds().max(0));
+                info!(collection = origin.collection(), oldest_new_seconds, "age of the queue");
             }
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "queue.age_unknown"),
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "the age of the queue is not known");
+            }
         }
         if let Err(error) = self.queue.remove_completed(origin).await {
-            warn!(error = &error as &dyn std::error::Error, "worker.completed_not_removed");
+            warn!(error = &error as &dyn std::error::Error, "old completed records could not be removed");
         }
     }
 
@@ -260,47 +277,26 @@ impl Worker {
         origin: Origin,
         doc_id: &str,
         within: Duration,
-    ) -> Result<End, QueueError> {
+    ) -> Result<RunEnd, QueueError> {
         let deadline = Instant::now() + within;
         let mut worker = self.clone();
         for lane in &mut worker.lanes {
-            lane.slots = Arc::new(Semaphore::new(1));
+            (lane.slots, lane.slot_count) = (Arc::new(Semaphore::new(1)), 1);
         }
-        let mut drain = Drain::new(worker, origin, deadline, false);
+        let mut drain = Drain::new(worker, origin, deadline, Order::from_trigger(Trigger::Inline));
         if drain.is_over() {
-            return Ok(End::NotStarted(OVER.to_owned()));
+            return Ok(RunEnd::NotStarted(OVER.to_owned()));
         }
         self.destinations.drain_begins(Destination::Postgis);
         if let Admission::Paused { reason } = self.destinations.admission(Destination::Postgis).await {
-            return Ok(End::NotStarted(reason));
+            return Ok(RunEnd::NotStarted(reason));
         }
-        match self.claim_for_retry(origin, doc_id, Trigger::Inline, None).await? {
-            Err(end) => Ok(end),
-            Ok(claim) => {
-                drain.run_batch(vec![claim]).await;
-                let mut ends = drain.finish().await.ends();
-                Ok(ends.remove(doc_id).unwrap_or(End::Processing))
-            }
-        }
-    }
-
-    /// Claims one record, or says why it cannot be run.
-    async fn claim_for_retry(
-        &self,
-        origin: Origin,
-        doc_id: &str,
-        trigger: Trigger,
-        role: Option<Role>,
-    ) -> Result<Result<Claim, End>, QueueError> {
-        Ok(match self.queue.claim_for_retry(origin, doc_id, &self.name, trigger, role).await? {
-            Some(Retry::Claimed(claim)) => Ok(*claim),
-            Some(Retry::Processing) => Err(End::Processing),
-            Some(Retry::Exhausted(exhausted)) => {
-                self.count_given_up(origin, &exhausted);
-                Err(End::Failed(exhausted.error))
-            }
-            None => Err(End::Failed("it was removed meanwhile".to_owned())),
-        })
+        let Some(candidate) = self.queue.candidate(origin, doc_id).await? else {
+            return Ok(RunEnd::Failed(REMOVED.to_owned()));
+        };
+        drain.run_batch(vec![candidate]).await;
+        let mut ends = drain.finish().await.ends();
+        Ok(ends.remove(doc_id).unwrap_or(RunEnd::Processing))
     }
 
     /// What a payload of `job` would do if it came now: its plan, or the error that its record would

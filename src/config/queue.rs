@@ -29,6 +29,8 @@ pub struct FirestoreSettings {
     pub database: String,
     /// `FIRESTORE_EMULATOR_HOST`, as `host:port`: an emulator instead of Google.
     pub emulator_host: Option<String>,
+    /// `FLASK_DOCUMENTS`: whether the collections may still hold documents of the original service, whose ids are random.
+    pub flask_documents: bool,
 }
 
 const DEFAULT_FILE: &str = "sqlite://data/queue.db";
@@ -36,6 +38,7 @@ const DEFAULT_FILE: &str = "sqlite://data/queue.db";
 pub(super) fn load(reader: &mut Reader<'_>, project: Option<&str>, cloud_run: bool) -> QueueSettings {
     let database = reader.text("FIRESTORE_DATABASE", "(default)").unwrap_or_else(|| "(default)".to_owned());
     let emulator_host = reader.text("FIRESTORE_EMULATOR_HOST", "not set");
+    let flask_documents = reader.flag("FLASK_DOCUMENTS", true);
     // Read by Google's own library; listed here so that an operator sees it.
     reader.text("GOOGLE_APPLICATION_CREDENTIALS", "the machine's own identity");
     let default = if project.is_some() { "firestore" } else { DEFAULT_FILE };
@@ -57,6 +60,7 @@ pub(super) fn load(reader: &mut Reader<'_>, project: Option<&str>, cloud_run: bo
             project: project.to_owned(),
             database,
             emulator_host,
+            flask_documents,
         });
     }
     if let Some(path) = url.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {

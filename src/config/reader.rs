@@ -107,6 +107,10 @@ impl<'a> Reader<'a> {
         Duration::from_secs(self.number(name, default, 1, 365 * 24 * 3600))
     }
 
+    pub(super) fn days(&mut self, name: &'static str, default: u64) -> Duration {
+        Duration::from_hours(24 * self.number(name, default, 1, 3_650))
+    }
+
     /// An http(s) address without credentials, since addresses are shown. `None` where the value is none.
     pub(super) fn url(&mut self, name: &'static str, default: &str) -> Option<Url> {
         let value = self.text(name, default).unwrap_or_else(|| default.to_owned());

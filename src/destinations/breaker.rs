@@ -56,7 +56,7 @@ enum State {
     /// Calls go out.
     Available { failures: u32 },
     /// No call goes out, except a probe from `until` on.
-    Paused { reason: String, pauses: u32, until: Instant, probe: Option<Probe> },
+    Paused { reason: String, pauses: u32, until: Instant, not_before: Option<Instant>, probe: Option<Probe> },
 }
 
 /// One breaker.
@@ -82,10 +82,18 @@ impl Breaker {
         }
     }
 
-    /// Ends the pause: the next call may be the probe.
+    /// Ends the pause, unless the destination itself asked for it: the next call may be the probe.
     pub(super) fn hasten(&mut self, now: Instant) {
-        if let State::Paused { until, .. } = &mut self.state {
-            *until = now.min(*until);
+        if let State::Paused { until, not_before, .. } = &mut self.state {
+            *until = not_before.map_or(now, |time| time.max(now)).min(*until);
+        }
+    }
+
+    /// Lengthens a pause: the destination asks to be left alone until then (`Retry-After`).
+    pub(super) fn hold(&mut self, asked: Instant) {
+        if let State::Paused { until, not_before, .. } = &mut self.state {
+            *not_before = Some(asked);
+            *until = asked.max(*until);
         }
     }
 
@@ -129,10 +137,11 @@ impl Breaker {
             State::Available { failures } if *failures + 1 < self.policy.failures => *failures += 1,
             State::Available { .. } => {
                 let until = now + self.policy.pauses.after(0);
-                self.state = State::Paused { reason: why.to_owned(), pauses: 0, until, probe: None };
+                self.state =
+                    State::Paused { reason: why.to_owned(), pauses: 0, until, not_before: None, probe: None };
                 return true;
             }
-            State::Paused { reason, pauses, until, probe } if probe.is_some() && *probe == ended => {
+            State::Paused { reason, pauses, until, probe, .. } if probe.is_some() && *probe == ended => {
                 *pauses += 1;
                 *until = now + self.policy.pauses.after(*pauses);
                 *probe = None;
@@ -176,6 +185,18 @@ mod tests {
         assert_eq!(breaker.view(now), Admission::Available);
         assert_eq!(breaker.enter(now), None, "nothing to probe");
         assert_eq!(broken(now).view(now), paused("no answer"));
+    }
+
+    #[test]
+    fn a_pause_that_the_destination_asked_for_is_not_ended_early() {
+        let now = Instant::now();
+        let mut breaker = broken(now);
+        breaker.hasten(now);
+        assert_eq!(breaker.view(now), Admission::Probing);
+        breaker.hold(now + 3 * SECOND);
+        breaker.hasten(now);
+        assert_eq!(breaker.view(now + 2 * SECOND), paused("no answer"));
+        assert_eq!(breaker.view(now + 3 * SECOND), Admission::Probing);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::commcare::CommCareSettings;
 use crate::destinations::breaker::Admission;
-use crate::destinations::delivery::{DeliveryError, Failure, Tally};
+use crate::destinations::delivery::{DeliveryError, Failure, Suspicion, Tally};
 use crate::destinations::guard::{Entry, Guard};
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::plan::{Document, Plan, list_errors};
@@ -77,6 +77,11 @@ impl CommCare {
         Ok(Self { wire: Wire::new(settings).map_err(SetUpError)?, guard: Guard::new(), pace })
     }
 
+    /// Says that a drain begins: after an outage it tries again at once, with one record.
+    pub fn drain_begins(&self) {
+        self.guard.hasten(Instant::now());
+    }
+
     /// What work would meet now, without asking anyone.
     pub fn admission(&self) -> Admission {
         self.guard.view(Instant::now())
@@ -84,8 +89,13 @@ impl CommCare {
 
     /// Submits every document of `plan`. `tally` notes what became of each as soon as that is known. One document's
     /// failure stops no other; the error lists all failures, and the records that the mapping refused.
-    pub async fn execute(&self, plan: &Plan, tally: &Tally) -> Result<(), DeliveryError> {
-        let entry = self.guard.enter(Instant::now())?;
+    pub async fn execute(
+        &self,
+        plan: &Plan,
+        tally: &Tally,
+        suspicion: Suspicion,
+    ) -> Result<(), DeliveryError> {
+        let entry = self.guard.enter(Instant::now(), suspicion)?;
         let chains = chains(plan.documents());
         let mut ended = Vec::with_capacity(plan.documents().len());
         // A probe goes alone.
@@ -101,7 +111,7 @@ impl CommCare {
             ended.extend(chain);
         }
         drop(submissions);
-        conclude(plan, ended, entry.is_outage_probe())
+        conclude(plan, ended)
     }
 
     /// Documents of one case, one after the other.
@@ -206,23 +216,20 @@ fn chains(documents: &[Document]) -> Vec<Vec<&Document>> {
     chains
 }
 
-/// What the ends of all submissions come to (`docs/service.md`, guarantee 6): the destination's own
-/// trouble, else the first of transient, dependency and permanent.
-fn conclude(
-    plan: &Plan,
-    ended: Vec<(&Document, Submitted)>,
-    is_outage_probe: bool,
-) -> Result<(), DeliveryError> {
-    let error = |failure, message| DeliveryError::new(failure, SUBMISSION, message);
-    let (mut nothing_went, mut not_tried) = (true, 0);
+/// What the ends of all submissions, in the order in which they ended, come to (`docs/service.md`, guarantees 6 and 7):
+/// the destination's own trouble, else the first of transient, dependency and permanent. A failure that may be HQ's is
+/// the record's own where HQ has taken another document since.
+fn conclude(plan: &Plan, ended: Vec<(&Document, Submitted)>) -> Result<(), DeliveryError> {
+    let last_taken = ended.iter().rposition(|(_, end)| end.is_ok());
+    let mut not_tried = 0;
     let mut failures: Vec<(u32, Failure, String)> = plan
         .refused
         .iter()
         .map(|refused| (refused.position, Failure::Permanent, refused.error.clone()))
         .collect();
-    for (document, end) in ended {
+    for (order, (document, end)) in ended.into_iter().enumerate() {
         match end {
-            Ok(()) => nothing_went = false,
+            Ok(()) => {}
             Err(NotTaken::NotTried) => not_tried += 1,
             Err(NotTaken::Failed(SubmissionError { trouble, .. }))
                 if trouble.error.failure == Failure::Unavailable =>
@@ -230,8 +237,12 @@ fn conclude(
                 return Err(trouble.error);
             }
             Err(NotTaken::Failed(SubmissionError { trouble, .. })) => {
-                nothing_went &= trouble.blame == Blame::Outage;
-                failures.push((document.position, trouble.error.failure, of_record(document, &trouble)));
+                let text = of_record(document, &trouble);
+                let failure = match trouble.into_error().failure {
+                    Failure::Unclear if last_taken > Some(order) => Failure::Transient,
+                    failure => failure,
+                };
+                failures.push((document.position, failure, text));
             }
         }
     }
@@ -244,20 +255,12 @@ fn conclude(
         (false, _) => format!("{listed}; {untried}"),
     };
     let has = |kind| failures.iter().any(|(_, failure, _)| *failure == kind);
-    let failure = if is_outage_probe && nothing_went && has(Failure::Transient) {
-        // An outage does not count against the record that probes it,
-        Failure::Unavailable
-    } else if has(Failure::Transient) {
-        Failure::Transient
-    } else if not_tried > 0 {
-        // nor against a record that was not sent.
-        Failure::Unavailable
-    } else if has(Failure::Dependency) {
-        Failure::Dependency
-    } else if has(Failure::Permanent) {
-        Failure::Permanent
+    let order = [Failure::Unclear, Failure::Transient, Failure::Dependency, Failure::Permanent];
+    // Records that were not sent met none of the trouble.
+    let first = if not_tried > 0 && !has(Failure::Unclear) {
+        Some(Failure::Unavailable)
     } else {
-        return Ok(());
+        order.into_iter().find(|kind| has(*kind))
     };
-    Err(error(failure, message))
+    first.map_or(Ok(()), |failure| Err(DeliveryError::new(failure, SUBMISSION, message)))
 }

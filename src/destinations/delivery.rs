@@ -11,6 +11,9 @@ use crate::submission::Progress;
 pub enum Failure {
     /// It may work later: the record fails with a back-off time.
     Transient,
+    /// It may be the record's trouble or the destination's: the worker decides by what the destination takes next
+    /// (`docs/service.md`, guarantee 7).
+    Unclear,
     /// Something that the record refers to is not there yet: the record fails with a back-off time.
     Dependency,
     /// Trying again changes nothing: the record fails for good.
@@ -42,6 +45,16 @@ impl DeliveryError {
     pub(super) fn paused(reason: String) -> Self {
         Self::new(Failure::Unavailable, "admission", reason)
     }
+}
+
+/// What is known of a record before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Nothing.
+    None,
+    /// Its destination gave it no usable answer, and has taken other records since: a further failure says nothing about
+    /// the destination.
+    Convicted,
 }
 
 /// What became of a plan.

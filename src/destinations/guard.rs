@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Admission, Breaker, Pauses, Policy, Probe};
-use super::delivery::DeliveryError;
+use super::delivery::{DeliveryError, Suspicion};
 
 /// Three deliveries in a row without an answer, each after its own retries, are an outage; one record that the
 /// destination chokes on is none. The first probe is soon, so that the next drain finds it due.
@@ -34,6 +34,7 @@ pub(super) struct Entry<'g> {
     guard: &'g Guard,
     outage: Option<Probe>,
     refusal: Option<Probe>,
+    suspicion: Suspicion,
 }
 
 impl Guard {
@@ -52,13 +53,13 @@ impl Guard {
     }
 
     /// Lets one delivery through, as the probe where one is due.
-    pub(super) fn enter(&self, now: Instant) -> Result<Entry<'_>, DeliveryError> {
+    pub(super) fn enter(&self, now: Instant, suspicion: Suspicion) -> Result<Entry<'_>, DeliveryError> {
         let mut breakers = self.breakers();
         if let Admission::Paused { reason } = breakers.view(now) {
             return Err(DeliveryError::paused(reason));
         }
         let (outage, refusal) = (breakers.outage.enter(now), breakers.refusal.enter(now));
-        Ok(Entry { guard: self, outage, refusal })
+        Ok(Entry { guard: self, outage, refusal, suspicion })
     }
 
     fn breakers(&self) -> MutexGuard<'_, Breakers> {
@@ -81,11 +82,6 @@ impl Entry<'_> {
     /// Whether it tests the way back.
     pub(super) fn is_probe(&self) -> bool {
         self.outage.is_some() || self.refusal.is_some()
-    }
-
-    /// Whether it tests the way back from an outage.
-    pub(super) fn is_outage_probe(&self) -> bool {
-        self.outage.is_some()
     }
 
     /// Whether one more call makes sense: once trouble is known, only the probe's does.
@@ -114,9 +110,18 @@ impl Entry<'_> {
         breakers.outage.worked() | breakers.refusal.worked()
     }
 
-    /// The destination did not answer. Says whether that began an outage.
-    pub(super) fn unanswered(&self, now: Instant, why: &str) -> bool {
-        self.guard.breakers().outage.failed(now, self.outage, why)
+    /// The destination did not answer, and may ask to be left alone for a while. Says whether that began an outage. A
+    /// record that is known to be to blame begins none.
+    pub(super) fn unanswered(&self, now: Instant, why: &str, retry_after: Option<Duration>) -> bool {
+        if self.suspicion == Suspicion::Convicted && self.outage.is_none() {
+            return false;
+        }
+        let mut breakers = self.guard.breakers();
+        let began = breakers.outage.failed(now, self.outage, why);
+        if let Some(wait) = retry_after {
+            breakers.outage.hold(now + wait);
+        }
+        began
     }
 
     /// The destination answered that it does not want this service. Says whether that is new.

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::config::salesforce::{Login, SalesforceSettings};
 use crate::destinations::breaker::Admission;
-use crate::destinations::delivery::{DeliveryError, Failure};
+use crate::destinations::delivery::{DeliveryError, Failure, Suspicion};
 use crate::destinations::mask::Mask;
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::metrics::Metrics;
@@ -107,7 +107,7 @@ impl Salesforce {
 
     /// Writes everything that `plan` holds. A plan within Salesforce's limits is one transaction;
     /// a larger one is several, in order, and its error says how many of them were written.
-    pub async fn execute(&self, plan: &Plan) -> Result<(), DeliveryError> {
+    pub async fn execute(&self, plan: &Plan, suspicion: Suspicion) -> Result<(), DeliveryError> {
         let requests = composite::requests(plan.upserts(), self.wire.settings.api_version);
         if requests.is_empty() {
             return Ok(());
@@ -115,7 +115,7 @@ impl Salesforce {
         if let Some(reason) = self.gate.quota.pause() {
             return Err(DeliveryError::paused(reason));
         }
-        let pass = self.gate.enter(Instant::now())?;
+        let pass = self.gate.enter(Instant::now(), suspicion)?;
         let mask = Mask::from_upserts(plan.upserts());
         let (total, started) = (requests.len(), Instant::now());
         for (position, request) in requests.iter().enumerate() {
@@ -164,27 +164,16 @@ impl Salesforce {
         let may_pass = |trouble: &Trouble| trouble.may_pass().filter(|_| pass.may_retry(Instant::now()));
         match Retries::new(started, times).run(attempt, may_pass).await {
             Ok(()) => Ok(()),
-            Err(trouble) => Err(self.give_up(pass, trouble).await),
+            Err(trouble) => {
+                pass.failed(Instant::now(), &trouble);
+                Err(trouble.into_error())
+            }
         }
-    }
-
-    /// What a failed delivery comes to. An outage does not count against the record that probes it, unless
-    /// Salesforce answers another call: then Salesforce may choke on this record, and the next probe is to be
-    /// another one.
-    async fn give_up(&self, pass: &Pass<'_>, trouble: Trouble) -> DeliveryError {
-        pass.failed(Instant::now(), &trouble);
-        if trouble.blame == Blame::Outage
-            && pass.is_outage_probe()
-            && self.limits(pass).await.is_err_and(|trouble| trouble.blame == Blame::Outage)
-        {
-            return DeliveryError { failure: Failure::Unavailable, ..trouble.error };
-        }
-        trouble.error
     }
 
     /// Asks the `limits` resource whether there is room again, once.
     async fn ask_for_room(&self) -> Admission {
-        let pass = match self.gate.enter(Instant::now()) {
+        let pass = match self.gate.enter(Instant::now(), Suspicion::None) {
             Ok(pass) => pass,
             Err(error) => return Admission::Paused { reason: error.message },
         };

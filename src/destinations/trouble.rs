@@ -42,6 +42,14 @@ impl Trouble {
         Self::new(DeliveryError::new(Failure::Unavailable, step, message), Blame::Refusal)
     }
 
+    /// What it means once the tries are over: what may be the destination's trouble is for the worker to decide.
+    pub(super) fn into_error(self) -> DeliveryError {
+        match (self.blame, self.error.failure) {
+            (Blame::Outage, Failure::Transient) => DeliveryError { failure: Failure::Unclear, ..self.error },
+            _ => self.error,
+        }
+    }
+
     /// Whether another try may go better, and how long to wait at least.
     pub(super) fn may_pass(&self) -> Option<Duration> {
         (self.error.failure == Failure::Transient).then_some(self.retry_after.unwrap_or_default())

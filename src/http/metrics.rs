@@ -26,7 +26,9 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operators",
     responses((status = 200, body = String, content_type = CONTENT_TYPE, description = "Prometheus' text format")))]
 pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let mut scrape = Scrape { queue: depths(&app).await, ..Scrape::default() };
+    let [from_commcare, from_salesforce] = app.queue.unreadable_met();
+    let unreadable = vec![(Origin::CommCare, from_commcare), (Origin::Salesforce, from_salesforce)];
+    let mut scrape = Scrape { queue: depths(&app).await, unreadable, ..Scrape::default() };
     if let Some(health) = app.worker.salesforce_health() {
         let state = match health.admission {
             Admission::Available => DestinationState::Available,

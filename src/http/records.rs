@@ -16,7 +16,7 @@ use super::params::{Collection, Dest, Params, Segments};
 use super::{origin_of_collection, origin_of_destination};
 use crate::app::App;
 use crate::clock;
-use crate::queue::{FailedFilter, ID_LIMIT, PageCursor, Shown};
+use crate::queue::{FailedFilter, ID_LIMIT, OrderedBy, Place, Shown, Unreadable};
 use crate::submission::{ErrorKind, Origin, Record, Status};
 
 /// Failed records of one page: the default of `limit`, and its maximum (`docs/service.md`, section 2).
@@ -28,8 +28,28 @@ const FAILED_MOST: usize = 1_000;
 pub(super) struct Document {
     /// The document id.
     id: String,
-    /// The record, with its attempts.
-    data: Record,
+    /// The record, with its attempts; absent where it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Record>,
+    #[serde(flatten)]
+    unreadable: Option<UnreadableMembers>,
+}
+
+/// A stored document that cannot be read as a record.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UnreadableMembers {
+    /// `true`.
+    unreadable: bool,
+    /// The field that is wrong, as a path.
+    field: String,
+    /// What is wrong.
+    error: String,
+}
+
+impl From<Unreadable> for UnreadableMembers {
+    fn from(odd: Unreadable) -> Self {
+        Self { unreadable: true, field: odd.field, error: odd.error }
+    }
 }
 
 /// The records of a submission
@@ -49,10 +69,18 @@ pub(super) async fn record(
 ) -> Result<Json<Vec<Document>>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let found = app.queue.find(origin, &id).await?;
-    if found.is_empty() {
+    let readable =
+        found.records.into_iter().map(|(id, data)| Document { id, data: Some(data), unreadable: None });
+    let unreadable = found.unreadable.into_iter().map(|odd| Document {
+        id: odd.doc_id.clone(),
+        data: None,
+        unreadable: Some(odd.into()),
+    });
+    let documents: Vec<Document> = readable.chain(unreadable).collect();
+    if documents.is_empty() {
         return Err(HttpError::NoRecords { collection: origin.collection(), id });
     }
-    Ok(Json(found.into_iter().map(|(id, data)| Document { id, data }).collect()))
+    Ok(Json(documents))
 }
 
 /// One page of failed records.
@@ -76,6 +104,9 @@ struct FailedJob {
 }
 
 /// Failed records, the last changed first
+///
+/// The first page begins with the records that cannot be read, whatever their status: they have the members
+/// `unreadable`, `field` and `error`.
 #[utoipa::path(get, path = "/failed/{dest}", tag = "operators",
     params(
         ("dest" = Dest, Path, description = "Where the records go"),
@@ -100,9 +131,10 @@ pub(super) async fn failed(
     let after = params.text("cursor").map(read_cursor).transpose()?;
     let shown = if summary { Shown::Summary } else { Shown::All };
     let page = app.queue.failed(origin, &filter, after.as_ref(), shown, limit).await?;
+    let unreadable = page.unreadable.into_iter().map(|odd| FailedJob::from_unreadable(origin, odd));
     let job = |(doc_id, record): (String, Record)| failed_job(origin, doc_id, &record, summary);
     Ok(Json(FailedAnswer {
-        failed_jobs: page.records.into_iter().map(job).collect(),
+        failed_jobs: unreadable.chain(page.records.into_iter().map(job)).collect(),
         next_cursor: page.next.as_ref().map(write_cursor),
     }))
 }
@@ -122,11 +154,15 @@ pub(super) fn failed_filter(params: &Params) -> Result<FailedFilter, HttpError> 
     })
 }
 
+impl FailedJob {
+    fn from_unreadable(origin: Origin, odd: Unreadable) -> Self {
+        let id = odd.doc_id.clone();
+        Self { id, collection: origin.collection(), record: members(&UnreadableMembers::from(odd)) }
+    }
+}
+
 fn failed_job(origin: Origin, id: String, record: &Record, summary: bool) -> FailedJob {
-    let mut record = match json!(record) {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    };
+    let mut record = members(record);
     if summary {
         record.remove("data");
         record.remove("plan");
@@ -134,21 +170,40 @@ fn failed_job(origin: Origin, id: String, record: &Record, summary: bool) -> Fai
     FailedJob { id, collection: origin.collection(), record }
 }
 
-/// A cursor is opaque to callers: the last record's change, in microseconds, and its id.
-pub(super) fn write_cursor(cursor: &PageCursor) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{} {}", cursor.updated_at.timestamp_micros(), cursor.doc_id))
+/// The members of what serialises to an object.
+fn members(value: &impl Serialize) -> Map<String, Value> {
+    match json!(value) {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
 }
 
-pub(super) fn read_cursor(text: &str) -> Result<PageCursor, HttpError> {
+/// A cursor is opaque to callers: what the last record is ordered by, and its id.
+pub(super) fn write_cursor(place: &Place) -> String {
+    let (kind, order) = match &place.order {
+        OrderedBy::Time(time) => ("t", json!(time.timestamp_micros())),
+        OrderedBy::Text(text) => ("s", json!(text)),
+        OrderedBy::Integer(number) => ("n", json!(number)),
+        OrderedBy::Null => ("0", Value::Null),
+    };
+    URL_SAFE_NO_PAD.encode(json!([kind, order, place.doc_id]).to_string())
+}
+
+pub(super) fn read_cursor(text: &str) -> Result<Place, HttpError> {
     let read = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (micros, doc_id) = text.split_once(' ')?;
-        let updated_at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (kind, order, doc_id): (String, Value, String) = serde_json::from_slice(&bytes).ok()?;
+        let order = match (kind.as_str(), order) {
+            ("t", order) => OrderedBy::Time(DateTime::from_timestamp_micros(order.as_i64()?)?),
+            ("s", Value::String(text)) => OrderedBy::Text(text),
+            ("n", order) => OrderedBy::Integer(order.as_i64()?),
+            ("0", Value::Null) => OrderedBy::Null,
+            _ => return None,
+        };
         // Firestore refuses ids and times that no document can have.
         let is_doc_id = (1..=ID_LIMIT).contains(&doc_id.len()) && !doc_id.contains('/');
-        let is_time = (1..=9_999).contains(&updated_at.year());
-        (is_doc_id && is_time).then_some(())?;
-        Some(PageCursor { updated_at, doc_id: doc_id.to_owned() })
+        let is_time = !matches!(order, OrderedBy::Time(time) if !(1..=9_999).contains(&time.year()));
+        (is_doc_id && is_time).then_some(Place { order, doc_id })
     };
     let rule = "must be the next_cursor of an earlier answer";
     read().ok_or_else(|| HttpError::Parameter { name: "cursor", rule: rule.to_owned() })

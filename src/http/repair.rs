@@ -19,7 +19,7 @@ use super::{body, origin_of_collection, origin_of_destination, payloads, work};
 use crate::app::App;
 use crate::queue::{HandSet, Named};
 use crate::submission::{Origin, Role, Status};
-use crate::worker::{Asked, End, Retried};
+use crate::worker::{Asked, Retried, RunEnd};
 
 /// Most ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less for each.
 const RETRIED_MOST: usize = 1_000;
@@ -40,11 +40,11 @@ pub(super) struct RetryResult {
 impl From<Retried> for RetryResult {
     fn from(Retried { doc_id, end }: Retried) -> Self {
         let (status, error) = match end {
-            End::Completed => ("completed", None),
-            End::Failed(error) => ("failed", Some(error)),
-            End::New(reason) => ("new", Some(reason)),
-            End::Processing => ("processing", None),
-            End::NotStarted(reason) => ("not started", Some(reason)),
+            RunEnd::Completed => ("completed", None),
+            RunEnd::Failed(error) => ("failed", Some(error)),
+            RunEnd::New(reason) => ("new", Some(reason)),
+            RunEnd::Processing => ("processing", None),
+            RunEnd::NotStarted(reason) => ("not started", Some(reason)),
         };
         Self { doc_id, status, error }
     }

@@ -19,7 +19,7 @@ use super::state::HttpSettings;
 use crate::app::App;
 use crate::queue::{Arriving, Fate};
 use crate::submission::{Destination, Origin, Status};
-use crate::worker::End;
+use crate::worker::RunEnd;
 
 /// What became of a submission.
 #[derive(Serialize, ToSchema)]
@@ -174,11 +174,11 @@ async fn try_at_once(app: &App, within: Duration, origin: Origin, doc_id: String
     // A task of its own, so that the record is settled even where the caller hangs up.
     let trying = app.worker.shutdown().work(async move { worker.try_at_once(origin, &doc_id, within).await });
     match timeout(within + LAST_WORDS, trying).await {
-        Ok(Ok(Ok(End::Completed))) => Status::Completed,
-        Ok(Ok(Ok(End::Failed(_)))) => Status::Failed,
-        Ok(Ok(Ok(End::New(_) | End::NotStarted(_)))) => Status::New,
+        Ok(Ok(Ok(RunEnd::Completed))) => Status::Completed,
+        Ok(Ok(Ok(RunEnd::Failed(_)))) => Status::Failed,
+        Ok(Ok(Ok(RunEnd::New(_) | RunEnd::NotStarted(_)))) => Status::New,
         // The outcome is not written yet.
-        Ok(Ok(Ok(End::Processing))) | Err(_) => Status::Processing,
+        Ok(Ok(Ok(RunEnd::Processing))) | Err(_) => Status::Processing,
         Ok(Ok(Err(error))) => {
             error!(error = &error as &dyn std::error::Error, "record not tried in its webhook call");
             Status::New

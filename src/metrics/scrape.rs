@@ -6,6 +6,7 @@
 use std::sync::atomic::AtomicU64;
 
 use chrono::TimeDelta;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
@@ -46,6 +47,8 @@ pub struct Scrape {
     /// Records by status, and the age of the oldest waiting one, by collection; `None` where the
     /// queue did not answer.
     pub queue: Option<Vec<Depths>>,
+    /// How often an unreadable record was met, by collection. A record that is met again counts again.
+    pub unreadable: Vec<(Origin, u64)>,
     /// Destinations that are called at all, and whether they take work.
     pub destinations: Vec<(&'static str, DestinationState)>,
     /// Salesforce's daily calls, used and allowed.
@@ -69,6 +72,14 @@ impl Scrape {
     pub(super) fn registry(&self, prefix: &str) -> Registry {
         let mut registry = Registry::with_prefix(prefix);
         self.register_queue(&mut registry);
+        let unreadable: Family<CollectionLabels, Counter<u64, AtomicU64>> = shown(
+            &mut registry,
+            "unreadable_records",
+            "Stored records that could not be read, counted each time that one is met",
+        );
+        for (origin, count) in &self.unreadable {
+            unreadable.get_or_create(&CollectionLabels { collection: origin.collection() }).inc_by(*count);
+        }
         let states: Family<StateLabels, Number> =
             shown(&mut registry, "destination_state", "1 for the state that the destination is in");
         for (destination, now) in &self.destinations {

@@ -7,13 +7,10 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
+use super::arrival::{self, Replacement};
 use super::parts::{self, Part};
 use super::stored::{Change, Stored};
-use super::transition::Replacement;
-use super::{
-    Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits, transition,
-};
-use crate::clock;
+use super::{Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits};
 use crate::submission::{Origin, Record};
 
 /// What an arriving payload does to the documents of its submission.
@@ -35,25 +32,25 @@ impl Queue {
 
     async fn accept_form(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
         let doc_id = doc_id(&arriving.job_id);
-        let record = transition::arrive(&arriving, clock::now());
+        let record = arrival::arrive(&arriving, self.now());
         limits::check(&record.data)?;
         let mut existing = self.store.existing(arriving.origin, &arriving.job_id, &doc_id).await?;
         for _ in 0..SWAP_TRIES {
             let Some(stored) = existing else {
-                if self.store.insert(arriving.origin, &doc_id, &record).await? {
+                if self.wrote(self.store.insert(arriving.origin, &doc_id, &record).await)? {
                     return Ok(Accepted { doc_id, fate: Fate::Stored });
                 }
                 existing = self.store.get(arriving.origin, &doc_id).await?;
                 continue;
             };
             let doc_id = stored.doc_id.clone();
-            let mut replacement = match transition::replace(&stored.record, &record, clock::now()) {
+            let replacement = match arrival::replace(&stored.record, &record, self.now()) {
                 Replacement::Duplicate => return Ok(Accepted { doc_id, fate: Fate::Duplicate }),
                 Replacement::Stale => return Ok(Accepted { doc_id, fate: Fate::Stale }),
-                Replacement::Replace(replacement) => *replacement,
+                Replacement::Replace(replacement) => replacement,
             };
-            limits::fit(&mut replacement);
-            if self.store.swap(&stored, &replacement).await?.is_some() {
+            let change = [arrives(&stored, replacement)];
+            if self.wrote(self.store.write_all(arriving.origin, &change).await)? {
                 return Ok(Accepted { doc_id, fate: Fate::Replaced });
             }
             existing = self.store.get(arriving.origin, &doc_id).await?;
@@ -63,18 +60,19 @@ impl Queue {
 
     async fn accept_records(&self, arriving: Arriving, records: &str) -> Result<Accepted, QueueError> {
         let (origin, job_id) = (arriving.origin, arriving.job_id.clone());
-        let whole = transition::arrive(&arriving, clock::now());
+        let whole = arrival::arrive(&arriving, self.now());
         drop(arriving);
         let mut parts = parts::split(whole, records)?;
         parts::name(&mut parts, &doc_id(&job_id));
         let mut looks_closer = false;
         for _ in 0..SWAP_TRIES {
-            let mut stored = self.store.of_submission(origin, &job_id).await?;
+            let found = self.store.of_submission(origin, &job_id).await?;
+            let mut stored = self.readable(origin, found);
             if looks_closer {
                 self.look_closer(origin, &job_id, &mut parts, &mut stored).await?;
             }
             let first = parts.first().map(|part| part.doc_id.clone()).unwrap_or_default();
-            match arrive(&stored, &parts, records, clock::now()) {
+            match arrive(&stored, &parts, records, self.now()) {
                 Arrived::Settled(fate) => {
                     // An original document keeps its random id.
                     let named = stored.iter().any(|stored| stored.doc_id == first);
@@ -82,7 +80,7 @@ impl Queue {
                     return Ok(Accepted { doc_id, fate });
                 }
                 Arrived::Changes(fate, changes) => {
-                    if self.store.write_all(origin, &changes).await? {
+                    if self.wrote(self.store.write_all(origin, &changes).await)? {
                         let doc_id = changes.first().map_or(first, |change| change.doc_id().to_owned());
                         return Ok(Accepted { doc_id, fate });
                     }
@@ -126,24 +124,26 @@ fn is_of(stored: &Stored, job_id: &str) -> bool {
     stored.record.job_id.as_deref() == Some(job_id)
 }
 
+/// A new payload in the place of the stored one.
+fn arrives(stored: &Stored, mut record: Box<Record>) -> Change {
+    limits::fit(&mut record);
+    Change::Swap { stored: Box::new(stored.clone()), record, arrives: true }
+}
+
 /// What `parts` do to the documents that their submission has.
 fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) -> Arrived {
     let mut changes = Vec::new();
     let mut is_stale = false;
     let mut taken = HashSet::new();
-    let mut replace =
-        |existing: &Stored, record: &Record, changes: &mut Vec<Change>| match transition::replace(
-            &existing.record,
-            record,
-            now,
-        ) {
-            Replacement::Duplicate => {}
-            Replacement::Stale => is_stale = true,
-            Replacement::Replace(mut replacement) => {
-                limits::fit(&mut replacement);
-                changes.push(Change::Swap(Box::new(existing.clone()), replacement));
-            }
-        };
+    let mut replace = |existing: &Stored, record: &Record, changes: &mut Vec<Change>| match arrival::replace(
+        &existing.record,
+        record,
+        now,
+    ) {
+        Replacement::Duplicate => {}
+        Replacement::Stale => is_stale = true,
+        Replacement::Replace(replacement) => changes.push(arrives(existing, replacement)),
+    };
     // A document of the original service, which has a random id: the latest of them counts.
     let original = stored.iter().rfind(|stored| {
         stored.record.first_position.is_none() && parts.iter().all(|part| part.doc_id != stored.doc_id)

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::transition::shorten;
 use crate::config::RetryPolicy;
-use crate::submission::{Attempt, AttemptOutcome, NextRetry, Record, Role, Status, Trigger};
+use crate::submission::{Attempt, AttemptOutcome, Cause, NextRetry, Record, Role, Status, Trigger};
 
 /// Sets a free record's status by hand, with no retries counted (`docs/service.md`, section 2,
 /// `bulk_update`). The history says who did so.
@@ -28,6 +28,7 @@ pub(super) fn set_status(
     record.run_retries = 0;
     record.end_lease();
     record.expires_at = None;
+    record.undecided_since = None;
     if stored.status == Status::Completed && status != Status::Completed {
         // Asked for again, all of it.
         record.delivered = BTreeSet::new();
@@ -45,6 +46,7 @@ pub(super) fn set_status(
         Status::Failed => {
             record.status = Status::Failed;
             record.error.get_or_insert_with(|| "its status was set by hand".to_owned());
+            record.cause.get_or_insert(Cause::SetByHand);
             record.next_retry_at = NextRetry::At(now);
         }
     }
@@ -72,7 +74,7 @@ pub(super) fn write_again(stored: &Record, why: &str, now: DateTime<Utc>) -> Opt
     record.remember(Attempt {
         started: now,
         finished: Some(now),
-        worker: "guarantee 10".to_owned(),
+        worker: "kept newer data".to_owned(),
         trigger: Trigger::Batch,
         role: None,
         outcome: Some(AttemptOutcome::Updated),

@@ -1,13 +1,36 @@
-//! Records in the hands of workers.
+//! Records on their way into the hands of workers, and in them.
 
 use super::stored::Stored;
-use crate::submission::{Origin, Progress, Record};
+use crate::submission::{Origin, Progress, Record, Status};
+
+/// A record as it was read, which a worker may claim if it is still the same.
+#[derive(Debug, Clone)]
+pub struct Candidate(pub(super) Stored);
+
+impl Candidate {
+    /// The document.
+    pub fn doc_id(&self) -> &str {
+        &self.0.doc_id
+    }
+
+    /// The collection's origin.
+    pub fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    /// The record as it was read.
+    pub fn record(&self) -> &Record {
+        &self.0.record
+    }
+}
 
 /// A record in the hands of one worker, until it is settled or its lease runs out.
 #[derive(Debug)]
 #[must_use = "a claim that is not settled blocks its record until the lease runs out"]
 pub struct Claim {
     pub(super) stored: Stored,
+    /// The record's status before.
+    pub(super) was: Status,
     pub(super) progress: Progress,
 }
 
@@ -64,27 +87,20 @@ pub enum SettleResult {
     Lost,
 }
 
-/// What [`Queue::claim_for_retry`](super::Queue::claim_for_retry) found.
+/// What trying to claim a record came to.
 #[derive(Debug)]
-pub enum Retry {
+pub enum ClaimResult {
     /// It is this worker's now.
     Claimed(Box<Claim>),
-    /// Another worker has it.
-    Processing,
-    /// It killed its workers and has just failed for good.
+    /// Its tries are used up: it waits for a person now.
     Exhausted(Exhausted),
+    /// Another worker has it, or it is no longer what was read.
+    Busy,
+    /// It is no longer there.
+    Gone,
 }
 
-/// What claiming from the queue came to.
-#[derive(Debug, Default)]
-pub struct Claimed {
-    /// Records that are this worker's now, oldest first.
-    pub claims: Vec<Claim>,
-    /// Records that have just failed for good instead.
-    pub exhausted: Vec<Exhausted>,
-}
-
-/// A record that killed its workers too often.
+/// A record that has used up its tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exhausted {
     /// The document.
@@ -93,11 +109,4 @@ pub struct Exhausted {
     pub job_name: String,
     /// What stands in it now.
     pub error: String,
-}
-
-/// What trying to take one record came to.
-pub(super) enum Take {
-    Claimed(Box<Claim>),
-    Exhausted(Exhausted),
-    Busy,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::stored::Unreadable;
+
 /// Why the queue could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum QueueError {
@@ -23,14 +25,8 @@ pub enum QueueError {
         limit: usize,
     },
     /// A stored document can't be read as a record.
-    #[error("document {doc_id} is not a queue record")]
-    Unreadable {
-        /// The document.
-        doc_id: String,
-        /// What is wrong with it.
-        #[source]
-        source: Arc<dyn std::error::Error + Send + Sync>,
-    },
+    #[error("document {} cannot be read: {}", .0.doc_id, .0.error)]
+    Unreadable(Unreadable),
     /// A record kept changing under every attempt to change it.
     #[error("document {doc_id} is being changed by others all the time")]
     Contended {
@@ -45,5 +41,11 @@ impl QueueError {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
         Self::Unavailable { doing, source: Arc::new(source) }
+    }
+}
+
+impl From<Unreadable> for QueueError {
+    fn from(odd: Unreadable) -> Self {
+        Self::Unreadable(odd)
     }
 }

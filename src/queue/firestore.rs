@@ -4,6 +4,7 @@
 //! update time is still the one that was read (compare-and-set). No transactions that read:
 //! claimers that read the head of the queue in transactions lock one another out.
 
+mod clock;
 mod codec;
 mod commit;
 mod document;
@@ -13,27 +14,29 @@ mod overview;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use firestore::errors::FirestoreError;
-use firestore::{
-    FirestoreDb, FirestoreDbOptions, FirestoreDocument, FirestoreQueryCursor, FirestoreValue,
-    FirestoreWritePrecondition,
-};
+use firestore::{FirestoreDb, FirestoreDbOptions, FirestoreQueryCursor, FirestoreValue};
 
 use super::QueueError;
-use super::stored::{Since, Stored, Version};
+use super::question::Place;
+use super::stored::{Read, Scanned, Since, Stored, Version};
 use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
 
-use document::{doc_id, lost_race, read, stored, update_time, version};
+use clock::ServerClock;
+use document::{lost_race, read, scanned, stored, version};
 
-/// Bound of one request, and how often a read is repeated. A webhook has to answer before CommCare
-/// stops waiting, whatever Firestore does; the client's own settings would take minutes.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bound of one request, and of one read with its repetitions. A webhook has to answer before CommCare stops waiting,
+/// and an operator within ten seconds, whatever Firestore does; the client's own settings would take minutes.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(9);
+/// How often a read is repeated within that time.
 const READ_RETRIES: usize = 1;
 /// Documents of the original service that share one submission id, at most: it stored one for
 /// every time that CommCare sent the form.
 const SAME_ID_LIMIT: u32 = 1_000;
+/// What a query is doing, for its errors.
+const LOOKING: &str = "looking for records";
 /// Documents that are read at a time where some may be passed by.
 const SCAN_PAGE: u32 = 100;
 /// Firestore: values that one `array-contains-any` may have ("Query limitations").
@@ -43,6 +46,9 @@ const DISJUNCTIONS: usize = 30;
 #[derive(Clone)]
 pub(super) struct Firestore {
     db: FirestoreDb,
+    /// Whether documents of the original service, with their random ids, are looked for.
+    flask_documents: bool,
+    clock: ServerClock,
 }
 
 impl std::fmt::Debug for Firestore {
@@ -65,11 +71,17 @@ impl Firestore {
             }
             None => FirestoreDb::with_options(options).await,
         };
-        Ok(Self { db: db.map_err(|error| QueueError::unavailable("connecting", error))? })
+        let db = db.map_err(|error| QueueError::unavailable("connecting", error))?;
+        Ok(Self { db, flask_documents: settings.flask_documents, clock: ServerClock::default() })
     }
 
     pub(super) async fn ping(&self) -> Result<(), QueueError> {
-        self.db.ping().await.map_err(|error| QueueError::unavailable("answering a ping", error))
+        within("answering a ping", self.db.ping()).await
+    }
+
+    /// How far Firestore's clock is ahead of this machine's.
+    pub(super) fn clock_offset(&self) -> TimeDelta {
+        self.clock.offset()
     }
 
     pub(super) async fn insert(
@@ -78,75 +90,57 @@ impl Firestore {
         doc_id: &str,
         record: &Record,
     ) -> Result<bool, QueueError> {
-        let created = self
-            .db
-            .fluent()
-            .insert()
-            .into(origin.collection())
-            .document_id(doc_id)
-            .return_only_fields(["status"])
-            .document(FirestoreDocument { fields: codec::encode(record), ..FirestoreDocument::default() })
-            .execute()
-            .await;
-        match created {
-            Ok(_) => Ok(true),
-            Err(FirestoreError::DataConflictError(_)) => Ok(false),
-            Err(error) => Err(QueueError::unavailable("storing a record", error)),
-        }
+        let write = self.insert_write(origin, doc_id, record);
+        Ok(self.commit(vec![write], "storing a record").await?.is_some())
     }
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
-        let (fields, changed) = codec::changed(&stored.record, record);
-        let collection = stored.origin.collection();
-        let name = self.document_name(stored.origin, &stored.doc_id);
-        let swapped = self
-            .db
-            .fluent()
-            .update()
-            .fields(&changed)
-            .in_col(collection)
-            .return_only_fields(["status"])
-            .precondition(FirestoreWritePrecondition::UpdateTime(update_time(stored)?))
-            .document(FirestoreDocument { name, fields, ..FirestoreDocument::default() })
-            .execute()
-            .await;
-        match swapped {
-            Ok(document) => Ok(Some(version(&document))),
-            Err(error) if lost_race(&error) => Ok(None),
-            Err(error) => Err(QueueError::unavailable("changing a record", error)),
-        }
+        let write = self.swap_write(stored, record, false);
+        let written = self.commit(vec![write], "changing a record").await?;
+        Ok(written
+            .and_then(|results| results.first().and_then(|result| version(result.update_time.as_ref()))))
     }
 
     pub(super) async fn get(&self, origin: Origin, doc_id: &str) -> Result<Option<Stored>, QueueError> {
-        let found = self.db.fluent().select().by_id_in(origin.collection()).one(doc_id).await;
-        let found = found.map_err(|error| QueueError::unavailable("reading a record", error))?;
-        found.map(|document| stored(origin, document)).transpose()
+        let found = self.db.fluent().select().by_id_in(origin.collection()).one(doc_id);
+        let found = within("reading a record", found).await?;
+        found.map(|document| stored(origin, document)).transpose().map_err(QueueError::from)
     }
 
-    /// The original stored a form again each time it was sent; the latest of those counts.
+    /// The original stored a form again each time it was sent; the latest of those counts. Without any of them nothing is
+    /// read: the insert shows whether there is a document of ours.
     pub(super) async fn existing(
         &self,
         origin: Origin,
         job_id: &str,
         doc_id: &str,
     ) -> Result<Option<Stored>, QueueError> {
-        let mut found = self.of_submission(origin, job_id).await?;
+        if !self.flask_documents {
+            return Ok(None);
+        }
+        let found = self.of_submission(origin, job_id).await?;
+        let mut found: Vec<Stored> = found.into_iter().filter_map(Result::ok).collect();
         let own = found.iter().position(|stored| stored.doc_id == doc_id);
         Ok(own.map(|position| found.swap_remove(position)).or_else(|| found.pop()))
     }
 
-    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
         // The document that the id makes, which is its own where it can be a document's.
         let doc_id = super::doc_id(id);
-        let (mut found, document) =
-            futures::try_join!(self.of_submission(origin, id), self.get(origin, &doc_id))?;
-        found.extend(document.filter(|document| found.iter().all(|other| other.doc_id != document.doc_id)));
-        found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
+        let own = async {
+            match self.get(origin, &doc_id).await {
+                Ok(found) => Ok(found.map(Ok)),
+                Err(QueueError::Unreadable(odd)) => Ok(Some(Err(odd))),
+                Err(error) => Err(error),
+            }
+        };
+        let (mut found, own) = futures::try_join!(self.of_submission(origin, id), own)?;
+        found.extend(own.filter(|own| found.iter().all(|other| id_of(other) != id_of(own))));
         Ok(found)
     }
 
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
-    pub(super) async fn of_submission(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
         let number = id.parse::<i64>().ok().filter(|number| number.to_string() == id);
         let text = FirestoreValue::from(codec::text(id));
         let either = number.map(|number| codec::array(vec![codec::text(id), codec::integer(number)]));
@@ -160,16 +154,38 @@ impl Firestore {
                 Some(either) => q.for_all([q.field("data.id").is_in(FirestoreValue::from(either.clone()))]),
             })
             .limit(SAME_ID_LIMIT)
-            .query()
-            .await;
-        let mut found = read(origin, found)?;
-        found.sort_by_key(|stored| stored.record.created_at);
+            .query();
+        let mut found = read(origin, within(LOOKING, found).await?);
+        found.sort_by_key(|read| read.as_ref().ok().and_then(|stored| stored.record.created_at));
         Ok(found)
     }
 
-    pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
-        let new = Scan::by_arrival(origin, Status::New);
-        self.gather(new, u32::try_from(limit).unwrap_or(u32::MAX), limit, |_| TAKE).await
+    pub(super) async fn in_arrival_order(
+        &self,
+        origin: Origin,
+        status: Status,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Scanned, QueueError> {
+        self.page(Scan::by_arrival(origin, status), after, page_size(limit)).await
+    }
+
+    pub(super) async fn newest(
+        &self,
+        origin: Origin,
+        status: Status,
+        limit: usize,
+    ) -> Result<Vec<Read>, QueueError> {
+        let newest = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| q.for_all([q.field("status").eq(status.as_str())]))
+            .order(|o| o.fields([o.field("created_at").desc(), o.field("__name__").desc()]))
+            .limit(page_size(limit))
+            .query();
+        Ok(read(origin, within(LOOKING, newest).await?))
     }
 
     /// There are never many `processing` documents, and those of the original service have no
@@ -179,39 +195,72 @@ impl Firestore {
         origin: Origin,
         now: DateTime<Utc>,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Vec<Read>, QueueError> {
         let processing = Scan::by_arrival(origin, Status::Processing);
         let is_free = |stored: &Stored| if stored.record.is_free(now) { TAKE } else { PASS };
-        self.gather(processing, SCAN_PAGE, limit, is_free).await
+        self.gather(processing, limit, is_free).await
     }
 
-    /// Ours by their time; those of the original service, which have none, by being the oldest.
     pub(super) async fn due(
         &self,
         origin: Origin,
         now: DateTime<Utc>,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Scanned, QueueError> {
+        let due = Scan { by: "next_retry_at", until: Some(now), ..Scan::by_arrival(origin, Status::Failed) };
+        self.page(due, after, page_size(limit)).await
+    }
+
+    /// Those of the original service came before the first of ours, which has a `payload_hash`: the search ends there, and
+    /// costs one read once they are all settled.
+    pub(super) async fn undated(
+        &self,
+        origin: Origin,
         max_retries: u32,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
-        let is_left = move |stored: &Stored| stored.record.run_retries < max_retries;
-        let timed =
-            Scan { by: "next_retry_at", until: Some(now), ..Scan::by_arrival(origin, Status::Failed) };
-        let timed = self.gather(timed, SCAN_PAGE, limit, |stored| if is_left(stored) { TAKE } else { PASS });
-        // Those of the original service came before the first of ours, which has a `payload_hash`: the
-        // search ends there, and costs nothing once they are all settled.
-        let original = Scan::by_arrival(origin, Status::Failed);
-        let original = self.gather(original, SCAN_PAGE, limit, |stored| {
+    ) -> Result<Vec<Read>, QueueError> {
+        if !self.flask_documents {
+            return Ok(Vec::new());
+        }
+        let failed = Scan::by_arrival(origin, Status::Failed);
+        self.gather(failed, limit, |stored| {
             let record = &stored.record;
             match (record.payload_hash.is_some(), record.next_retry_at) {
                 (true, _) => ControlFlow::Break(()),
-                (false, NextRetry::Unset) if is_left(stored) => TAKE,
+                (false, NextRetry::Unset) if record.run_retries < max_retries => TAKE,
                 (false, _) => PASS,
             }
+        })
+        .await
+    }
+
+    pub(super) async fn without_status(&self, origin: Origin, limit: u32) -> Result<Vec<Read>, QueueError> {
+        let known = Status::ALL.map(Status::as_str).to_vec();
+        let odd = self
+            .db
+            .fluent()
+            .select()
+            .from(origin.collection())
+            .filter(|q| q.for_all([q.field("status").is_not_in(known.clone())]))
+            .limit(limit)
+            .query();
+        Ok(read(origin, within(LOOKING, odd).await?))
+    }
+
+    /// Only failed documents have the field.
+    pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
+        let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
+            let waiting = self
+                .db
+                .fluent()
+                .select()
+                .from(origin.collection())
+                .filter(|q| q.for_all([q.field("waits_for").array_contains_any(records)]))
+                .query();
+            Ok::<_, QueueError>(read(origin, within(LOOKING, waiting).await?))
         });
-        let (mut due, original) = futures::try_join!(timed, original)?;
-        due.extend(original);
-        due.truncate(limit);
-        Ok(due)
+        Ok(futures::future::try_join_all(look_ups).await?.into_iter().flatten().collect())
     }
 
     pub(super) async fn writers(
@@ -220,7 +269,7 @@ impl Firestore {
         since: Since,
         records: &[String],
         limit: u32,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
             let found = self
@@ -236,9 +285,8 @@ impl Firestore {
                 })
                 .order(|o| o.fields([o.field(field).desc()]))
                 .limit(limit)
-                .query()
-                .await;
-            read(origin, found)
+                .query();
+            Ok::<_, QueueError>(read(origin, within(LOOKING, found).await?))
         });
         let found = futures::future::try_join_all(look_ups).await?;
         Ok(found.into_iter().flatten().collect())
@@ -250,11 +298,32 @@ impl Firestore {
         format!("{}/{}/{doc_id}", self.db.get_documents_path(), origin.collection())
     }
 
-    /// Goes on after the document that a page ended with, in the order of a time and the name.
-    fn after(&self, origin: Origin, time: DateTime<Utc>, doc_id: &str) -> FirestoreQueryCursor {
-        let last = [codec::timestamp(time), codec::reference(self.document_name(origin, doc_id))];
+    /// Goes on after the document that a page ended with, in the order of a field and the name.
+    fn after(&self, origin: Origin, place: &Place) -> FirestoreQueryCursor {
+        let last =
+            [codec::of_order(&place.order), codec::reference(self.document_name(origin, &place.doc_id))];
         FirestoreQueryCursor::AfterValue(last.into_iter().map(FirestoreValue::from).collect())
     }
+}
+
+/// A read, with its repetitions, within the time that its caller has.
+async fn within<T>(
+    doing: &'static str,
+    read: impl Future<Output = Result<T, FirestoreError>>,
+) -> Result<T, QueueError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, read).await {
+        Ok(found) => found.map_err(|error| QueueError::unavailable(doing, error)),
+        Err(elapsed) => Err(QueueError::unavailable(doing, elapsed)),
+    }
+}
+
+fn page_size(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
+/// The document of a read.
+fn id_of(read: &Read) -> &str {
+    read.as_ref().map_or_else(|odd| &odd.doc_id, |stored| &stored.doc_id)
 }
 
 /// Documents of one status, in an order of their times.
@@ -281,47 +350,40 @@ const TAKE: Judgement = ControlFlow::Continue(true);
 const PASS: Judgement = ControlFlow::Continue(false);
 
 impl Firestore {
-    /// Goes over the documents of a scan, `page` at a time, until `limit` are taken or it ends.
+    /// Goes over the documents of a scan until `limit` are taken or it ends. Unreadable ones are passed by, and given
+    /// back too.
     async fn gather(
         &self,
         scan: Scan,
-        page: u32,
         limit: usize,
         judge: impl Fn(&Stored) -> Judgement,
-    ) -> Result<Vec<Stored>, QueueError> {
-        let mut taken = Vec::new();
+    ) -> Result<Vec<Read>, QueueError> {
+        let (mut taken, mut found) = (0, Vec::new());
         let mut after = None;
         loop {
-            let found = self.page(scan, after, page).await;
-            // By the documents themselves: one that is no record must not end the scan.
-            let last = found
-                .as_ref()
-                .ok()
-                .filter(|found| found.len() >= page as usize)
-                .and_then(|found| found.last());
-            after = last.and_then(|last| Some((codec::time(last.fields.get(scan.by)?)?, doc_id(last))));
-            for stored in read(scan.origin, found)? {
-                match judge(&stored) {
-                    ControlFlow::Continue(true) => taken.push(stored),
+            let page = self.page(scan, after.as_ref(), SCAN_PAGE).await?;
+            for read in page.found {
+                let judgement = read.as_ref().map_or(TAKE, &judge);
+                match judgement {
+                    ControlFlow::Continue(true) => {
+                        taken += usize::from(read.is_ok());
+                        found.push(read);
+                    }
                     ControlFlow::Continue(false) => {}
-                    ControlFlow::Break(()) => return Ok(taken),
+                    ControlFlow::Break(()) => return Ok(found),
                 }
-                if taken.len() == limit {
-                    return Ok(taken);
+                if taken == limit {
+                    return Ok(found);
                 }
             }
-            if after.is_none() {
-                return Ok(taken);
+            match page.next {
+                None => return Ok(found),
+                next => after = next,
             }
         }
     }
 
-    async fn page(
-        &self,
-        scan: Scan,
-        after: Option<(DateTime<Utc>, String)>,
-        limit: u32,
-    ) -> Result<Vec<FirestoreDocument>, FirestoreError> {
+    async fn page(&self, scan: Scan, after: Option<&Place>, limit: u32) -> Result<Scanned, QueueError> {
         let until = scan.until.map(|until| FirestoreValue::from(codec::timestamp(until)));
         let mut query = self
             .db
@@ -336,9 +398,10 @@ impl Firestore {
             })
             .order(|o| o.fields([o.field(scan.by).asc(), o.field("__name__").asc()]))
             .limit(limit);
-        if let Some((time, doc_id)) = after {
-            query = query.start_at(self.after(scan.origin, time, &doc_id));
+        if let Some(after) = after {
+            query = query.start_at(self.after(scan.origin, after));
         }
-        query.query().await
+        let found = within(LOOKING, query.query()).await?;
+        Ok(scanned(scan.origin, found, scan.by, limit))
     }
 }

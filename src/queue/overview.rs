@@ -4,11 +4,10 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use tracing::info;
 
-use super::question::{FailedFilter, PageCursor, Shown, Sighting};
-use super::stored::Stored;
-use super::{Queue, QueueError, SWAP_TRIES};
-use super::{by_hand, limits};
-use crate::clock;
+use super::question::{FailedFilter, Place, Shown, Sighting};
+use super::stored::Unreadable;
+use super::sweep::Sweep;
+use super::{Queue, QueueError, by_hand, limits};
 use crate::submission::{Attempt, Origin, Record, Role, Status, Unmapped};
 
 /// Records whose history [`Queue::recent`] reads, of each status.
@@ -17,6 +16,11 @@ const HISTORIES: u32 = 2_000;
 const SIGHTINGS: u32 = 200;
 /// Bytes of payloads after which a page of failed records ends.
 const PAGE_ROOM: usize = 32 * 1024 * 1024;
+/// Records of each status among which the listing of failures looks for unreadable ones. Drains pass unreadable records
+/// by, so that they become the oldest.
+const UNREADABLE_SEARCHED: usize = 100;
+/// Documents without a known status that it lists.
+const UNREADABLE_LISTED: u32 = 100;
 /// Ids that are looked up at a time.
 const LOOK_UPS: usize = 16;
 /// Completed records that one call removes: few enough not to hold up other writers.
@@ -40,18 +44,15 @@ pub struct Backlog {
     pub oldest_new: Option<DateTime<Utc>>,
 }
 
-/// The place of a record in the list of failed ones.
-fn cursor(last: &Stored) -> Option<PageCursor> {
-    Some(PageCursor { updated_at: last.record.updated_at?, doc_id: last.doc_id.clone() })
-}
-
 /// One page of records.
 #[derive(Debug)]
 pub struct Page {
     /// Document ids and records.
     pub records: Vec<(String, Record)>,
+    /// Documents that cannot be read: of this page; and with the first page those that no drain can take.
+    pub unreadable: Vec<Unreadable>,
     /// Where the next page begins; `None` after the last.
-    pub next: Option<PageCursor>,
+    pub next: Option<Place>,
 }
 
 /// The attempts of records that changed of late.
@@ -111,8 +112,9 @@ impl Queue {
 
     /// When the oldest `new` record arrived; `None` where nothing waits.
     pub async fn oldest_new(&self, origin: Origin) -> Result<Option<DateTime<Utc>>, QueueError> {
-        let oldest = self.store.oldest_new(origin, 1).await?;
-        Ok(oldest.into_iter().next().and_then(|stored| stored.record.created_at))
+        let mut sweep = Sweep::over_new(origin);
+        let oldest = self.next_candidates(&mut sweep, 1).await?;
+        Ok(oldest.first().and_then(|candidate| candidate.record().created_at))
     }
 
     /// The records of each of these ids. Payloads are not kept: a thousand of them might not fit.
@@ -122,14 +124,14 @@ impl Queue {
         ids: &[String],
     ) -> Result<Vec<(String, Vec<Named>)>, QueueError> {
         let look_up = async |id: &String| {
-            let now = clock::now();
+            let now = self.now();
             let named = |(doc_id, record): (String, Record)| Named {
                 doc_id,
                 arrived: record.arrived(),
                 is_free: record.is_free(now),
                 job_name: record.job_name,
             };
-            let found = self.find(origin, id).await?;
+            let found = self.find(origin, id).await?.records;
             Ok((id.clone(), found.into_iter().map(named).collect()))
         };
         stream::iter(ids.iter().map(look_up)).buffered(LOOK_UPS).try_collect().await
@@ -140,25 +142,54 @@ impl Queue {
         &self,
         origin: Origin,
         filter: &FailedFilter,
-        after: Option<&PageCursor>,
+        after: Option<&Place>,
         shown: Shown,
         limit: usize,
     ) -> Result<Page, QueueError> {
-        let mut page = Page { records: Vec::new(), next: after.cloned() };
+        let mut page = Page { records: Vec::new(), unreadable: Vec::new(), next: after.cloned() };
+        if after.is_none() {
+            page.unreadable = self.never_taken(origin).await?;
+        }
         let mut bytes = 0;
         loop {
             let wanted = (limit - page.records.len()).min(shown.read_at_a_time());
-            // One more than wanted says that there is more behind.
-            let mut found = self.store.failed(origin, filter, page.next.as_ref(), shown, wanted + 1).await?;
-            let more = found.len() > wanted;
-            found.truncate(wanted);
-            page.next = found.last().filter(|_| more).and_then(cursor);
-            bytes += found.iter().map(|stored| limits::size(&stored.record.data)).sum::<usize>();
-            page.records.extend(found.into_iter().map(|stored| (stored.doc_id, stored.record)));
+            let scanned = self.store.failed(origin, filter, page.next.as_ref(), shown, wanted).await?;
+            page.next = scanned.next;
+            for read in scanned.found {
+                match read {
+                    Ok(stored) => {
+                        bytes += limits::size(&stored.record.data);
+                        page.records.push((stored.doc_id, stored.record));
+                    }
+                    Err(odd) => page.unreadable.push(odd),
+                }
+            }
             if page.next.is_none() || page.records.len() >= limit || bytes >= PAGE_ROOM {
                 return Ok(page);
             }
         }
+    }
+
+    /// Unreadable documents, as far as a bounded search finds them.
+    pub async fn unreadable(&self, origin: Origin) -> Result<Vec<Unreadable>, QueueError> {
+        let filter = FailedFilter::default();
+        let failed = self.store.failed(origin, &filter, None, Shown::Summary, UNREADABLE_SEARCHED);
+        let (failed, mut unreadable) = futures::try_join!(failed, self.never_taken(origin))?;
+        unreadable.extend(failed.found.into_iter().filter_map(Result::err));
+        Ok(unreadable)
+    }
+
+    /// Unreadable documents that are not `failed`: at the head of the queue, where they stay while the others go; among
+    /// those in work; and those whose status is none.
+    async fn never_taken(&self, origin: Origin) -> Result<Vec<Unreadable>, QueueError> {
+        let oldest = |status| self.store.in_arrival_order(origin, status, None, UNREADABLE_SEARCHED);
+        let (new, processing, odd) = futures::try_join!(
+            oldest(Status::New),
+            oldest(Status::Processing),
+            self.store.without_status(origin, UNREADABLE_LISTED),
+        )?;
+        let found = new.found.into_iter().chain(processing.found).chain(odd);
+        Ok(found.filter_map(Result::err).collect())
     }
 
     /// How many failed records there are of a kind.
@@ -182,7 +213,7 @@ impl Queue {
         job_name: &str,
         answers: Vec<Unmapped>,
     ) -> Result<(), QueueError> {
-        let now = clock::now();
+        let now = self.now();
         let sighting = |answer| Sighting {
             origin,
             job_name: job_name.to_owned(),
@@ -210,25 +241,25 @@ impl Queue {
         status: Status,
         role: Role,
     ) -> Result<HandSet, QueueError> {
-        for _ in 0..SWAP_TRIES {
-            let Some(stored) = self.store.get(origin, doc_id).await? else { return Ok(HandSet::Gone) };
-            let now = clock::now();
-            if !stored.record.is_free(now) {
-                return Ok(HandSet::Processing);
+        let set = |stored: &Record, now| {
+            if stored.is_free(now) {
+                let record = by_hand::set_status(stored, status, role, now, &self.policy);
+                Some((record, ()))
+            } else {
+                None
             }
-            let mut record = by_hand::set_status(&stored.record, status, role, now, &self.policy);
-            limits::fit(&mut record);
-            if self.store.swap(&stored, &record).await?.is_some() {
-                info!(doc_id, status = status.as_str(), role = role.as_str(), "queue.status_set_by_hand");
-                return Ok(HandSet::Set);
-            }
+        };
+        if self.update(origin, doc_id, set).await?.is_some() {
+            info!(doc_id, status = status.as_str(), role = role.as_str(), "record's status was set by hand");
+            return Ok(HandSet::Set);
         }
-        Err(QueueError::Contended { doc_id: doc_id.to_owned() })
+        let stays = self.store.get(origin, doc_id).await?;
+        Ok(stays.map_or(HandSet::Gone, |_| HandSet::Processing))
     }
 
     /// Removes some of the records whose time is over (`COMPLETED_RETENTION_DAYS`); whether there were any.
     pub async fn remove_completed(&self, origin: Origin) -> Result<bool, QueueError> {
         let Some(retention) = self.policy.retention else { return Ok(false) };
-        self.store.remove_completed(origin, clock::now() - retention, REMOVED_AT_A_TIME).await
+        self.store.remove_completed(origin, self.now() - retention, REMOVED_AT_A_TIME).await
     }
 }

@@ -32,13 +32,27 @@ impl Shown {
     }
 }
 
-/// Where the next page of failed records begins: after this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageCursor {
-    /// The last record's last change.
-    pub updated_at: DateTime<Utc>,
-    /// The last record's document id.
+/// The place of a document in a listing: the next page begins after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// What the listing is ordered by, of the last document.
+    pub order: OrderedBy,
+    /// The last document's id.
     pub doc_id: String,
+}
+
+/// The value that a document is ordered by. Firestore orders values of different types by their type, and the
+/// original service wrote some of its times as text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OrderedBy {
+    /// A time.
+    Time(DateTime<Utc>),
+    /// A text, such as the original service's `2026-01-02 03:04:05+00:00`.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// Null.
+    Null,
 }
 
 /// An answer whose code no label table knows.

@@ -5,6 +5,7 @@
 //! concurrent webhooks share one fsync. Reads have connections of their own.
 
 mod overview;
+mod watch;
 mod writer;
 
 use std::path::Path;
@@ -21,9 +22,11 @@ use sqlx::sqlite::{
 };
 
 use super::QueueError;
-use super::stored::{Change, Since, Stored, Version};
+use super::question::{OrderedBy, Place};
+use super::stored::{Change, Read, Scanned, Since, Stored, Unreadable, Version};
 use crate::config::SqliteSettings;
-use crate::submission::{NextRetry, Origin, Record};
+use crate::submission::{NextRetry, Origin, Record, Status};
+use watch::FileWatch;
 use writer::{Row, Writer};
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/queue");
@@ -35,14 +38,15 @@ const READERS: u32 = 4;
 
 const COLUMNS: &str = "doc_id, state, data, version";
 
-/// A row as it is read: document id, state, data, version.
-type Found = (String, String, String, i64);
+/// A row as it is read: document id, state, data, version, and what the listing is ordered by in microseconds.
+type Found = (String, String, String, i64, i64);
 
 /// The embedded queue.
 #[derive(Debug, Clone)]
 pub(super) struct Sqlite {
     readers: SqlitePool,
     writer: Writer,
+    watch: FileWatch,
 }
 
 impl Sqlite {
@@ -65,10 +69,17 @@ impl Sqlite {
             .await
             .map_err(|error| QueueError::unavailable(doing, error))?;
         prepare(&readers).await?;
-        Ok(Self { readers, writer: Writer::start(options).await? })
+        let watch = FileWatch::new(&settings.path);
+        Ok(Self { readers, writer: Writer::start(options, watch.clone()).await?, watch })
+    }
+
+    /// Writes a little, to learn whether writes go through.
+    pub(super) async fn probe_write(&self) -> Result<(), QueueError> {
+        self.writer.probe().await
     }
 
     pub(super) async fn ping(&self) -> Result<(), QueueError> {
+        self.watch.check()?;
         sqlx::query("SELECT 1 FROM submissions LIMIT 1")
             .fetch_optional(&self.readers)
             .await
@@ -91,40 +102,37 @@ impl Sqlite {
     }
 
     pub(super) async fn get(&self, origin: Origin, doc_id: &str) -> Result<Option<Stored>, QueueError> {
-        let found: Option<Found> = select("WHERE collection = ? AND doc_id = ?")
+        let found: Option<Found> = select("created_at", "WHERE collection = ? AND doc_id = ?")
             .bind(origin.collection())
             .bind(doc_id)
             .fetch_optional(&self.readers)
             .await
             .map_err(|error| QueueError::unavailable("reading a record", error))?;
-        found.map(|found| stored(origin, found)).transpose()
+        found.map(|found| stored(origin, found)).transpose().map_err(QueueError::from)
     }
 
     /// Changes several documents, or none where one is no longer what was read.
     pub(super) async fn write_all(&self, origin: Origin, changes: &[Change]) -> Result<bool, QueueError> {
         let rows = changes.iter().map(|change| match change {
             Change::Insert(doc_id, record) => Ok((row(origin, doc_id, record, true)?, None)),
-            Change::Swap(stored, record) => Ok((changed_row(stored, record)?, Some(stored.version.0))),
+            Change::Swap { stored, record, .. } => Ok((changed_row(stored, record)?, Some(stored.version.0))),
         });
         self.writer.all(rows.collect::<Result<_, QueueError>>()?).await
     }
 
     /// Every document of a payload that may be stored in parts.
-    pub(super) async fn of_submission(
-        &self,
-        origin: Origin,
-        job_id: &str,
-    ) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
         // The collection is written out, as in its partial index, or the index is not used.
         let query = select(
+            "created_at",
             "WHERE collection = 'salesforce_collection' AND json_extract(state, '$.job_id') = ? \
              ORDER BY created_at, doc_id",
         )
         .bind(job_id.to_owned());
-        Self::read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(&self.readers).await)
     }
 
-    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
         if origin == Origin::Salesforce {
             let parts = self.of_submission(origin, id).await?;
             if !parts.is_empty() {
@@ -132,21 +140,49 @@ impl Sqlite {
             }
         }
         // Every other document's id is made of its submission's id: no index is needed for it.
-        let query = select("WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at")
+        let query = select("created_at", "WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at")
             .bind(origin.collection())
             .bind(super::doc_id(id))
             .bind(id.to_owned());
-        Self::read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(&self.readers).await)
     }
 
-    pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
-        let query = select(
-            "WHERE collection = ? AND status = 'new' \
+    pub(super) async fn in_arrival_order(
+        &self,
+        origin: Origin,
+        status: Status,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Scanned, QueueError> {
+        let (time, doc_id) = after.map_or((i64::MIN, ""), |after| (micros_of(after), after.doc_id.as_str()));
+        // The status is written out, as in the partial indexes, or these are not used.
+        let tail = format!(
+            "WHERE collection = ? AND status = '{}' AND (created_at, doc_id) > (?, ?) \
              ORDER BY created_at, doc_id LIMIT ?",
+            status.as_str()
+        );
+        let query = select("created_at", &tail)
+            .bind(origin.collection())
+            .bind(time)
+            .bind(doc_id.to_owned())
+            .bind(rows(limit));
+        scanned(origin, query.fetch_all(&self.readers).await, limit)
+    }
+
+    pub(super) async fn newest(
+        &self,
+        origin: Origin,
+        status: Status,
+        limit: usize,
+    ) -> Result<Vec<Read>, QueueError> {
+        let query = select(
+            "created_at",
+            "WHERE collection = ? AND status = ? ORDER BY created_at DESC, doc_id DESC LIMIT ?",
         )
         .bind(origin.collection())
+        .bind(status.as_str())
         .bind(rows(limit));
-        Self::read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn abandoned(
@@ -154,33 +190,37 @@ impl Sqlite {
         origin: Origin,
         now: DateTime<Utc>,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Vec<Read>, QueueError> {
         let query = select(
+            "created_at",
             "WHERE collection = ? AND status = 'processing' \
              AND (lease_expires_at IS NULL OR lease_expires_at <= ?) ORDER BY created_at, doc_id LIMIT ?",
         )
         .bind(origin.collection())
         .bind(now.timestamp_micros())
         .bind(rows(limit));
-        Self::read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(&self.readers).await)
     }
 
     pub(super) async fn due(
         &self,
         origin: Origin,
         now: DateTime<Utc>,
-        max_retries: u32,
+        after: Option<&Place>,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Scanned, QueueError> {
+        let (time, doc_id) = after.map_or((i64::MIN, ""), |after| (micros_of(after), after.doc_id.as_str()));
         let query = select(
-            "WHERE collection = ? AND status = 'failed' AND due_at <= ? \
-             AND json_extract(state, '$.run_retries') < ? ORDER BY due_at LIMIT ?",
+            "due_at",
+            "WHERE collection = ? AND status = 'failed' AND due_at <= ? AND (due_at, doc_id) > (?, ?) \
+             ORDER BY due_at, doc_id LIMIT ?",
         )
         .bind(origin.collection())
         .bind(now.timestamp_micros())
-        .bind(max_retries)
+        .bind(time)
+        .bind(doc_id.to_owned())
         .bind(rows(limit));
-        Self::read(origin, query.fetch_all(&self.readers).await)
+        scanned(origin, query.fetch_all(&self.readers).await, limit)
     }
 
     pub(super) async fn writers(
@@ -189,23 +229,58 @@ impl Sqlite {
         since: Since,
         records: &[String],
         limit: u32,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
-        let query = select(&format!(
+        let tail = format!(
             "JOIN written USING (collection, doc_id) WHERE collection = ? \
              AND record IN (SELECT value FROM json_each(?)) AND {field} > ? GROUP BY doc_id \
              ORDER BY {field} DESC LIMIT ?",
-        ))
-        .bind(origin.collection())
-        .bind(serde_json::json!(records).to_string())
-        .bind(since.timestamp_micros())
-        .bind(limit);
-        Self::read(origin, query.fetch_all(&self.readers).await)
+        );
+        let query = select("created_at", &tail)
+            .bind(origin.collection())
+            .bind(serde_json::json!(records).to_string())
+            .bind(since.timestamp_micros())
+            .bind(limit);
+        read(origin, query.fetch_all(&self.readers).await)
     }
 
-    fn read(origin: Origin, found: Result<Vec<Found>, sqlx::Error>) -> Result<Vec<Stored>, QueueError> {
-        let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
-        found.into_iter().map(|found| stored(origin, found)).collect()
+    pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
+        let query = select(
+            "created_at",
+            "JOIN waits USING (collection, doc_id) WHERE collection = ? AND status = 'failed' \
+             AND record IN (SELECT value FROM json_each(?)) GROUP BY doc_id ORDER BY created_at, doc_id",
+        )
+        .bind(origin.collection())
+        .bind(serde_json::json!(records).to_string());
+        read(origin, query.fetch_all(&self.readers).await)
+    }
+}
+
+fn read(origin: Origin, found: Result<Vec<Found>, sqlx::Error>) -> Result<Vec<Read>, QueueError> {
+    let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
+    Ok(found.into_iter().map(|found| stored(origin, found)).collect())
+}
+
+/// A page of rows that are ordered by a time, of `limit` rows at most.
+fn scanned(
+    origin: Origin,
+    found: Result<Vec<Found>, sqlx::Error>,
+    limit: usize,
+) -> Result<Scanned, QueueError> {
+    let place = |(doc_id, _, _, _, micros): &Found| {
+        let order = DateTime::from_timestamp_micros(*micros).map_or(OrderedBy::Null, OrderedBy::Time);
+        Place { order, doc_id: doc_id.clone() }
+    };
+    let last = found.as_ref().ok().filter(|found| found.len() >= limit).and_then(|found| found.last());
+    let next = last.map(place);
+    Ok(Scanned { found: read(origin, found)?, next })
+}
+
+/// The time of a place in microseconds. This back end orders by nothing else.
+fn micros_of(place: &Place) -> i64 {
+    match &place.order {
+        OrderedBy::Time(time) => time.timestamp_micros(),
+        OrderedBy::Text(_) | OrderedBy::Integer(_) | OrderedBy::Null => i64::MIN,
     }
 }
 
@@ -223,9 +298,9 @@ async fn prepare(readers: &SqlitePool) -> Result<(), QueueError> {
     }
 }
 
-/// A query for whole rows of `submissions`.
-fn select<'q>(tail: &str) -> QueryAs<'q, sqlx::Sqlite, Found, SqliteArguments> {
-    sqlx::query_as(AssertSqlSafe(format!("SELECT {COLUMNS} FROM submissions {tail}")))
+/// A query for whole rows of `submissions`, which are ordered by a column.
+fn select<'q>(order: &str, tail: &str) -> QueryAs<'q, sqlx::Sqlite, Found, SqliteArguments> {
+    sqlx::query_as(AssertSqlSafe(format!("SELECT {COLUMNS}, {order} FROM submissions {tail}")))
 }
 
 fn rows(limit: usize) -> i64 {
@@ -237,13 +312,14 @@ fn changed_row(stored: &Stored, record: &Record) -> Result<Row, QueueError> {
     let new_payload = record.data != stored.record.data;
     let mut row = row(stored.origin, &stored.doc_id, record, new_payload)?;
     row.written = (record.written != stored.record.written).then(|| record.written.clone());
+    row.waits = (record.waits_for != stored.record.waits_for).then(|| record.waits_for.clone());
     Ok(row)
 }
 
 /// The row of a record; its payload only where that changes.
 fn row(origin: Origin, doc_id: &str, record: &Record, with_data: bool) -> Result<Row, QueueError> {
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
-    let unreadable = |error| QueueError::Unreadable { doc_id: doc_id.to_owned(), source: Arc::new(error) };
+    let unreadable = |error| QueueError::unavailable("writing a record as JSON", error);
     let data = with_data.then(|| serde_json::to_string(&*record.data)).transpose().map_err(unreadable)?;
     let state = Record { data: Arc::default(), ..record.clone() };
     Ok(Row {
@@ -261,14 +337,14 @@ fn row(origin: Origin, doc_id: &str, record: &Record, with_data: bool) -> Result
         state: serde_json::to_string(&state).map_err(unreadable)?,
         data,
         written: None,
+        waits: None,
     })
 }
 
-fn stored(origin: Origin, (doc_id, state, data, version): Found) -> Result<Stored, QueueError> {
-    let parsed = serde_json::from_str::<Record>(&state)
-        .and_then(|state| Ok(Record { data: serde_json::from_str(&data)?, ..state }));
-    match parsed {
-        Ok(record) => Ok(Stored { origin, doc_id, record, version: Version(version) }),
-        Err(error) => Err(QueueError::Unreadable { doc_id, source: Arc::new(error) }),
-    }
+fn stored(origin: Origin, (doc_id, state, data, version, _): Found) -> Read {
+    let mut parser = serde_json::Deserializer::from_str(&state);
+    let record: Record = serde_path_to_error::deserialize(&mut parser)
+        .map_err(|error| Unreadable::from_decoding(&doc_id, &error))?;
+    let data = serde_json::from_str(&data).map_err(|_| Unreadable::new(&doc_id, "data", "not JSON"))?;
+    Ok(Stored { origin, doc_id, record: Record { data, ..record }, version: Version(version) })
 }

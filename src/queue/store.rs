@@ -1,12 +1,12 @@
 //! What a back end offers: a handful of primitives, each atomic on its own.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::QueueError;
 use super::firestore::Firestore;
-use super::question::{FailedFilter, PageCursor, Shown, Sighting};
+use super::question::{FailedFilter, Place, Shown, Sighting};
 use super::sqlite::Sqlite;
-use super::stored::{Change, Since, Stored, Version};
+use super::stored::{Change, Read, Scanned, Since, Stored, Version};
 use crate::submission::{Attempt, Origin, Record, Status};
 
 /// Writers of the same records that are looked at, of a record that very many forms write: the latest.
@@ -27,6 +27,14 @@ impl Store {
         match self {
             Self::Sqlite(store) => store.ping().await,
             Self::Firestore(store) => store.ping().await,
+        }
+    }
+
+    /// Writes something that changes nothing, to learn whether writes go through.
+    pub(super) async fn probe_write(&self) -> Result<(), QueueError> {
+        match self {
+            Self::Sqlite(store) => store.probe_write().await,
+            Self::Firestore(store) => store.probe_write().await,
         }
     }
 
@@ -53,7 +61,7 @@ impl Store {
 
     /// Durably makes all of these changes, or none. `false` where one of them does not apply.
     ///
-    /// Beyond 10 MiB Firestore takes them in several requests; then those before may be made.
+    /// Firestore takes a large group in several requests; then those before the failed one may be made.
     pub(super) async fn write_all(&self, origin: Origin, changes: &[Change]) -> Result<bool, QueueError> {
         match self {
             Self::Sqlite(store) => store.write_all(origin, changes).await,
@@ -62,11 +70,7 @@ impl Store {
     }
 
     /// Every document of a submission that may be stored in parts; oldest first.
-    pub(super) async fn of_submission(
-        &self,
-        origin: Origin,
-        job_id: &str,
-    ) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
         match self {
             Self::Sqlite(store) => store.of_submission(origin, job_id).await,
             Self::Firestore(store) => store.of_submission(origin, job_id).await,
@@ -83,7 +87,7 @@ impl Store {
 
     /// The document that a submission id may already have, where an insert would not show it:
     /// documents of the original service have random ids and are found by their data's id. The
-    /// embedded queue has none of those.
+    /// embedded queue has none of those, nor has Firestore with `FLASK_DOCUMENTS=false`.
     pub(super) async fn existing(
         &self,
         origin: Origin,
@@ -97,46 +101,102 @@ impl Store {
     }
 
     /// Documents whose data has this id, or which have it themselves; oldest first.
-    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Stored>, QueueError> {
+    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
         match self {
             Self::Sqlite(store) => store.find(origin, id).await,
             Self::Firestore(store) => store.find(origin, id).await,
         }
     }
 
-    /// The oldest `new` documents, oldest first.
-    pub(super) async fn oldest_new(&self, origin: Origin, limit: usize) -> Result<Vec<Stored>, QueueError> {
+    /// How far the back end's clock is ahead of this machine's.
+    pub(super) fn clock_offset(&self) -> TimeDelta {
         match self {
-            Self::Sqlite(store) => store.oldest_new(origin, limit).await,
-            Self::Firestore(store) => store.oldest_new(origin, limit).await,
+            Self::Sqlite(_) => TimeDelta::zero(),
+            Self::Firestore(store) => store.clock_offset(),
         }
     }
 
-    /// The oldest `processing` documents whose lease ran out before `now`, oldest first.
+    /// Documents with this status, oldest first.
+    pub(super) async fn in_arrival_order(
+        &self,
+        origin: Origin,
+        status: Status,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Scanned, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.in_arrival_order(origin, status, after, limit).await,
+            Self::Firestore(store) => store.in_arrival_order(origin, status, after, limit).await,
+        }
+    }
+
+    /// Documents with this status, the last arrived first.
+    pub(super) async fn newest(
+        &self,
+        origin: Origin,
+        status: Status,
+        limit: usize,
+    ) -> Result<Vec<Read>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.newest(origin, status, limit).await,
+            Self::Firestore(store) => store.newest(origin, status, limit).await,
+        }
+    }
+
+    /// `processing` documents whose lease ran out before `now`, oldest first.
     pub(super) async fn abandoned(
         &self,
         origin: Origin,
         now: DateTime<Utc>,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Vec<Read>, QueueError> {
         match self {
             Self::Sqlite(store) => store.abandoned(origin, now, limit).await,
             Self::Firestore(store) => store.abandoned(origin, now, limit).await,
         }
     }
 
-    /// `failed` documents with fewer than `max_retries` retries that auto-retry may take at `now`, the
-    /// longest due first; and those of the original service, which say nothing about it.
+    /// `failed` documents that auto-retry may take at `now`, the longest due first.
     pub(super) async fn due(
         &self,
         origin: Origin,
         now: DateTime<Utc>,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<Scanned, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.due(origin, now, after, limit).await,
+            Self::Firestore(store) => store.due(origin, now, after, limit).await,
+        }
+    }
+
+    /// `failed` documents of the original service with fewer than `max_retries` retries: they do not say when they are
+    /// due. The embedded queue has none.
+    pub(super) async fn undated(
+        &self,
+        origin: Origin,
         max_retries: u32,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Vec<Read>, QueueError> {
         match self {
-            Self::Sqlite(store) => store.due(origin, now, max_retries, limit).await,
-            Self::Firestore(store) => store.due(origin, now, max_retries, limit).await,
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Firestore(store) => store.undated(origin, max_retries, limit).await,
+        }
+    }
+
+    /// Documents whose status is none. The embedded queue takes no such row.
+    pub(super) async fn without_status(&self, origin: Origin, limit: u32) -> Result<Vec<Read>, QueueError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Firestore(store) => store.without_status(origin, limit).await,
+        }
+    }
+
+    /// `failed` documents that wait for one of `records`.
+    pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.waiting(origin, records).await,
+            Self::Firestore(store) => store.waiting(origin, records).await,
         }
     }
 
@@ -146,7 +206,7 @@ impl Store {
         origin: Origin,
         since: Since,
         records: &[String],
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Vec<Read>, QueueError> {
         match self {
             Self::Sqlite(store) => store.writers(origin, since, records, WRITERS).await,
             Self::Firestore(store) => store.writers(origin, since, records, WRITERS).await,
@@ -159,10 +219,10 @@ impl Store {
         &self,
         origin: Origin,
         filter: &FailedFilter,
-        after: Option<&PageCursor>,
+        after: Option<&Place>,
         shown: Shown,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Scanned, QueueError> {
         match self {
             Self::Sqlite(store) => store.failed(origin, filter, after, shown, limit).await,
             Self::Firestore(store) => store.failed(origin, filter, after, shown, limit).await,

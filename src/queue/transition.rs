@@ -1,26 +1,19 @@
-//! The rules of the queue, as pure functions from record to record: `docs/service.md`, sections 2–4.
+//! The life of a claim, as pure functions from record to record (`docs/service.md`, guarantees 3, 6 and 7).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::edition::{content_hash, is_older_edition};
-use super::{Arriving, SettleResult};
+use super::SettleResult;
+use super::backoff::Failed;
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, ErrorKind, NextRetry, Record, Role, Status, Trigger, Unmapped,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, Cause, ErrorKind, NextRetry, Record, Role, Status, Trigger,
+    Unmapped,
 };
 use crate::text;
 
-/// The back-off grows by this factor with each retry (`docs/service.md`, guarantee 6).
-const BACKOFF_GROWTH: f64 = 5.0;
-/// And varies by this share, so that a batch that failed together does not return together.
-const BACKOFF_JITTER: f64 = 0.2;
-/// No back-off is longer, whatever is configured.
-const BACKOFF_CEILING: Duration = Duration::from_hours(30 * 24);
 /// Characters of an error that an attempt keeps.
 const ERROR_KEPT: usize = 1_000;
 /// Characters of the last error, which may list those of many records.
@@ -43,32 +36,36 @@ pub enum ClaimOutcome {
         written: Vec<String>,
     },
     /// The record failed.
-    Failed {
-        /// Decides whether and when it is retried.
-        kind: ErrorKind,
-        /// The step that failed.
-        step: String,
-        /// Why, in words; ids only.
-        error: String,
-        /// Answers whose code no label table knows.
-        unmapped: Vec<Unmapped>,
-    },
+    Failed(RecordFailure),
+    /// The run failed, and nobody can say yet whether that is the destination's trouble (`docs/service.md`, guarantee
+    /// 7): the record goes back to what it was, uncounted.
+    Undecided(RecordFailure),
     /// Nothing was tried: back to `new`, uncounted.
     Released,
 }
 
-/// What an arriving submission does to the record that has its id.
-pub(super) enum Replacement {
-    Duplicate,
-    Stale,
-    Replace(Box<Record>),
+/// Why a record failed.
+#[derive(Debug, Clone)]
+pub struct RecordFailure {
+    /// Decides whether and when it is retried.
+    pub kind: ErrorKind,
+    /// The same as a word for programs.
+    pub cause: Cause,
+    /// The step that failed.
+    pub step: String,
+    /// Why, in words; ids only.
+    pub error: String,
+    /// What it waits for, where that is missing: `object/external id`.
+    pub waits_for: Vec<String>,
+    /// Answers whose code no label table knows.
+    pub unmapped: Vec<Unmapped>,
 }
 
 /// What taking a free record does to it.
 pub(super) enum Taken {
     /// It runs.
     Run(Box<Record>),
-    /// It killed its worker too often: failed for good.
+    /// It has used up its tries: it waits for a person.
     Exhausted(Box<Record>),
 }
 
@@ -109,6 +106,8 @@ impl Record {
     pub(super) fn forget_outcome(&mut self) {
         self.error = None;
         self.error_kind = None;
+        self.cause = None;
+        self.waits_for = Vec::new();
         self.last_step = None;
         self.next_retry_at = NextRetry::Unset;
         self.note = None;
@@ -119,86 +118,35 @@ impl Record {
 
     pub(super) fn complete(&mut self, now: DateTime<Utc>, policy: &RetryPolicy) {
         self.status = Status::Completed;
+        self.undecided_since = None;
         self.expires_at = policy.retention.map(|kept| now + kept);
     }
 
-    fn fail(&mut self, kind: ErrorKind, step: &str, error: &str, next_retry_at: NextRetry) {
+    /// Says why the last run failed.
+    fn explain(&mut self, failure: &RecordFailure) {
+        self.error_kind = Some(failure.kind);
+        self.cause = Some(failure.cause);
+        self.last_step = Some(failure.step.clone());
+        self.error = Some(text::shorten(&failure.error, LIST_KEPT));
+        self.waits_for.clone_from(&failure.waits_for);
+        self.unmapped = failure.unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
+    }
+
+    fn fail(&mut self, failure: &RecordFailure, next_retry_at: NextRetry) {
+        self.forget_outcome();
         self.status = Status::Failed;
-        self.error_kind = Some(kind);
-        self.last_step = Some(step.to_owned());
-        self.error = Some(text::shorten(error, LIST_KEPT));
+        self.undecided_since = None;
+        self.explain(failure);
         self.next_retry_at = next_retry_at;
     }
-}
 
-/// The record of a submission that arrives for the first time.
-pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
-    Record {
-        payload_hash: Some(content_hash(&arriving.data)),
-        data: Arc::clone(&arriving.data),
-        job_name: arriving.job_name.clone(),
-        job_id: Some(arriving.job_id.clone()),
-        status: Status::New,
-        created_at: Some(now),
-        timestamp: Some(now),
-        updated_at: Some(now),
-        first_received_at: None,
-        run_retries: 0,
-        last_retried_at: None,
-        error: None,
-        error_kind: None,
-        last_step: None,
-        next_retry_at: NextRetry::Unset,
-        lease_owner: None,
-        lease_expires_at: None,
-        expires_at: None,
-        revision: 0,
-        attempts: Vec::new(),
-        note: None,
-        dry_run: false,
-        plan: None,
-        unmapped: Vec::new(),
-        written: Vec::new(),
-        first_position: None,
-        delivered: BTreeSet::new(),
-        refused: BTreeSet::new(),
-        refusals: Vec::new(),
+    /// Workers in a row that died while they worked on the record.
+    pub fn deaths(&self) -> usize {
+        let ended = self.attempts.iter().rev().filter_map(|attempt| attempt.outcome);
+        // A run that was put back untouched says nothing either way.
+        let told = ended.filter(|outcome| *outcome != AttemptOutcome::Released);
+        told.take_while(|outcome| *outcome == AttemptOutcome::Abandoned).count()
     }
-}
-
-/// What `arrived`, a fresh record of the same submission id, does to `stored`.
-pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> Replacement {
-    let stored_hash = stored.payload_hash.clone().unwrap_or_else(|| content_hash(&stored.data));
-    if Some(stored_hash) == arrived.payload_hash {
-        return Replacement::Duplicate;
-    }
-    if is_older_edition(&arrived.data, &stored.data) {
-        return Replacement::Stale;
-    }
-    let mut record = stored.clone();
-    record.forget_outcome();
-    record.unmapped = Vec::new();
-    record.data = Arc::clone(&arrived.data);
-    record.payload_hash.clone_from(&arrived.payload_hash);
-    record.job_name.clone_from(&arrived.job_name);
-    record.job_id.clone_from(&arrived.job_id);
-    record.first_received_at = stored.first_received_at.or(stored.created_at);
-    record.created_at = Some(now);
-    record.timestamp = Some(now);
-    record.updated_at = Some(now);
-    record.run_retries = 0;
-    record.revision += 1;
-    record.first_position = arrived.first_position;
-    record.delivered = BTreeSet::new();
-    record.forget_refusals();
-    if stored.is_free(now) {
-        if stored.status == Status::Processing {
-            record.close_attempt(AttemptOutcome::Abandoned, now, None);
-        }
-        record.status = Status::New;
-        record.end_lease();
-    }
-    Replacement::Replace(Box::new(record))
 }
 
 /// Gives a free record to `owner`.
@@ -217,33 +165,42 @@ pub(super) fn take(
     if takes_over {
         record.close_attempt(AttemptOutcome::Abandoned, now, None);
     }
-    // The first processing is not a retry; a record that was put back untouched is still first.
-    let is_retry = takes_over || matches!(stored.status, Status::Failed | Status::Completed);
+    let by_hand = trigger == Trigger::Manual;
+    let is_retry = counts(stored.status, stored.error_kind, trigger);
+    if trigger == Trigger::AutoRetry && is_retry && stored.run_retries >= policy.max_retries {
+        // `MAX_RETRIES` was lowered since it failed.
+        record.next_retry_at = NextRetry::Never;
+        return Taken::Exhausted(Box::new(record));
+    }
     if is_retry {
         record.run_retries += 1;
+    }
+    if stored.status != Status::New {
         record.last_retried_at = Some(now);
     }
-    let killed = record
-        .attempts
-        .iter()
-        .rev()
-        .take_while(|attempt| attempt.outcome == Some(AttemptOutcome::Abandoned))
-        .count();
+    let deaths = record.deaths();
     let patience = usize::try_from(policy.max_retries).unwrap_or(usize::MAX).clamp(1, ATTEMPTS_KEPT);
     // A person who asks for it gets another try.
-    if takes_over && killed >= patience && trigger != Trigger::Manual {
+    if takes_over && deaths >= patience && !by_hand {
         record.end_lease();
-        let error = format!(
-            "its worker disappeared {killed} times while processing it; retry it by hand once the cause is known"
-        );
-        record.fail(ErrorKind::Permanent, "lease", &error, NextRetry::Never);
+        let failure = RecordFailure {
+            kind: ErrorKind::Permanent,
+            cause: Cause::WorkerLost,
+            step: "lease".to_owned(),
+            error: format!(
+                "its worker disappeared {deaths} times while processing it; retry it by hand once the cause is known"
+            ),
+            waits_for: Vec::new(),
+            unmapped: record.unmapped.clone(),
+        };
+        record.fail(&failure, NextRetry::Never);
         return Taken::Exhausted(Box::new(record));
     }
     if stored.status == Status::Completed {
         // Asked for again, all of it.
         record.delivered = BTreeSet::new();
     }
-    if trigger == Trigger::Manual {
+    if by_hand {
         record.forget_refusals();
     }
     record.status = Status::Processing;
@@ -273,15 +230,43 @@ pub(super) fn renew(
     held.then(|| Record { lease_expires_at: Some(now + policy.lease), ..stored.clone() })
 }
 
+/// A claim, as it was made.
+pub(super) struct Claimed<'c> {
+    /// The record's status before.
+    pub(super) was: Status,
+    /// The record since.
+    pub(super) record: &'c Record,
+}
+
+/// Whether a claim of a record with this status counts as a retry. The first processing does not, and a record that was
+/// put back untouched is still first. Nor does a look for a missing reference: it uses up no `MAX_RETRIES`.
+fn counts(was: Status, kind: Option<ErrorKind>, trigger: Trigger) -> bool {
+    match was {
+        Status::New => false,
+        Status::Processing | Status::Completed => true,
+        Status::Failed => trigger == Trigger::Manual || kind != Some(ErrorKind::Dependency),
+    }
+}
+
+/// Takes back the count of a retry that never ran. The count of a take-over stays: it counts the worker that was
+/// lost.
+fn uncount(record: &mut Record, was: Status) {
+    let trigger = record.attempts.last().map(|attempt| attempt.trigger);
+    if was != Status::Processing && trigger.is_some_and(|trigger| counts(was, record.error_kind, trigger)) {
+        record.run_retries = record.run_retries.saturating_sub(1);
+    }
+}
+
 /// Writes the outcome of the claim that `claimed` was, unless the record is someone else's by now.
 pub(super) fn settle(
     stored: &Record,
-    claimed: &Record,
+    claim: &Claimed<'_>,
     outcome: &ClaimOutcome,
     now: DateTime<Utc>,
     policy: &RetryPolicy,
     jitter: f64,
 ) -> Option<(Record, SettleResult)> {
+    let claimed = claim.record;
     if stored.status != Status::Processing || stored.lease_owner != claimed.lease_owner {
         return None;
     }
@@ -304,24 +289,32 @@ pub(super) fn settle(
             record.written.clone_from(written);
             record.close_attempt(AttemptOutcome::Completed, now, None);
         }
-        ClaimOutcome::Failed { kind, step, error, unmapped } => {
-            record.forget_outcome();
-            let next = next_retry(*kind, record.run_retries, now, policy, jitter);
-            record.fail(*kind, step, error, next);
-            record.unmapped = unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
-            record.close_attempt(AttemptOutcome::Failed, now, Some((step, error)));
+        ClaimOutcome::Failed(failure) => {
+            let failed =
+                Failed { kind: failure.kind, retries: record.run_retries, arrived: record.arrived() };
+            record.fail(failure, failed.next_retry(now, policy, jitter));
+            record.close_attempt(AttemptOutcome::Failed, now, Some((&failure.step, &failure.error)));
+        }
+        ClaimOutcome::Undecided(failure) => {
+            let since = *record.undecided_since.get_or_insert(now);
+            if now - since >= TimeDelta::from_std(policy.outage_patience).unwrap_or(TimeDelta::MAX) {
+                let outage = RecordFailure { cause: Cause::Outage, ..failure.clone() };
+                record.fail(&outage, NextRetry::Never);
+            } else {
+                uncount(&mut record, claim.was);
+                let was_failed = claim.was == Status::Failed;
+                record.status = if was_failed { Status::Failed } else { Status::New };
+                // A failed record keeps its time, which has come.
+                let due = if was_failed { record.next_retry_at } else { NextRetry::Unset };
+                record.forget_outcome();
+                record.explain(failure);
+                record.next_retry_at = due;
+            }
+            record.close_attempt(AttemptOutcome::Undecided, now, Some((&failure.step, &failure.error)));
         }
         ClaimOutcome::Released => {
             record.status = Status::New;
-            // Uncounted: a retry that never ran gives its count back. The count of a take-over
-            // stays, since it counts the worker that was lost.
-            let mut latest = record.attempts.iter().rev();
-            let this = latest.next();
-            let took_over =
-                latest.next().is_some_and(|before| before.outcome == Some(AttemptOutcome::Abandoned));
-            if !took_over && this.is_some_and(|attempt| Some(attempt.started) == record.last_retried_at) {
-                record.run_retries = record.run_retries.saturating_sub(1);
-            }
+            uncount(&mut record, claim.was);
             record.forget_outcome();
             record.close_attempt(AttemptOutcome::Released, now, None);
         }
@@ -334,30 +327,15 @@ pub(super) fn settle(
 pub(super) fn settled_before(stored: &Record, claimed: &Record) -> SettleResult {
     let of_claim = |attempt: &&Attempt| Some(&attempt.worker) == claimed.lease_owner.as_ref();
     match stored.attempts.iter().find(of_claim).and_then(|attempt| attempt.outcome) {
-        Some(AttemptOutcome::Completed | AttemptOutcome::Failed | AttemptOutcome::Released) => {
-            SettleResult::Written
-        }
+        Some(
+            AttemptOutcome::Completed
+            | AttemptOutcome::Failed
+            | AttemptOutcome::Undecided
+            | AttemptOutcome::Released,
+        ) => SettleResult::Written,
         Some(AttemptOutcome::Replaced) => SettleResult::Replaced,
         Some(AttemptOutcome::Abandoned | AttemptOutcome::Updated) | None => SettleResult::Lost,
     }
-}
-
-/// When auto-retry may take a record that failed after `retries` retries.
-fn next_retry(
-    kind: ErrorKind,
-    retries: u32,
-    now: DateTime<Utc>,
-    policy: &RetryPolicy,
-    jitter: f64,
-) -> NextRetry {
-    if kind == ErrorKind::Permanent || retries >= policy.max_retries {
-        return NextRetry::Never;
-    }
-    let growth = BACKOFF_GROWTH.powi(i32::try_from(retries).unwrap_or(i32::MAX));
-    let seconds = policy.retry_backoff.as_secs_f64() * growth * (1.0 + BACKOFF_JITTER * jitter);
-    let delay = Duration::try_from_secs_f64(seconds).unwrap_or(BACKOFF_CEILING).min(BACKOFF_CEILING);
-    let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
-    NextRetry::At(now + TimeDelta::microseconds(micros))
 }
 
 pub(super) fn shorten(text: &str) -> String {

@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::stored::Since;
-use super::{Queue, QueueError, SWAP_TRIES, by_hand, limits};
-use crate::clock;
-use crate::submission::{Origin, Record};
+use super::stored::{Read, Since};
+use super::{Queue, QueueError, by_hand};
+use crate::submission::{AttemptOutcome, Origin, Record, Status};
 
 impl Queue {
     /// Forms that arrived after `record` and have written one of `records` (`object/external id`).
@@ -17,16 +16,20 @@ impl Queue {
     ) -> Result<Vec<(String, Record)>, QueueError> {
         let Some(since) = record.created_at.filter(|_| !records.is_empty()) else { return Ok(Vec::new()) };
         let found = self.store.writers(origin, Since::Arrived(since), records).await?;
-        Ok(found.into_iter().map(|stored| (stored.doc_id, stored.record)).collect())
+        Ok(self.that_wrote(origin, found))
     }
 
-    /// Other forms that have written one of `records`, and that arrived after `record` or changed since
-    /// `since`.
+    /// The records that have been written: those that only would write something have keys too.
+    fn that_wrote(&self, origin: Origin, found: Vec<Read>) -> Vec<(String, Record)> {
+        let found = self.readable(origin, found).into_iter().filter(|stored| has_written(&stored.record));
+        found.map(|stored| (stored.doc_id, stored.record)).collect()
+    }
+
+    /// Forms that have written one of `records`, and that arrived after `arrived` or changed since `since`.
     pub async fn other_writers(
         &self,
         origin: Origin,
-        doc_id: &str,
-        record: &Record,
+        arrived: DateTime<Utc>,
         since: DateTime<Utc>,
         records: &[String],
     ) -> Result<Vec<(String, Record)>, QueueError> {
@@ -34,29 +37,25 @@ impl Queue {
             return Ok(Vec::new());
         }
         let (later, changed) = futures::try_join!(
-            self.later_writers(origin, record, records),
+            self.store.writers(origin, Since::Arrived(arrived), records),
             self.store.writers(origin, Since::Changed(since), records),
         )?;
-        let mut others = later;
-        others.extend(changed.into_iter().map(|stored| (stored.doc_id, stored.record)));
+        let mut others = self.that_wrote(origin, later);
+        others.extend(self.that_wrote(origin, changed));
         others.sort_by(|(a, _), (b, _)| a.cmp(b));
         others.dedup_by(|(a, _), (b, _)| a == b);
-        others.retain(|(other, _)| other != doc_id);
         Ok(others)
     }
 
     /// Has a completed record written once more, because of `why`; whether it was completed still.
     pub async fn write_again(&self, origin: Origin, doc_id: &str, why: &str) -> Result<bool, QueueError> {
-        for _ in 0..SWAP_TRIES {
-            let Some(stored) = self.store.get(origin, doc_id).await? else { return Ok(false) };
-            let Some(mut record) = by_hand::write_again(&stored.record, why, clock::now()) else {
-                return Ok(false);
-            };
-            limits::fit(&mut record);
-            if self.store.swap(&stored, &record).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Err(QueueError::Contended { doc_id: doc_id.to_owned() })
+        let again = |stored: &Record, now| by_hand::write_again(stored, why, now).map(|record| (record, ()));
+        Ok(self.update(origin, doc_id, again).await?.is_some())
     }
+}
+
+/// Whether a record's effects are in its destination: it is completed, or it once was.
+fn has_written(record: &Record) -> bool {
+    let completed = |outcome| outcome == Some(AttemptOutcome::Completed);
+    record.status == Status::Completed || record.attempts.iter().any(|attempt| completed(attempt.outcome))
 }

@@ -58,14 +58,15 @@ pub enum AttemptOutcome {
     Completed,
     /// The record failed; the attempt's `error` says why.
     Failed,
+    /// The run failed, and that may be the destination's trouble: the record was put back uncounted.
+    Undecided,
     /// The record was put back untouched.
     Released,
     /// The worker disappeared: its lease ran out.
     Abandoned,
     /// An edited form replaced the payload meanwhile.
     Replaced,
-    /// None was made: the record's status was set, by hand where a role stands beside it, else to have it
-    /// written again after an older form.
+    /// Not a run. An operator set the status (`role` is set), or the service requeued the record (`role` is empty).
     Updated,
 }
 
@@ -75,6 +76,7 @@ impl AttemptOutcome {
         match self {
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Undecided => "undecided",
             Self::Released => "released",
             Self::Abandoned => "abandoned",
             Self::Replaced => "replaced",

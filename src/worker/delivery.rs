@@ -1,17 +1,16 @@
 //! One record's delivery: what it does, and what keeps its progress while it does it.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
-use super::drain::failed;
-use super::{Stopped, Worker};
-use crate::destinations::{Delivery, DeliveryError, Failure, Tally};
+use super::Worker;
+use super::drain::{Stops, run};
+use crate::destinations::{Delivery, DeliveryError, Failure, Suspicion, Tally};
 use crate::plan::{Effects, Plan};
 use crate::queue::{Claim, ClaimOutcome, Lease, Queue};
-use crate::submission::{Destination, ErrorKind, Progress};
+use crate::submission::{Cause, Destination, ErrorKind, Progress, Record};
 
 /// How often progress is saved: `docs/service.md`, section 3, allows two seconds, and saving takes some of
 /// them.
@@ -23,27 +22,38 @@ pub(super) struct Delivering<'d> {
     pub(super) destination: Destination,
     /// When the drain ends.
     pub(super) deadline: Instant,
-    /// The destination that could not take more, for all runs of the drain to see.
-    pub(super) stopped: &'d OnceLock<Stopped>,
+    /// The destinations that could not take more, for all runs of the drain to see.
+    pub(super) stops: &'d Stops,
+    pub(super) suspicion: Suspicion,
+}
+
+/// What a delivery came to.
+pub(super) struct Delivered {
+    pub(super) outcome: ClaimOutcome,
+    /// Whether the destination took the record, or a part of it.
+    pub(super) took_something: bool,
 }
 
 impl Delivering<'_> {
     /// Performs a plan, unless the drain's time or the service's grace period ends before: what was sent
-    /// by then is sent again, without harm, but for the documents that are known to be taken.
-    pub(super) async fn perform(&self, claim: &mut Claim, plan: &Plan) -> ClaimOutcome {
+    /// by then is sent again, without harm, except the documents that are known to be taken.
+    pub(super) async fn perform(&self, claim: &mut Claim, plan: &Plan) -> Delivered {
         let tally = Tally::default();
         let in_parts = matches!(plan.effects, Effects::Documents(_));
         let delivered = tokio::select! {
-            delivered = self.worker.destinations.perform(plan, &tally) => Some(delivered),
+            delivered = self.worker.destinations.perform(plan, &tally, self.suspicion) => Some(delivered),
             () = self.worker.shutdown.grace_is_over() => None,
             () = sleep_until(self.deadline) => None,
             () = keep_progress(&self.worker.queue, claim.lease(), &tally), if in_parts => None,
         };
-        claim.report(tally.progress());
-        match delivered {
+        let progress = tally.progress();
+        let took_something = !progress.delivered.is_empty() || matches!(delivered, Some(Ok(Delivery::Sent)));
+        claim.report(progress);
+        let outcome = match delivered {
             Some(delivered) => self.outcome(claim, plan, delivered),
             None => ClaimOutcome::Released,
-        }
+        };
+        Delivered { outcome, took_something }
     }
 
     fn outcome(
@@ -55,7 +65,7 @@ impl Delivering<'_> {
         let unmapped = plan.unmapped.clone();
         let DeliveryError { failure, step, message } = match delivered {
             Ok(Delivery::Sent) => {
-                let written = shared_records(claim, plan);
+                let written = shared_records(claim.record(), claim.doc_id(), plan);
                 return ClaimOutcome::Completed { note: None, dry_run: None, unmapped, written };
             }
             Ok(Delivery::Recorded(plan)) => {
@@ -64,19 +74,23 @@ impl Delivering<'_> {
             }
             Err(error) => error,
         };
-        let kind = match failure {
-            Failure::Transient => ErrorKind::Transient,
-            Failure::Dependency => ErrorKind::Dependency,
-            Failure::Permanent => ErrorKind::Permanent,
+        let (kind, cause) = match failure {
+            Failure::Transient => (ErrorKind::Transient, Cause::Lock),
+            Failure::Unclear => (ErrorKind::Transient, Cause::Unanswered),
+            Failure::Dependency => (ErrorKind::Dependency, Cause::ReferenceMissing),
+            Failure::Permanent => (ErrorKind::Permanent, Cause::Refused),
             Failure::Unavailable => {
                 let destination = self.destination;
-                warn!(destination = destination.as_str(), reason = message, "worker.destination_down");
-                // The first reason stands.
-                let _ = self.stopped.set(Stopped { destination, reason: message });
-                return ClaimOutcome::Released;
+                warn!(destination = destination.as_str(), reason = message, "destination takes no records");
+                self.stops.add(destination, message.clone());
+                (ErrorKind::Transient, Cause::Unanswered)
             }
         };
-        failed(kind, &step, message, unmapped)
+        let failed = run::failure(kind, cause, &step, message, unmapped);
+        match failure {
+            Failure::Unclear | Failure::Unavailable => ClaimOutcome::Undecided(failed),
+            Failure::Transient | Failure::Dependency | Failure::Permanent => ClaimOutcome::Failed(failed),
+        }
     }
 }
 
@@ -92,18 +106,19 @@ async fn keep_progress(queue: &Queue, lease: Lease, tally: &Tally) {
         match queue.save_progress(&lease, &progress).await {
             Ok(true) => saved = progress,
             // Its outcome will not be written either: the queue fences it.
-            Ok(false) => warn!("worker.progress_not_ours"),
+            Ok(false) => warn!("progress belongs to another worker's record by now"),
             // The next round tries again.
-            Err(error) => error!(error = &error as &dyn std::error::Error, "worker.progress_not_saved"),
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "progress of a record could not be saved")
+            }
         }
     }
 }
 
-/// The Salesforce records that a plan writes and that are not the form's own.
-pub(super) fn shared_records(claim: &Claim, plan: &Plan) -> Vec<String> {
-    let record = claim.record();
+/// The records that a plan writes and that are not the form's own.
+pub(super) fn shared_records(record: &Record, doc_id: &str, plan: &Plan) -> Vec<String> {
     // The original service's documents may lack it beside their payload.
     let in_payload = || record.data.get("id").and_then(serde_json::Value::as_str);
-    let job_id = record.job_id.as_deref().or_else(in_payload).unwrap_or(claim.doc_id());
+    let job_id = record.job_id.as_deref().or_else(in_payload).unwrap_or(doc_id);
     plan.shared_records(job_id)
 }

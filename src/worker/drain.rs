@@ -1,33 +1,61 @@
-//! One call's work: batches of claimed records, run in order or side by side, and one report.
+//! One call's work: batches of records, run in order or side by side, and one report.
+
+pub(super) mod run;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{Instrument, Span, error, info, info_span, warn};
+use tracing::{error, warn};
 
-use super::delivery::{self, Delivering};
 use super::lease::Renewal;
-use super::observed::{Observed, Sighted};
 use super::overlap::{self, Overlap};
-use super::{DrainReport, End, Planned, Stopped, Worker, order};
-use crate::jobs;
-use crate::plan::{Document, Plan, Refused};
-use crate::queue::{Claim, ClaimOutcome, Exhausted, QueueError, SettleResult};
-use crate::submission::{AttemptOutcome, Destination, ErrorKind, Origin, Record, Unmapped};
+use super::verdict::{self, OpenVerdict};
+use super::{DrainReport, Planned, RunEnd, Stopped, Worker, order};
+use crate::plan::Plan;
+use crate::queue::{Candidate, ClaimOutcome, QueueError, RecordFailure, Sweep};
+use crate::submission::{Destination, Origin, Role, Trigger};
+use run::{Run, RunResult};
 
-/// How long an outcome is offered to a queue that does not answer, before the record is left to
-/// its lease: several of the back ends' own time-outs.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(40);
+/// What makes a drain's records run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    pub(super) trigger: Trigger,
+    /// Who asks, where a person does.
+    pub(super) role: Option<Role>,
+    /// Whether to overwrite what later forms have written.
+    pub(super) force: bool,
+}
 
-/// What a run came to.
-enum Ran {
-    Ended(End),
-    /// It was not begun, and must not be tried again in this drain.
-    Held(Box<Claim>),
+impl Order {
+    /// What nobody in particular asks for.
+    pub(super) fn from_trigger(trigger: Trigger) -> Self {
+        Self { trigger, role: None, force: false }
+    }
+}
+
+/// The destinations that could not take more, for all runs of a drain to see. The first reason stands.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stops(Arc<Mutex<Vec<Stopped>>>);
+
+impl Stops {
+    pub(super) fn add(&self, destination: Destination, reason: String) {
+        let mut stops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stops.iter().all(|stopped| stopped.destination != destination) {
+            stops.push(Stopped { destination, reason });
+        }
+    }
+
+    pub(super) fn of(&self, destination: Destination) -> Option<Stopped> {
+        let stops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stops.iter().find(|stopped| stopped.destination == destination).cloned()
+    }
+
+    fn first(&self) -> Option<Stopped> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    }
 }
 
 /// A drain under way. [`Drain::finish`] ends it.
@@ -35,316 +63,286 @@ pub(super) struct Drain {
     worker: Worker,
     origin: Origin,
     deadline: Instant,
-    /// Whether to overwrite what later forms have written.
-    force: bool,
-    renewal: Renewal,
-    /// The destination that could not take more, for all runs to see.
-    stopped: Arc<OnceLock<Stopped>>,
+    order: Order,
+    renewal: Arc<Renewal>,
+    stops: Stops,
     /// External ids of the records that failed forms of this drain did not write.
     unwritten: HashSet<String>,
-    /// Forms that cannot run in this drain, and why: kept, so that it does not claim them again, and
-    /// put back at its end.
-    held: Vec<(Claim, &'static str)>,
+    /// Failures whose verdict is open.
+    open: Vec<OpenVerdict>,
+    /// Runs whose records other forms may have written at the same time.
+    looks: Vec<Overlap>,
+    /// Records that waited for what this drain has written.
+    woken: Vec<Candidate>,
     report: DrainReport,
 }
 
+/// A record of a batch, until its run begins.
+type Waiting = Option<(Candidate, Planned)>;
+
+/// A batch under way.
+struct Batch {
+    waiting: Vec<Waiting>,
+    order: order::Waiting,
+    /// Records that each unfinished one writes, by external id.
+    unfinished: HashMap<usize, Vec<String>>,
+    /// Those that ran to an end of their own.
+    done: usize,
+}
+
+impl Batch {
+    fn new(candidates: Vec<Candidate>, worker: &Worker) -> Self {
+        let planned: Vec<(Candidate, Planned)> = candidates
+            .into_iter()
+            .map(|candidate| {
+                let plan = run::plan(worker, &candidate);
+                (candidate, plan)
+            })
+            .collect();
+        let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
+        let order = order::Waiting::new(&plans);
+        let writes = |plan: &Option<&Plan>| plan.map(order::writes).unwrap_or_default();
+        let unfinished = plans.iter().map(writes).enumerate().collect();
+        Self { waiting: planned.into_iter().map(Some).collect(), order, unfinished, done: 0 }
+    }
+
+    /// Slots that the next record takes: all of them where a worker died while it worked on it.
+    fn slots_for_next(&self, all: usize) -> Option<u32> {
+        let next = self.order.peek_ready()?;
+        let (candidate, _) = self.waiting[next].as_ref()?;
+        let alone = candidate.record().deaths() > 0;
+        Some(if alone { u32::try_from(all).unwrap_or(u32::MAX) } else { 1 })
+    }
+
+    /// A record has run, or will not: what it writes.
+    fn finished(&mut self, position: usize) -> Vec<String> {
+        self.order.finished(position);
+        self.unfinished.remove(&position).unwrap_or_default()
+    }
+
+    /// Whether no unfinished record writes any of these.
+    fn is_past(&self, written: &[String]) -> bool {
+        !self.unfinished.values().flatten().any(|id| written.contains(id))
+    }
+}
+
 impl Drain {
-    pub(super) fn new(worker: Worker, origin: Origin, deadline: Instant, force: bool) -> Self {
-        let renewal = Renewal::start(&worker.queue, worker.retry.lease);
+    pub(super) fn new(worker: Worker, origin: Origin, deadline: Instant, order: Order) -> Self {
+        let renewal = Arc::new(Renewal::start(&worker.queue, worker.retry.lease));
         Self {
             worker,
             origin,
             deadline,
-            force,
+            order,
             renewal,
-            stopped: Arc::default(),
+            stops: Stops::default(),
             unwritten: HashSet::new(),
-            held: Vec::new(),
+            open: Vec::new(),
+            looks: Vec::new(),
+            woken: Vec::new(),
             report: DrainReport::default(),
         }
     }
 
     /// Whether nothing more is to be begun.
     pub(super) fn is_over(&self) -> bool {
-        self.stopped.get().is_some() || self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline
+        let stopped = self.stops.of(super::destination_of(self.origin)).is_some();
+        stopped || self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline
     }
 
-    /// Whether nothing has been claimed for it yet.
+    /// Whether nothing has been done yet.
     pub(super) fn is_untouched(&self) -> bool {
         let report = &self.report;
         report.completed.is_empty()
             && report.failed.is_empty()
             && report.released.is_empty()
-            && self.held.is_empty()
+            && self.open.is_empty()
     }
 
     /// Ends the drain for a destination that takes no more.
     pub(super) fn stop(&mut self, destination: Destination, reason: String) {
-        // The first reason stands.
-        let _ = self.stopped.set(Stopped { destination, reason });
+        self.stops.add(destination, reason);
     }
 
-    /// Puts back what was held; what the drain did.
+    /// Records that waited for what this drain has written, oldest first.
+    pub(super) fn take_woken(&mut self) -> Vec<Candidate> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// One record that tests the way back to a destination: another one than the last time, as long as there is one that
+    /// has not failed so already; from one end of the queue and the other in turn.
+    pub(super) async fn probe(&self, sweep: &Sweep) -> Result<Vec<Candidate>, QueueError> {
+        let mut candidates = self.worker.queue.probe_candidates(sweep).await?;
+        let destination = super::destination_of(self.origin);
+        candidates.retain(|candidate| run::destination(self.origin, candidate.record()) == Some(destination));
+        if self.worker.evidence.next_probe_is_oldest(destination) {
+            candidates.reverse();
+        }
+        // A stable sort: those that never failed so stay in front, then the one that did so longest ago.
+        candidates.sort_by_key(|candidate| verdict::last_undecided(candidate.record()));
+        candidates.truncate(1);
+        Ok(candidates)
+    }
+
+    /// Ends the verdicts that are open still; what the drain did.
     pub(super) async fn finish(mut self) -> DrainReport {
-        for (claim, reason) in std::mem::take(&mut self.held) {
-            let doc_id = claim.doc_id().to_owned();
-            let end = settle(&self.worker, claim, ClaimOutcome::Released, Instant::now()).await;
-            let end = match end {
-                End::New(_) => End::New(reason.to_owned()),
+        self.decide().await;
+        for open in std::mem::take(&mut self.open) {
+            let reason = open.failure.error.clone();
+            let end = self.settle(open, ClaimOutcome::Undecided).await;
+            let (doc_id, end) = match end {
+                (doc_id, RunEnd::New(_)) => (doc_id, RunEnd::New(reason)),
                 other => other,
             };
             self.report(doc_id, end);
         }
-        self.report.stopped = self.stopped.get().cloned();
+        self.report.stopped = self.stops.first();
         if let Some(stopped) = &self.report.stopped {
             self.worker.metrics.drain_stopped(stopped.destination.as_str());
         }
         self.report
     }
 
-    /// Reports records that killed their workers, instead of running them once more.
-    pub(super) fn give_up(&mut self, exhausted: Vec<Exhausted>) {
-        for record in exhausted {
-            self.worker.count_given_up(self.origin, &record);
-            self.report.failed.push((record.doc_id, record.error));
-        }
-    }
-
-    /// Works off claimed records: conflicting ones in their order, others in parallel, and all of
-    /// them begun in arrival order. How many there were.
-    pub(super) async fn run_batch(&mut self, claims: Vec<Claim>) -> usize {
-        let claimed = claims.len();
-        for claim in &claims {
-            self.renewal.add(claim);
-        }
-        let planned: Vec<(Claim, Planned)> = claims
-            .into_iter()
-            .map(|claim| {
-                let plan = plan(&self.worker, &claim);
-                (claim, plan)
-            })
-            .collect();
-        let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
-        let mut waiting = order::Waiting::new(&plans);
-        let mut planned: Vec<Option<(Claim, Planned)>> = planned.into_iter().map(Some).collect();
-        let slots = Arc::clone(&self.worker.lane(self.origin).slots);
+    /// Runs records: conflicting ones in their order, others in parallel, and all of them begun in arrival order. How many
+    /// of them count: not those that were busy, nor those whose verdict is open.
+    pub(super) async fn run_batch(&mut self, candidates: Vec<Candidate>) -> usize {
+        let mut batch = Batch::new(candidates, &self.worker);
+        let lane = self.worker.lane(self.origin);
+        let (slots, all) = (Arc::clone(&lane.slots), lane.slot_count);
         let mut tasks = JoinSet::new();
         let mut running = HashMap::new();
         loop {
+            let wanted = batch.slots_for_next(all);
             tokio::select! {
                 Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
-                    let (task, ran) = ended.unwrap_or_else(|panic| {
-                        // Where it did has been logged; its message may quote a payload.
-                        error!("worker.run_broke_down");
-                        // The record stays with its lease; whoever takes it over counts that.
-                        let reason = "its processing broke down; it is tried again once its lease runs out";
-                        (panic.id(), Ran::Ended(End::Failed(reason.to_owned())))
+                    let (task, result) = ended.unwrap_or_else(|panic| {
+                        // Where it broke down has been logged; its message may quote a payload.
+                        error!("the processing of a record broke down; it is tried again once its lease runs out");
+                        (panic.id(), RunResult::broken_down())
                     });
-                    if let Some((position, doc_id, writes)) = running.remove(&task) {
-                        waiting.finished(position);
-                        if !matches!(ran, Ran::Ended(End::Completed | End::New(_))) {
-                            self.unwritten.extend::<Vec<String>>(writes);
-                        }
-                        match ran {
-                            Ran::Ended(end) => self.report(doc_id, end),
-                            Ran::Held(claim) => self.held.push((*claim, "later forms could not be looked up")),
-                        }
+                    if let Some((position, doc_id)) = running.remove(&task) {
+                        self.ended(&mut batch, position, doc_id, result).await;
                     }
                 }
                 // The semaphore is never closed: the worker owns it.
-                Ok(slot) = Arc::clone(&slots).acquire_owned(), if waiting.any_ready() => {
-                    let Some(position) = waiting.next_ready() else { continue };
-                    let Some((claim, plan)) = planned[position].take() else { continue };
-                    let writes = plan_of(&plan).map(order::writes).unwrap_or_default();
-                    if plan_of(&plan).is_some_and(|plan| order::touches(plan, &self.unwritten)) {
-                        waiting.finished(position);
+                Ok(slots) = Arc::clone(&slots).acquire_many_owned(wanted.unwrap_or(1)), if wanted.is_some() => {
+                    let Some(position) = batch.order.next_ready() else { continue };
+                    let Some((candidate, plan)) = batch.waiting[position].take() else { continue };
+                    let doc_id = candidate.doc_id().to_owned();
+                    if let Some(end) = self.not_now(&plan) {
+                        let writes = batch.finished(position);
                         self.unwritten.extend(writes);
-                        self.held.push((claim, "a form before it that writes the same record failed"));
+                        self.report(doc_id, end);
                         continue;
                     }
-                    let doc_id = claim.doc_id().to_owned();
-                    let task = tasks.spawn(self.run(claim, plan, slot));
-                    running.insert(task.id(), (position, doc_id, writes));
+                    let task = tasks.spawn(self.run(candidate, plan, slots));
+                    running.insert(task.id(), (position, doc_id));
                 }
                 else => break,
             }
         }
-        claimed
+        self.look(|_| true).await;
+        batch.done
     }
 
-    /// One record's run: perform its plan and settle it.
+    /// Why a record is not begun in this drain, if so.
+    fn not_now(&self, plan: &Planned) -> Option<RunEnd> {
+        if self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline {
+            return Some(RunEnd::NotStarted(super::OVER.to_owned()));
+        }
+        let (destination, plan) = plan.as_ref().ok()?;
+        if let Some(stopped) = self.stops.of(*destination).filter(|_| plan.note.is_none()) {
+            return Some(RunEnd::NotStarted(stopped.reason));
+        }
+        let reason = "a form before it that writes the same record has not been written";
+        order::touches(plan, &self.unwritten).then(|| RunEnd::New(reason.to_owned()))
+    }
+
     fn run(
         &self,
-        mut claim: Claim,
+        candidate: Candidate,
         plan: Planned,
-        slot: OwnedSemaphorePermit,
-    ) -> impl Future<Output = Ran> + Send + 'static {
-        let worker = self.worker.clone();
-        let stopped = Arc::clone(&self.stopped);
-        let (force, deadline) = (self.force, self.deadline);
-        let over = self.worker.shutdown.is_stopping()
-            || Instant::now() >= self.deadline
-            || !self.renewal.holds(claim.doc_id());
-        let span = record_span(&claim);
-        let run = async move {
-            let started = Instant::now();
-            let plan = plan.map(|(destination, plan)| (destination, Arc::new(plan)));
-            let overlap = plan.as_ref().ok().map(|(_, plan)| Overlap::of(&claim, plan, force));
-            let outcome = match plan {
-                Err(error) => failed(ErrorKind::Permanent, "mapping", error, Vec::new()),
-                Ok((_, plan)) if plan.note.is_some() => {
-                    let (note, unmapped) = (plan.note.clone(), plan.unmapped.clone());
-                    ClaimOutcome::Completed { note, dry_run: None, unmapped, written: Vec::new() }
-                }
-                Ok(_) if over || stopped.get().is_some() => ClaimOutcome::Released,
-                Ok((destination, plan)) => {
-                    let delivery = Delivering { worker: &worker, destination, deadline, stopped: &stopped };
-                    match superseded(&worker, &claim, &plan, force).await {
-                        Ok(Some(outcome)) => outcome,
-                        Ok(None) => delivery.perform(&mut claim, &plan).await,
-                        Err(error) => {
-                            error!(error = &error as &dyn std::error::Error, "worker.later_forms_unknown");
-                            return Ran::Held(Box::new(claim));
-                        }
-                    }
-                }
-            };
-            // Only now may the next begin: it has to see whether this one was stopped.
-            drop(slot);
-            let delivered = matches!(&outcome, ClaimOutcome::Completed { note: None, dry_run: None, .. });
-            // Else the plan is let go before its outcome, which may be as large, is written.
-            let overlap = overlap.filter(|overlap| overlap.is_possible(delivered));
-            let end = settle(&worker, claim, outcome, started).await;
-            if let (Some(overlap), End::Completed | End::Failed(_)) = (overlap, &end) {
-                overlap.mend(&worker, delivered).await;
-            }
-            Ran::Ended(end)
+        slots: OwnedSemaphorePermit,
+    ) -> impl Future<Output = RunResult> + Send + 'static {
+        let run = Run {
+            worker: self.worker.clone(),
+            order: self.order,
+            deadline: self.deadline,
+            renewal: Arc::clone(&self.renewal),
+            stops: self.stops.clone(),
         };
-        run.instrument(span)
+        run.perform(candidate, plan, slots)
     }
 
-    fn report(&mut self, doc_id: String, end: End) {
-        self.renewal.forget(&doc_id);
-        match end {
-            End::Completed => self.report.completed.push(doc_id),
-            End::Failed(error) => self.report.failed.push((doc_id, error)),
-            End::New(reason) | End::NotStarted(reason) => self.report.released.push((doc_id, reason)),
-            End::Processing => {}
+    /// A record's run has ended, or its verdict is open.
+    async fn ended(&mut self, batch: &mut Batch, position: usize, doc_id: String, result: RunResult) {
+        let writes = batch.finished(position);
+        let is_written = matches!(result.end, Ok(RunEnd::Completed | RunEnd::New(_)));
+        if !is_written {
+            self.unwritten.extend(writes);
         }
+        self.looks.extend(result.overlap);
+        self.look(|look| batch.is_past(look.writes())).await;
+        self.wake(&result.provided).await;
+        match result.end {
+            Ok(end) => {
+                batch.done += usize::from(end != RunEnd::Processing);
+                self.report(doc_id, end);
+            }
+            Err(open) => self.open.push(*open),
+        }
+        self.decide().await;
     }
-}
 
-fn plan(worker: &Worker, claim: &Claim) -> Planned {
-    let record = claim.record();
-    match jobs::find(claim.origin(), &record.job_name) {
-        Some(job) => {
-            let (destination, plan) = worker.plan_of(job, record)?;
-            let plan = left_to_do(plan, record);
-            match plan.refusal() {
-                Some(error) => Err(error),
-                None => Ok((destination, plan)),
+    /// Looks for forms that overlapped these runs: once no other form of the batch writes the same records, so that a
+    /// chain of forms is looked at once.
+    async fn look(&mut self, is_ready: impl Fn(&Overlap) -> bool) {
+        let ready: Vec<Overlap> = self.looks.extract_if(.., |look| is_ready(look)).collect();
+        overlap::mend(&self.worker, self.origin, &ready).await;
+    }
+
+    /// Finds the records that waited for what has been written.
+    async fn wake(&mut self, provided: &[String]) {
+        match self.worker.queue.wake(self.origin, provided).await {
+            Ok(woken) => self.woken.extend(woken),
+            // They look by themselves, later.
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "waiting records could not be looked up");
             }
         }
-        None => Err(format!("no form type is named {:?}", record.job_name)),
+    }
+
+    /// Counts open failures against their records where the destination has taken another record since.
+    async fn decide(&mut self) {
+        let evidence = self.worker.evidence.clone();
+        let decided = |open: &mut OpenVerdict| evidence.since(open.destination, open.failed);
+        let decided: Vec<OpenVerdict> = self.open.extract_if(.., decided).collect();
+        for open in decided {
+            let (doc_id, end) = self.settle(open, ClaimOutcome::Failed).await;
+            self.report(doc_id, end);
+        }
+    }
+
+    async fn settle(
+        &self,
+        open: OpenVerdict,
+        outcome: impl FnOnce(RecordFailure) -> ClaimOutcome,
+    ) -> (String, RunEnd) {
+        let doc_id = open.claim.doc_id().to_owned();
+        self.renewal.forget(&doc_id);
+        (doc_id, run::settle(&self.worker, open.claim, outcome(open.failure), Instant::now()).await)
+    }
+
+    fn report(&mut self, doc_id: String, end: RunEnd) {
+        match end {
+            RunEnd::Completed => self.report.completed.push(doc_id),
+            RunEnd::Failed(error) => self.report.failed.push((doc_id, error)),
+            RunEnd::New(reason) => self.report.released.push((doc_id, reason)),
+            RunEnd::NotStarted(_) | RunEnd::Processing => {}
+        }
     }
 }
 
 fn plan_of(planned: &Planned) -> Option<&Plan> {
     planned.as_ref().ok().map(|(_, plan)| plan)
-}
-
-fn record_span(claim: &Claim) -> Span {
-    let record = claim.record();
-    info_span!("record", request_id = record.job_id, doc_id = claim.doc_id(), job_name = record.job_name)
-}
-
-/// Why a repeated run must not take place: a form that arrived later has already written what it
-/// would write (`docs/service.md`, guarantee 10). Nothing newer is overwritten, unless by force.
-async fn superseded(
-    worker: &Worker,
-    claim: &Claim,
-    plan: &Plan,
-    force: bool,
-) -> Result<Option<ClaimOutcome>, QueueError> {
-    let record = claim.record();
-    if force || !is_repeat(record) {
-        return Ok(None);
-    }
-    let shared = delivery::shared_records(claim, plan);
-    let later = worker.queue.later_writers(claim.origin(), record, &shared).await?;
-    Ok(later.into_iter().find_map(|(later, record)| {
-        let newer = overlap::plan_of(worker, claim.origin(), &record)?;
-        let (object, external_id) = plan.overwrites(&newer)?;
-        let error = format!(
-            "form {later} arrived later and has written {object} {external_id}: nothing newer is overwritten (a \
-             retry with force=true does)"
-        );
-        Some(failed(ErrorKind::Permanent, object, error, plan.unmapped.clone()))
-    }))
-}
-
-/// Whether a claimed record has run before. One that was only put back has not; and one that was completed
-/// and put back to be written again is as good as new: in both cases later forms that were faster are
-/// written again on top ([`Overlap`]).
-fn is_repeat(record: &Record) -> bool {
-    let earlier = &record.attempts[..record.attempts.len().saturating_sub(1)];
-    let last = earlier.iter().rev().find(|attempt| attempt.outcome != Some(AttemptOutcome::Released));
-    match last {
-        None => record.run_retries > 0,
-        Some(attempt) => attempt.outcome != Some(AttemptOutcome::Updated) || attempt.role.is_some(),
-    }
-}
-
-/// A plan without what earlier runs have done: documents that were taken, and those that were refused
-/// for good, which stay errors.
-fn left_to_do(plan: Plan, record: &Record) -> Plan {
-    let mut plan = plan.without(&record.delivered);
-    let again = |document: &&Document| record.refused.contains(&document.position);
-    let refused = plan.documents().iter().filter(again).map(|document| {
-        let position = document.position;
-        let known = record.refusals.iter().find(|refusal| refusal.position == position);
-        let error = known.map_or_else(
-            || format!("record {position} ({}): CommCare refused it for good", document.case_id),
-            |refusal| refusal.error.clone(),
-        );
-        Refused { position, field: None, error }
-    });
-    let refused: Vec<Refused> = refused.collect();
-    plan.refused.extend(refused);
-    plan.refused.sort_by_key(|refused| refused.position);
-    plan.without(&record.refused)
-}
-
-async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome, started: Instant) -> End {
-    let observed = Observed::of(&claim, &outcome, started);
-    let sighted = Sighted::of(&claim, &outcome);
-    let end = match &outcome {
-        ClaimOutcome::Completed { .. } => {
-            info!("worker.record_completed");
-            End::Completed
-        }
-        ClaimOutcome::Failed { error, step, kind, .. } => {
-            warn!(processing_step = step, error_kind = ?kind, error, "worker.record_failed");
-            End::Failed(error.clone())
-        }
-        ClaimOutcome::Released => End::New("it was put back untouched".to_owned()),
-    };
-    let settled = worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await;
-    observed.settled(&worker.metrics, settled.as_ref().ok().copied());
-    match settled {
-        Ok(SettleResult::Written) => {
-            sighted.keep(&worker.queue).await;
-            end
-        }
-        Ok(SettleResult::Replaced) => End::New("an edited form replaced it meanwhile".to_owned()),
-        Ok(SettleResult::Lost) => End::Failed("another worker took it over; its outcome counts".to_owned()),
-        Err(error) => {
-            error!(error = &error as &dyn std::error::Error, "worker.outcome_not_written");
-            End::Failed("its outcome could not be written; it will be processed again".to_owned())
-        }
-    }
-}
-
-pub(super) fn failed(kind: ErrorKind, step: &str, error: String, unmapped: Vec<Unmapped>) -> ClaimOutcome {
-    ClaimOutcome::Failed { kind, step: step.to_owned(), error, unmapped }
 }

@@ -28,8 +28,8 @@ impl Observed {
                 (RecordEnd::WithoutEffect, unmapped)
             }
             ClaimOutcome::Completed { unmapped, .. } => (RecordEnd::Completed, unmapped),
-            ClaimOutcome::Failed { kind, unmapped, .. } => (RecordEnd::Failed(*kind), unmapped),
-            ClaimOutcome::Released => (RecordEnd::Released, &[]),
+            ClaimOutcome::Failed(failure) => (RecordEnd::Failed(failure.kind), &failure.unmapped),
+            ClaimOutcome::Released | ClaimOutcome::Undecided(_) => (RecordEnd::Released, &[]),
         };
         // A claim that counts as a retry bears its time; one that is released gives it back.
         let attempt = record.attempts.last().filter(|_| end != RecordEnd::Released);
@@ -74,7 +74,8 @@ impl Sighted {
     pub(super) fn of(claim: &Claim, outcome: &ClaimOutcome) -> Self {
         let record = claim.record();
         let unmapped: &[Unmapped] = match outcome {
-            ClaimOutcome::Completed { unmapped, .. } | ClaimOutcome::Failed { unmapped, .. } => unmapped,
+            ClaimOutcome::Completed { unmapped, .. } => unmapped,
+            ClaimOutcome::Failed(failure) | ClaimOutcome::Undecided(failure) => &failure.unmapped,
             ClaimOutcome::Released => &[],
         };
         let answers = unmapped.iter().filter(|answer| !record.unmapped.contains(answer)).cloned().collect();
@@ -84,7 +85,7 @@ impl Sighted {
     /// Adds them to those that operators see. The record has them all the same.
     pub(super) async fn keep(self, queue: &Queue) {
         if let Err(error) = queue.add_unmapped(self.origin, &self.job_name, self.answers).await {
-            warn!(error = &error as &dyn std::error::Error, "worker.unmapped_not_counted");
+            warn!(error = &error as &dyn std::error::Error, "unmapped answers could not be counted");
         }
     }
 }

@@ -35,9 +35,9 @@ impl Waiting {
         self.ready.pop_first()
     }
 
-    /// Whether there is such a record.
-    pub(super) fn any_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// The same, without taking it.
+    pub(super) fn peek_ready(&self) -> Option<usize> {
+        self.ready.first().copied()
     }
 
     /// Says that a record has run.

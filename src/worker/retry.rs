@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use futures::future::join_all;
 use tracing::error;
 
-use super::drain::Drain;
-use super::{CLAIMED_PER_SLOT, End, OVER, Worker};
+use super::drain::{Drain, Order};
+use super::{OVER, READ_PER_SLOT, REMOVED, RunEnd, Worker};
 use crate::destinations::Admission;
 use crate::jobs;
-use crate::queue::{Claim, Named, QueueError};
+use crate::queue::{Candidate, Named, QueueError};
 use crate::submission::{Destination, Origin, Role, Trigger};
 
 /// What somebody asks for.
@@ -27,7 +27,7 @@ pub struct Retried {
     /// The document.
     pub doc_id: String,
     /// How it ended.
-    pub end: End,
+    pub end: RunEnd,
 }
 
 /// A record to be run.
@@ -46,10 +46,11 @@ impl Worker {
         ids: &[String],
         asked: Asked,
     ) -> Result<Vec<(String, Vec<Retried>)>, QueueError> {
-        let drain = Drain::new(self.clone(), origin, self.deadline(origin), asked.force);
+        let order = Order { trigger: Trigger::Manual, role: Some(asked.role), force: asked.force };
+        let drain = Drain::new(self.clone(), origin, self.deadline(origin), order);
         let named = self.queue.named(origin, ids).await?;
-        let (ends, stopped) = self.run_again(drain, origin, targets(origin, &named), asked.role).await?;
-        let not_started = || End::NotStarted(stopped.clone().unwrap_or_else(|| OVER.to_owned()));
+        let (ends, stopped) = self.run_again(drain, origin, targets(origin, &named)).await?;
+        let not_started = || RunEnd::NotStarted(stopped.clone().unwrap_or_else(|| OVER.to_owned()));
         let retried = |Named { doc_id, .. }| {
             let end = ends.get(&doc_id).cloned().unwrap_or_else(not_started);
             Retried { doc_id, end }
@@ -64,10 +65,9 @@ impl Worker {
         mut drain: Drain,
         origin: Origin,
         mut waiting: VecDeque<Target>,
-        role: Role,
-    ) -> Result<(HashMap<String, End>, Option<String>), QueueError> {
+    ) -> Result<(HashMap<String, RunEnd>, Option<String>), QueueError> {
         let settings = self.lane(origin).settings;
-        let at_a_time = settings.claimed_at_a_time.min(CLAIMED_PER_SLOT * settings.concurrency);
+        let at_a_time = settings.read_at_a_time.min(READ_PER_SLOT * settings.concurrency);
         let destinations: HashSet<Destination> =
             waiting.iter().filter_map(|target| target.destination).collect();
         for destination in &destinations {
@@ -80,13 +80,16 @@ impl Worker {
                 admissions.insert(*destination, self.destinations.admission(*destination).await);
             }
             let round = admitted(&mut waiting, &admissions, at_a_time, &mut ends);
-            let claims = self.claim_all(origin, round, role, &mut ends).await;
-            match claims {
-                Ok(claims) => drain.run_batch(claims).await,
+            let candidates = self.candidates(origin, round, &mut ends).await;
+            match candidates {
+                Ok(candidates) => drain.run_batch(candidates).await,
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
                 Err(error) => {
-                    error!(error = &error as &dyn std::error::Error, "worker.claim_failed");
+                    error!(
+                        error = &error as &dyn std::error::Error,
+                        "records could not be read; the retry ends"
+                    );
                     break;
                 }
             };
@@ -97,41 +100,30 @@ impl Worker {
         Ok((ends, stopped))
     }
 
-    /// Claims a round's records. Those that cannot be run have ended.
-    async fn claim_all(
+    /// A round's records. Those that are gone, or in work, have ended.
+    async fn candidates(
         &self,
         origin: Origin,
         round: Vec<Target>,
-        role: Role,
-        ends: &mut HashMap<String, End>,
-    ) -> Result<Vec<Claim>, QueueError> {
-        let tries = round.into_iter().map(async |target| {
-            let claimed = self.claim_for_retry(origin, &target.doc_id, Trigger::Manual, Some(role)).await;
-            (target.doc_id, claimed)
+        ends: &mut HashMap<String, RunEnd>,
+    ) -> Result<Vec<Candidate>, QueueError> {
+        let reads = round.into_iter().map(async |target| {
+            let read = self.queue.candidate(origin, &target.doc_id).await;
+            (target.doc_id, read)
         });
-        let mut claims = Vec::new();
-        let mut failure = None;
-        for (doc_id, claimed) in join_all(tries).await {
-            match claimed {
-                Ok(Ok(claim)) => claims.push(claim),
-                Ok(Err(end)) => {
-                    ends.insert(doc_id, end);
+        let mut candidates = Vec::new();
+        for (doc_id, read) in join_all(reads).await {
+            match read? {
+                None => {
+                    ends.insert(doc_id, RunEnd::Failed(REMOVED.to_owned()));
                 }
-                Err(error) => {
-                    ends.insert(doc_id, End::NotStarted("the queue did not answer".to_owned()));
-                    failure = Some(error);
+                Some(candidate) if !candidate.record().is_free(self.queue.now()) => {
+                    ends.insert(doc_id, RunEnd::Processing);
                 }
+                Some(candidate) => candidates.push(candidate),
             }
         }
-        match failure {
-            Some(error) if claims.is_empty() => Err(error),
-            // What is claimed already must be worked on: nobody else may take it now.
-            Some(error) => {
-                error!(error = &error as &dyn std::error::Error, "worker.claim_failed");
-                Ok(claims)
-            }
-            None => Ok(claims),
-        }
+        Ok(candidates)
     }
 }
 
@@ -153,7 +145,7 @@ fn admitted(
     waiting: &mut VecDeque<Target>,
     admissions: &HashMap<Destination, Admission>,
     at_a_time: usize,
-    ends: &mut HashMap<String, End>,
+    ends: &mut HashMap<String, RunEnd>,
 ) -> Vec<Target> {
     let mut round = Vec::new();
     let mut probed = HashSet::new();
@@ -161,7 +153,7 @@ fn admitted(
         let admission = target.destination.and_then(|destination| admissions.get(&destination));
         match admission {
             Some(Admission::Paused { reason }) => {
-                ends.insert(target.doc_id, End::NotStarted(reason.clone()));
+                ends.insert(target.doc_id, RunEnd::NotStarted(reason.clone()));
             }
             _ if round.len() == at_a_time => waiting.push_back(target),
             Some(Admission::Probing) if !probed.insert(target.destination) => waiting.push_back(target),

@@ -121,6 +121,7 @@ fn backend(vendors: &Vendors) -> Backend {
         project: "chaos".to_owned(),
         database: "(default)".to_owned(),
         emulator_host: Some(host.to_owned()),
+        flask_documents: true,
     }))
 }
 

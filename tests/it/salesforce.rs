@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commcare_sf_integration::config::salesforce::SalesforceSettings;
+use commcare_sf_integration::destinations::Suspicion;
 use commcare_sf_integration::destinations::salesforce::{Health, Salesforce};
 use commcare_sf_integration::destinations::{Admission, DeliveryError, Failure};
 use commcare_sf_integration::metrics::Metrics;
@@ -73,7 +74,7 @@ fn seed_participants(stand_in: &SalesforceStandIn, count: usize) {
 
 /// The failure of a plan that must fail.
 async fn failure(salesforce: &Salesforce, plan: &Plan) -> DeliveryError {
-    salesforce.execute(plan).await.unwrap_err()
+    salesforce.execute(plan, Suspicion::None).await.unwrap_err()
 }
 
 /// Fails unless a one-household plan ends as `expected`; gives the message.
@@ -99,7 +100,9 @@ async fn twenty_at_once(salesforce: &Arc<Salesforce>) -> (usize, Vec<Failure>) {
     let plans = (0..20).map(|n| {
         let salesforce = Arc::clone(salesforce);
         tokio::spawn(async move {
-            salesforce.execute(&Plan::salesforce(vec![household(&format!("hh-{n}"), "12")])).await
+            salesforce
+                .execute(&Plan::salesforce(vec![household(&format!("hh-{n}"), "12")]), Suspicion::None)
+                .await
         })
     });
     let mut failures = Vec::new();

@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod browser;
+pub(crate) mod claims;
 pub(crate) mod commcare;
 pub(crate) mod firestore;
 pub(crate) mod forms;

@@ -19,7 +19,7 @@ pub(super) fn failed(entry: &Entry<'_>, now: Instant, trouble: &Trouble) {
     match trouble.blame {
         Blame::Record => {}
         Blame::Outage => {
-            if entry.unanswered(now, &format!("CommCare does not answer: {reason}")) {
+            if entry.unanswered(now, &format!("CommCare does not answer: {reason}"), trouble.retry_after) {
                 warn!(reason, "CommCare does not answer");
             }
         }

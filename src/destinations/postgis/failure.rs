@@ -3,30 +3,30 @@
 //! The error's text names the SQLSTATE, the constraint and the column, never PostgreSQL's own words:
 //! those quote the row.
 
+use std::fmt;
 use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::PgDatabaseError;
 
+use crate::destinations::trouble::{Blame, Trouble};
 use crate::destinations::{DeliveryError, Failure};
 
 /// A form that could not be stored.
 #[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) error: DeliveryError,
+pub(super) struct StoreError {
+    pub(super) trouble: Trouble,
     /// Whether the same may go through in a moment.
-    pub(super) passes_soon: bool,
-    /// Whether there was no database.
-    pub(super) is_outage: bool,
+    passes_soon: bool,
 }
 
-impl Trouble {
+impl StoreError {
     /// What `error` means, at the table that `step` names.
     pub(super) fn of(step: &str, error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(refusal) => match refusal.try_downcast_ref::<PgDatabaseError>() {
                 Some(refusal) => Self::refused(step, refusal),
-                None => Self::new(Failure::Permanent, step, "the database refused it".to_owned()),
+                None => Self::new(Class::Row, step, "the database refused it".to_owned()),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -36,14 +36,12 @@ impl Trouble {
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Configuration(_) => {
                 let message = format!("no connection to PostgreSQL, or it broke off ({})", kind(error));
-                let trouble = Self::new(Failure::Transient, step, message);
-                Self { passes_soon: true, is_outage: true, ..trouble }
+                Self { passes_soon: true, ..Self::new(Class::Outage, step, message) }
             }
-            _ => Self::new(
-                Failure::Permanent,
-                step,
-                format!("the database's answer is no use: {}", kind(error)),
-            ),
+            _ => {
+                let message = format!("the database's answer is no use: {}", kind(error));
+                Self::new(Class::Row, step, message)
+            }
         }
     }
 
@@ -51,20 +49,24 @@ impl Trouble {
     pub(super) fn no_connection(pool: &PgPool) -> Self {
         let (connected, most) = (pool.size(), pool.options().get_max_connections());
         let message = format!("no connection to PostgreSQL: {connected} of {most} are in use");
-        let trouble = Self::new(Failure::Transient, "connection", message);
-        Self { is_outage: connected < most, ..trouble }
+        Self::new(Class::Outage, "connection", message)
     }
 
     /// The form took longer than a call may.
     pub(super) fn no_answer(timeout: Duration) -> Self {
         let message = format!("PostgreSQL did not end within {} s", timeout.as_secs());
-        Self { is_outage: true, ..Self::new(Failure::Transient, "connection", message) }
+        Self::new(Class::Outage, "connection", message)
     }
 
     /// The mill of a visit is not registered.
     pub(super) fn no_mill(case_id: &str) -> Self {
         let message = format!("no mill is registered with the case id {case_id}");
-        Self::new(Failure::Dependency, "wetmills", message)
+        Self::new(Class::Missing, "wetmills", message)
+    }
+
+    /// Whether another try may go better at once.
+    pub(super) fn may_pass(&self) -> Option<Duration> {
+        self.passes_soon.then_some(Duration::ZERO)
     }
 
     fn refused(step: &str, refusal: &PgDatabaseError) -> Self {
@@ -80,18 +82,24 @@ impl Trouble {
         if class == Class::Schema {
             message.push_str("; is its schema up to date (the command migrate, or RUN_MIGRATIONS)?");
         }
-        let failure = match class {
-            Class::Conflict | Class::Outage | Class::Schema => Failure::Transient,
-            Class::Missing => Failure::Dependency,
-            Class::Row => Failure::Permanent,
-        };
-        let trouble = Self::new(failure, step, message);
-        Self { passes_soon: class == Class::Conflict, is_outage: class == Class::Outage, ..trouble }
+        Self::new(class, step, message)
     }
 
-    fn new(failure: Failure, step: &str, message: String) -> Self {
-        let error = DeliveryError { failure, step: step.to_owned(), message };
-        Self { error, passes_soon: false, is_outage: false }
+    fn new(class: Class, step: &str, message: String) -> Self {
+        let (failure, blame) = match class {
+            Class::Conflict => (Failure::Transient, Blame::Record),
+            Class::Outage | Class::Schema => (Failure::Transient, Blame::Outage),
+            Class::Missing => (Failure::Dependency, Blame::Record),
+            Class::Row => (Failure::Permanent, Blame::Record),
+        };
+        let trouble = Trouble::new(DeliveryError::new(failure, step, message), blame);
+        Self { trouble, passes_soon: class == Class::Conflict }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.trouble.fmt(f)
     }
 }
 

@@ -3,7 +3,7 @@
 use geo_types::Point;
 use sqlx::PgTransaction;
 
-use super::failure::Trouble;
+use super::failure::StoreError;
 use crate::plan::rows::Mill;
 
 /// Updates the mill with this case id, or inserts it. Its user is the one whose `sf_user_id` is
@@ -12,7 +12,7 @@ pub(super) async fn store(
     transaction: &mut PgTransaction<'_>,
     mill: &Mill,
     staff: Option<&str>,
-) -> Result<(), Trouble> {
+) -> Result<(), StoreError> {
     let stored = sqlx::query!(
         r#"
         INSERT INTO wetmills (
@@ -68,6 +68,6 @@ pub(super) async fn store(
         mill.office_gps.map(Point::y),
         staff,
     );
-    stored.execute(&mut **transaction).await.map_err(|error| Trouble::of("wetmills", &error))?;
+    stored.execute(&mut **transaction).await.map_err(|error| StoreError::of("wetmills", &error))?;
     Ok(())
 }

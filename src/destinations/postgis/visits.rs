@@ -8,12 +8,12 @@ use chrono::NaiveDate;
 use geo_types::Point;
 use sqlx::PgTransaction;
 
-use super::failure::Trouble;
+use super::failure::StoreError;
 use crate::plan::rows::{Answer, Survey, Typed, Visit};
 
 /// Stores the visit as its form says, and nothing else of it (decision P5).
-pub(super) async fn store(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), Trouble> {
-    let is_new = store_visit(transaction, visit).await?.ok_or_else(|| Trouble::no_mill(&visit.wetmill))?;
+pub(super) async fn store(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
+    let is_new = store_visit(transaction, visit).await?.ok_or_else(|| StoreError::no_mill(&visit.wetmill))?;
     if !visit.surveys.is_empty() {
         store_surveys(transaction, visit).await?;
         store_answers(transaction, visit).await?;
@@ -28,7 +28,7 @@ pub(super) async fn store(transaction: &mut PgTransaction<'_>, visit: &Visit) ->
 }
 
 /// Whether the visit is a new one; `None` where there is no such mill. Its user is the mill's.
-async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<Option<bool>, Trouble> {
+async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<Option<bool>, StoreError> {
     let stored = sqlx::query_scalar!(
         r#"
         INSERT INTO form_visits (
@@ -53,11 +53,11 @@ async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Resu
         visit.geo_location.map(Point::x),
         visit.geo_location.map(Point::y),
     );
-    stored.fetch_optional(&mut **transaction).await.map_err(|error| Trouble::of("form_visits", &error))
+    stored.fetch_optional(&mut **transaction).await.map_err(|error| StoreError::of("form_visits", &error))
 }
 
 /// Surveys that the form no longer has go, with their answers.
-async fn remove_other_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), Trouble> {
+async fn remove_other_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
     let kept: Vec<&str> = visit.surveys.iter().map(|survey| &*survey.submission_id).collect();
     let removed = sqlx::query!(
         r#"
@@ -68,12 +68,12 @@ async fn remove_other_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit
         visit.submission_id,
         &kept as &[&str],
     );
-    removed.execute(&mut **transaction).await.map_err(|error| Trouble::of(SURVEYS, &error))?;
+    removed.execute(&mut **transaction).await.map_err(|error| StoreError::of(SURVEYS, &error))?;
     Ok(())
 }
 
 /// Answers that the form no longer has go.
-async fn remove_other_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), Trouble> {
+async fn remove_other_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
     let answers = visit.surveys.iter().flat_map(|survey| &survey.answers);
     let kept: Vec<&str> = answers.map(|answer| &*answer.submission_id).collect();
     let removed = sqlx::query!(
@@ -91,11 +91,11 @@ async fn remove_other_answers(transaction: &mut PgTransaction<'_>, visit: &Visit
         visit.submission_id,
         &kept as &[&str],
     );
-    removed.execute(&mut **transaction).await.map_err(|error| Trouble::of(ANSWERS, &error))?;
+    removed.execute(&mut **transaction).await.map_err(|error| StoreError::of(ANSWERS, &error))?;
     Ok(())
 }
 
-async fn store_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), Trouble> {
+async fn store_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
     let surveys = &visit.surveys;
     let submission_ids: Vec<&str> = surveys.iter().map(|survey| &*survey.submission_id).collect();
     let survey_types: Vec<&str> = surveys.iter().map(|survey| survey.survey_type).collect();
@@ -123,11 +123,11 @@ async fn store_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Re
         &completed as &[Option<NaiveDate>],
         &feedback as &[Option<&str>],
     );
-    stored.execute(&mut **transaction).await.map_err(|error| Trouble::of(SURVEYS, &error))?;
+    stored.execute(&mut **transaction).await.map_err(|error| StoreError::of(SURVEYS, &error))?;
     Ok(())
 }
 
-async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), Trouble> {
+async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
     let columns = Columns::of(&visit.surveys);
     let stored = sqlx::query!(
         r#"
@@ -166,7 +166,7 @@ async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Re
         &columns.booleans as &[Option<bool>],
         &columns.dates as &[Option<NaiveDate>],
     );
-    stored.execute(&mut **transaction).await.map_err(|error| Trouble::of(ANSWERS, &error))?;
+    stored.execute(&mut **transaction).await.map_err(|error| StoreError::of(ANSWERS, &error))?;
     Ok(())
 }
 

@@ -95,6 +95,7 @@ pub(super) fn blame(failure: Failure, status: StatusCode, code: &str) -> Blame {
     match failure {
         Unavailable if code == "REQUEST_LIMIT_EXCEEDED" => Blame::Quota,
         Unavailable => Blame::Refusal,
+        Failure::Unclear => Blame::Outage,
         Transient if status == StatusCode::SERVICE_UNAVAILABLE => Blame::Outage,
         Transient if status.is_server_error() && code.is_empty() => Blame::Outage,
         Transient | Dependency | Permanent => Blame::Record,

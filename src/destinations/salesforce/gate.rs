@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::quota::Quota;
+use crate::destinations::Suspicion;
 use crate::destinations::breaker::Admission;
 use crate::destinations::delivery::DeliveryError;
 use crate::destinations::guard::{Entry, Guard};
@@ -50,8 +51,8 @@ impl Gate {
     }
 
     /// Lets one delivery through, as the probe where one is due.
-    pub(super) fn enter(&self, now: Instant) -> Result<Pass<'_>, DeliveryError> {
-        Ok(Pass { gate: self, entry: self.guard.enter(now)? })
+    pub(super) fn enter(&self, now: Instant, suspicion: Suspicion) -> Result<Pass<'_>, DeliveryError> {
+        Ok(Pass { gate: self, entry: self.guard.enter(now, suspicion)? })
     }
 }
 
@@ -59,11 +60,6 @@ impl Pass<'_> {
     /// The gate that was passed.
     pub(super) fn gate(&self) -> &Gate {
         self.gate
-    }
-
-    /// Whether it tests the way back from an outage.
-    pub(super) fn is_outage_probe(&self) -> bool {
-        self.entry.is_outage_probe()
     }
 
     /// Whether a login may be tried: not after a refusal that came meanwhile.
@@ -88,7 +84,11 @@ impl Pass<'_> {
         let reason = &trouble.error.message;
         match trouble.blame {
             Blame::Outage => {
-                if self.entry.unanswered(now, &format!("Salesforce does not answer: {reason}")) {
+                if self.entry.unanswered(
+                    now,
+                    &format!("Salesforce does not answer: {reason}"),
+                    trouble.retry_after,
+                ) {
                     warn!(reason, "Salesforce does not answer");
                 }
             }
@@ -125,14 +125,15 @@ mod tests {
     fn a_refusal_pauses_at_once_and_for_half_a_minute() {
         let now = Instant::now();
         let gate = Gate::new(5);
-        let (first, second) = (gate.enter(now).unwrap(), gate.enter(now).unwrap());
+        let (first, second) =
+            (gate.enter(now, Suspicion::None).unwrap(), gate.enter(now, Suspicion::None).unwrap());
         first.failed(now, &trouble(Blame::Refusal));
         assert!(!second.may_log_in(now), "one that was under way does not repeat the login");
         second.failed(now, &trouble(Blame::Refusal));
         assert!(is_paused(&gate.view(now + Duration::from_secs(29))));
-        assert!(gate.enter(now + Duration::from_secs(29)).is_err());
+        assert!(gate.enter(now + Duration::from_secs(29), Suspicion::None).is_err());
         let later = now + Duration::from_secs(30);
-        let probe = gate.enter(later).unwrap();
+        let probe = gate.enter(later, Suspicion::None).unwrap();
         assert!(probe.may_log_in(later) && !second.may_log_in(later));
         assert!(is_paused(&gate.view(later)), "while the probe is out");
         probe.failed(later, &trouble(Blame::Refusal));
@@ -144,7 +145,7 @@ mod tests {
     fn three_deliveries_without_an_answer_are_an_outage_and_an_answer_between_is_none() {
         let now = Instant::now();
         let gate = Gate::new(5);
-        let pass = gate.enter(now).unwrap();
+        let pass = gate.enter(now, Suspicion::None).unwrap();
         for blame in [Blame::Outage, Blame::Outage, Blame::Record, Blame::Outage, Blame::Outage] {
             pass.failed(now, &trouble(blame));
         }
@@ -152,11 +153,10 @@ mod tests {
         pass.failed(now, &trouble(Blame::Outage));
         assert!(is_paused(&gate.view(now)) && !pass.may_retry(now));
         let later = now + Duration::from_secs(1);
-        let probe = gate.enter(later).unwrap();
-        assert!(probe.is_outage_probe() && !pass.is_outage_probe());
+        let probe = gate.enter(later, Suspicion::None).unwrap();
         drop(probe);
         assert_eq!(gate.view(later), Admission::Probing, "a probe that was dropped tells nothing");
-        gate.enter(later).unwrap().worked();
+        gate.enter(later, Suspicion::None).unwrap().worked();
         assert_eq!(gate.view(later), Admission::Available);
     }
 
@@ -164,7 +164,7 @@ mod tests {
     fn a_new_drain_tries_again_at_once_unless_salesforce_refused() {
         let now = Instant::now();
         let gate = Gate::new(5);
-        let pass = gate.enter(now).unwrap();
+        let pass = gate.enter(now, Suspicion::None).unwrap();
         for _ in 0..3 {
             pass.failed(now, &trouble(Blame::Outage));
         }
@@ -180,7 +180,7 @@ mod tests {
     fn a_used_up_quota_pauses_the_view_and_not_the_breakers() {
         let now = Instant::now();
         let gate = Gate::new(5);
-        gate.enter(now).unwrap().failed(now, &trouble(Blame::Quota));
+        gate.enter(now, Suspicion::None).unwrap().failed(now, &trouble(Blame::Quota));
         assert!(is_paused(&gate.view(now)));
         assert_eq!(gate.view_breakers(now), Admission::Available);
     }

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::{Salesforce, Soql};
+use crate::destinations::Suspicion;
 use crate::destinations::delivery::DeliveryError;
 use crate::destinations::mask::Mask;
 use crate::destinations::trouble::Trouble;
@@ -15,7 +16,7 @@ impl Salesforce {
         if let Some(reason) = self.gate.quota.pause() {
             return Err(DeliveryError::paused(reason));
         }
-        let pass = self.gate.enter(Instant::now())?;
+        let pass = self.gate.enter(Instant::now(), Suspicion::None)?;
         let asked = match self.wire.query(&pass, soql).await {
             Ok(response) if response.status.is_success() => records(&response.body),
             Ok(response) => Err(answer::refused(&response, &Mask::default())),

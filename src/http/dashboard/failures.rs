@@ -34,6 +34,7 @@ pub(super) async fn show(
         &format!("Failed: {}", direction(origin)),
         &html! {
             (filter_form(origin, &filter))
+            (super::record::unreadable(&found.unreadable))
             p { b { (count) } " failed " (if count == 1 { "record" } else { "records" }) "." }
             @if count > 0 {
                 p {

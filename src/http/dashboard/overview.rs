@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::clock;
 use crate::destinations::Admission;
 use crate::jobs::JOBS;
-use crate::queue::{Counts, FailedFilter, QueueError, Recent, Sighting};
+use crate::queue::{Counts, FailedFilter, QueueError, Recent, Sighting, Unreadable};
 use crate::submission::{ErrorKind, Origin, Status};
 
 /// Everything that the page shows of one collection.
@@ -22,6 +22,7 @@ struct CollectionOverview {
     counts: Counts,
     failures: Vec<FailureGroup>,
     recent: Recent,
+    unreadable: Vec<Unreadable>,
 }
 
 /// Failed records of one form type and kind.
@@ -52,12 +53,13 @@ async fn collection(
     origin: Origin,
     since: DateTime<Utc>,
 ) -> Result<CollectionOverview, QueueError> {
-    let (counts, failures, recent) = futures::try_join!(
+    let (counts, failures, recent, unreadable) = futures::try_join!(
         app.queue.counts(origin),
         failures(app, origin),
         app.queue.recent(origin, since),
+        app.queue.unreadable(origin),
     )?;
-    Ok(CollectionOverview { origin, counts, failures, recent })
+    Ok(CollectionOverview { origin, counts, failures, recent, unreadable })
 }
 
 /// Failed records by form type and kind, without the form types that have none.
@@ -113,6 +115,7 @@ fn section(collection: &CollectionOverview, since: DateTime<Utc>, now: DateTime<
     html! {
         section aria-labelledby=(origin.collection()) {
             h2 #(origin.collection()) { (direction(origin)) }
+            (super::record::unreadable(&collection.unreadable))
             ul .counts {
                 @for (status, count) in collection.counts.by_status {
                     li .(status.as_str()) {

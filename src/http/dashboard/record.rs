@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::clock;
 use crate::jobs;
 use crate::plan::table;
+use crate::queue::Unreadable;
 use crate::submission::{Attempt, Origin, Record, Role, Status};
 
 pub(super) async fn show(
@@ -27,8 +28,11 @@ pub(super) async fn show(
     let origin = origin_of_collection(&collection)?;
     let found = app.queue.find(origin, &doc_id).await?;
     // Several records may share the submission's id; the link names one of them.
-    let exact = found.iter().position(|(id, _)| *id == doc_id).unwrap_or(0);
-    let Some((doc_id, record)) = found.into_iter().nth(exact) else {
+    let exact = found.records.iter().position(|(id, _)| *id == doc_id).unwrap_or(0);
+    let Some((doc_id, record)) = found.records.into_iter().nth(exact) else {
+        if let Some(odd) = found.unreadable.first() {
+            return Ok(page("Unreadable record", &unreadable(std::slice::from_ref(odd))));
+        }
         return Err(HttpError::NoRecords { collection: origin.collection(), id: doc_id }.into());
     };
     let now = clock::now();
@@ -53,6 +57,21 @@ pub(super) async fn show(
             }
         },
     ))
+}
+
+/// Documents that cannot be read as records.
+pub(super) fn unreadable(found: &[Unreadable]) -> Markup {
+    html! {
+        @if !found.is_empty() {
+            section .error role="alert" aria-label="Unreadable records" {
+                p {
+                    (found.len()) (if found.len() == 1 { " record is" } else { " records are" })
+                    " unreadable: correct the field in the database. Nothing else waits for it."
+                }
+                ul { @for odd in found { li { code { (odd.doc_id) } ": " (odd.error) } } }
+            }
+        }
+    }
 }
 
 fn facts(origin: Origin, doc_id: &str, record: &Record) -> Markup {

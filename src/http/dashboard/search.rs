@@ -13,16 +13,18 @@ use crate::submission::Origin;
 
 pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<Response, PageProblem> {
     let id = params.text("id").unwrap_or_default().trim();
-    let mut found = Vec::new();
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for origin in Origin::ALL {
         let records = app.queue.find(origin, id).await?;
-        found.extend(records.into_iter().map(|(doc_id, record)| (origin, doc_id, record)));
+        found.extend(records.records.into_iter().map(|(doc_id, record)| (origin, doc_id, record)));
+        unreadable.extend(records.unreadable);
     }
-    if let [(origin, doc_id, _)] = &found[..] {
+    if let ([(origin, doc_id, _)], true) = (&found[..], unreadable.is_empty()) {
         return Ok(Redirect::to(&record_path(*origin, doc_id)).into_response());
     }
     let content = html! {
-        @if found.is_empty() {
+        (super::record::unreadable(&unreadable))
+        @if found.is_empty() && unreadable.is_empty() {
             p role="status" { "No record has the id " code { (id) } ". Ids are compared whole, and by case." }
         } @else {
             ul {

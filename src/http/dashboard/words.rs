@@ -5,7 +5,9 @@ use maud::{Markup, html};
 
 use super::page::{duration, time};
 use crate::jobs;
-use crate::submission::{AttemptOutcome, Destination, ErrorKind, NextRetry, Origin, Record, Status, Trigger};
+use crate::submission::{
+    AttemptOutcome, Cause, Destination, ErrorKind, NextRetry, Origin, Record, Status, Trigger,
+};
 
 /// The beginning of Salesforce's error about a reference to a record that does not exist (REST API guide,
 /// relationships by external id).
@@ -22,6 +24,9 @@ pub(super) fn explanation(origin: Origin, record: &Record, max_retries: u32, now
             Status::New => p {
                 "It waits for the next drain" @if record.run_retries > 0 { ", after " (times(record.run_retries)) }
                 ". It has waited for " (duration((now - record.arrived()).num_seconds())) "."
+                @if record.undecided_since.is_some() {
+                    " Its last run failed, and that may be " (destination(origin, record)) "'s trouble: it is not counted."
+                }
             }
             Status::Processing => p { (processing(record, now)) }
             Status::Completed => p {
@@ -60,13 +65,17 @@ fn trouble(origin: Origin, record: &Record) -> Markup {
                 }
             }
             Some(ErrorKind::Transient) => { (destination) " could not take it just then; such trouble passes by itself." }
-            Some(ErrorKind::Permanent) if record.last_step.as_deref() == Some("mapping") => {
+            _ if record.cause == Some(Cause::Outage) => {
+                (destination) " was in trouble for longer than the service waits, and took nothing that would tell whether the "
+                "record is to blame. Retry it once " (destination) " is well."
+            }
+            Some(ErrorKind::Permanent) if record.cause == Some(Cause::Mapping) => {
                 "It cannot be mapped as it is: the form has to be corrected in " (sender(origin)) " and sent again."
             }
-            Some(ErrorKind::Permanent) if error.contains("arrived later and has written") => {
+            Some(ErrorKind::Permanent) if record.cause == Some(Cause::Superseded) => {
                 "A later form has written the same records: nothing newer is overwritten. Retry it with force if it is to win all the same."
             }
-            Some(ErrorKind::Permanent) if record.last_step.as_deref() == Some("lease") => {
+            Some(ErrorKind::Permanent) if record.cause == Some(Cause::WorkerLost) => {
                 "Its workers disappeared while they processed it: look into the logs before you retry it."
             }
             Some(ErrorKind::Permanent) => {
@@ -141,6 +150,7 @@ pub(super) fn outcome(outcome: Option<AttemptOutcome>) -> &'static str {
         None => "running",
         Some(AttemptOutcome::Completed) => "completed",
         Some(AttemptOutcome::Failed) => "failed",
+        Some(AttemptOutcome::Undecided) => "put back: perhaps the destination's trouble",
         Some(AttemptOutcome::Released) => "put back untouched",
         Some(AttemptOutcome::Abandoned) => "its worker disappeared",
         Some(AttemptOutcome::Replaced) => "replaced by an edited form",

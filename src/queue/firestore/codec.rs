@@ -5,6 +5,7 @@
 //! `data_json` or `plan_json`, with `data.id` beside it to be found by.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gcloud_sdk::google::firestore::v1::value::ValueType;
@@ -13,10 +14,12 @@ use gcloud_sdk::prost_types::Timestamp;
 use serde_json::{Map, Number, Value};
 
 use super::super::limits::fits_map;
+use super::super::question::OrderedBy;
+use super::super::stored::Unreadable;
 use crate::submission::{Attempt, Record};
 
 /// Fields that hold times, in records and in their attempts.
-const TIMES: [&str; 10] = [
+const TIMES: [&str; 11] = [
     "created_at",
     "timestamp",
     "updated_at",
@@ -24,6 +27,7 @@ const TIMES: [&str; 10] = [
     "last_retried_at",
     "next_retry_at",
     "lease_expires_at",
+    "undecided_since",
     "expires_at",
     "started",
     "finished",
@@ -33,7 +37,7 @@ const TIMES: [&str; 10] = [
 const FREE: [(&str, &str); 2] = [("data", "data_json"), ("plan", "plan_json")];
 
 /// Every field of a record but those of [`FREE`], which are large.
-pub(super) const SUMMARY: [&str; 27] = [
+pub(super) const SUMMARY: [&str; 30] = [
     "job_name",
     "job_id",
     "status",
@@ -45,6 +49,9 @@ pub(super) const SUMMARY: [&str; 27] = [
     "last_retried_at",
     "error",
     "error_kind",
+    "cause",
+    "waits_for",
+    "undecided_since",
     "last_step",
     "next_retry_at",
     "lease_owner",
@@ -105,15 +112,24 @@ pub(super) fn changed(before: &Record, after: &Record) -> (HashMap<String, Fires
 }
 
 /// The record of a document's fields.
-pub(super) fn decode(fields: HashMap<String, Firestore>) -> Result<Record, serde_json::Error> {
-    let mut record: Map<String, Value> =
-        fields.into_iter().map(|(name, value)| (name, json(value))).collect();
+pub(super) fn decode(doc_id: &str, mut fields: HashMap<String, Firestore>) -> Result<Record, Unreadable> {
+    let mut large = HashMap::new();
     for (name, text_name) in FREE {
-        if let Some(Value::String(text)) = record.remove(text_name) {
-            record.insert(name.to_owned(), serde_json::from_str(&text)?);
-        }
+        let plain = fields.remove(name).map(json);
+        let value = match fields.remove(text_name).map(json) {
+            Some(Value::String(text)) => {
+                let parsed = serde_json::from_str(&text);
+                Some(parsed.map_err(|_| Unreadable::new(doc_id, text_name, "not JSON"))?)
+            }
+            _ => plain,
+        };
+        large.extend(value.filter(|value| !value.is_null()).map(|value| (name, value)));
     }
-    serde_json::from_value(Value::Object(record))
+    let record: Map<String, Value> = fields.into_iter().map(|(name, value)| (name, json(value))).collect();
+    let record: Record = serde_path_to_error::deserialize(Value::Object(record))
+        .map_err(|error| Unreadable::from_decoding(doc_id, &error))?;
+    let data = Arc::new(large.remove("data").unwrap_or_default());
+    Ok(Record { data, plan: large.remove("plan"), ..record })
 }
 
 /// A value of our own fields: those that are named as times become timestamps.
@@ -197,13 +213,26 @@ pub(super) fn timestamp(time: DateTime<Utc>) -> Firestore {
     of(ValueType::TimestampValue(Timestamp { seconds: time.timestamp(), nanos }))
 }
 
-/// The time that a timestamp value holds.
-pub(super) fn time(value: &Firestore) -> Option<DateTime<Utc>> {
-    match &value.value_type {
+/// What a listing is ordered by, of a document with this value.
+pub(super) fn order_of(value: Option<&Firestore>) -> OrderedBy {
+    match value.and_then(|value| value.value_type.as_ref()) {
         Some(ValueType::TimestampValue(time)) => {
             DateTime::from_timestamp(time.seconds, time.nanos.unsigned_abs())
+                .map_or(OrderedBy::Null, OrderedBy::Time)
         }
-        _ => None,
+        Some(ValueType::StringValue(text)) => OrderedBy::Text(text.clone()),
+        Some(ValueType::IntegerValue(number)) => OrderedBy::Integer(*number),
+        _ => OrderedBy::Null,
+    }
+}
+
+/// The value that a cursor begins after.
+pub(super) fn of_order(order: &OrderedBy) -> Firestore {
+    match order {
+        OrderedBy::Time(time) => timestamp(*time),
+        OrderedBy::Text(value) => text(value),
+        OrderedBy::Integer(value) => integer(*value),
+        OrderedBy::Null => of(ValueType::NullValue(0)),
     }
 }
 

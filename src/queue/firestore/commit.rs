@@ -1,26 +1,36 @@
 //! Several documents changed together: the parts of a payload, and what is counted beside records.
 //!
-//! One `Commit` is atomic, but no request may be larger than 10 MiB ("Usage and limits"). More than
-//! that goes in several, in order: who is cut off between two is not answered, and sends again what
-//! the next attempt then completes.
+//! One `Commit` is atomic, but a request may not be larger than 10 MiB ("Usage and limits"), or 4 MiB on the emulator.
+//! More than that goes in several requests, in order. That is as safe: a sender that is cut off between two requests
+//! gets no answer, and sends again what the next attempt then completes.
 
 use std::collections::HashMap;
 
+use chrono::DateTime;
 use firestore::errors::FirestoreError;
+use gcloud_sdk::google::firestore::v1::document_transform::FieldTransform;
+use gcloud_sdk::google::firestore::v1::document_transform::field_transform::{ServerValue, TransformType};
 use gcloud_sdk::google::firestore::v1::precondition::ConditionType;
 use gcloud_sdk::google::firestore::v1::write::Operation;
-use gcloud_sdk::google::firestore::v1::{CommitRequest, Document, DocumentMask, Precondition, Value, Write};
+use gcloud_sdk::google::firestore::v1::{
+    CommitRequest, Document, DocumentMask, Precondition, Value, Write, WriteResult,
+};
 use gcloud_sdk::prost::Message;
 use gcloud_sdk::prost_types::Timestamp;
 use gcloud_sdk::tonic::Request;
 
 use super::{Firestore, REQUEST_TIMEOUT, codec, lost_race};
+use crate::clock;
 use crate::queue::QueueError;
 use crate::queue::stored::{Change, Stored};
-use crate::submission::Origin;
+use crate::submission::{Origin, Record};
 
-/// Bytes of writes that one request takes: what Firestore takes, but for what is around them.
-const REQUEST_ROOM: usize = 10 * 1024 * 1024 - 64 * 1024;
+/// Bytes of writes that one request takes, less what is around them: Firestore's emulator takes messages of 4 MiB.
+const REQUEST_ROOM: usize = 4 * 1024 * 1024 - 64 * 1024;
+
+/// Fields that hold the arrival of a payload. Firestore's clock sets them, so that instances with skewed clocks keep the
+/// order of the queue.
+const ARRIVAL: [&str; 3] = ["created_at", "timestamp", "updated_at"];
 
 impl Firestore {
     /// `false` where a document is no longer what was read; then nothing of its request was written.
@@ -29,14 +39,17 @@ impl Firestore {
         origin: Origin,
         changes: &[Change],
     ) -> Result<bool, QueueError> {
-        const DOING: &str = "storing the parts of a payload";
+        const DOING: &str = "storing a payload";
         let mut writes: Vec<Write> = Vec::new();
         let mut size = 0;
         for change in changes {
-            let write = self.write(origin, change);
+            let write = match change {
+                Change::Insert(doc_id, record) => self.insert_write(origin, doc_id, record),
+                Change::Swap { stored, record, arrives } => self.swap_write(stored, record, *arrives),
+            };
             let more = write.encoded_len() + 16;
             if size + more > REQUEST_ROOM && !writes.is_empty() {
-                if !self.commit(std::mem::take(&mut writes), DOING).await? {
+                if self.commit(std::mem::take(&mut writes), DOING).await?.is_none() {
                     return Ok(false);
                 }
                 size = 0;
@@ -44,38 +57,90 @@ impl Firestore {
             size += more;
             writes.push(write);
         }
-        self.commit(writes, DOING).await
+        Ok(self.commit(writes, DOING).await?.is_some())
     }
 
-    fn write(&self, origin: Origin, change: &Change) -> Write {
-        let (fields, mask, condition): (HashMap<String, Value>, _, _) = match change {
-            Change::Insert(_, record) => (codec::encode(record), None, ConditionType::Exists(false)),
-            Change::Swap(stored, record) => {
-                let (fields, field_paths) = codec::changed(&stored.record, record);
-                (fields, Some(DocumentMask { field_paths }), ConditionType::UpdateTime(read_at(stored)))
-            }
-        };
-        let name = self.document_name(origin, change.doc_id());
+    pub(super) fn insert_write(&self, origin: Origin, doc_id: &str, record: &Record) -> Write {
+        let mut fields = codec::encode(record);
+        fields.retain(|name, _| !ARRIVAL.contains(&name.as_str()));
         Write {
-            operation: Some(Operation::Update(Document { name, fields, ..Document::default() })),
-            update_mask: mask,
-            update_transforms: Vec::new(),
-            current_document: Some(Precondition { condition_type: Some(condition) }),
+            operation: Some(Operation::Update(self.document(origin, doc_id, fields))),
+            update_mask: None,
+            update_transforms: arrives_now(),
+            current_document: Some(condition(ConditionType::Exists(false))),
         }
     }
 
-    /// One request: all of its writes, or none.
-    pub(super) async fn commit(&self, writes: Vec<Write>, doing: &'static str) -> Result<bool, QueueError> {
+    pub(super) fn swap_write(&self, stored: &Stored, record: &Record, arrives: bool) -> Write {
+        let (mut fields, mut field_paths) = codec::changed(&stored.record, record);
+        if arrives {
+            fields.retain(|name, _| !ARRIVAL.contains(&name.as_str()));
+            field_paths.retain(|name| !ARRIVAL.contains(&name.as_str()));
+        }
+        Write {
+            operation: Some(Operation::Update(self.document(stored.origin, &stored.doc_id, fields))),
+            update_mask: Some(DocumentMask { field_paths }),
+            update_transforms: if arrives { arrives_now() } else { Vec::new() },
+            current_document: Some(condition(ConditionType::UpdateTime(read_at(stored)))),
+        }
+    }
+
+    fn document(&self, origin: Origin, doc_id: &str, fields: HashMap<String, Value>) -> Document {
+        Document { name: self.document_name(origin, doc_id), fields, ..Document::default() }
+    }
+
+    /// Deletes a document that is not there.
+    pub(in crate::queue) async fn probe_write(&self) -> Result<(), QueueError> {
+        let nothing = format!("{}/service_probe/none", self.db.get_documents_path());
+        let write = Write {
+            operation: Some(Operation::Delete(nothing)),
+            update_mask: None,
+            update_transforms: Vec::new(),
+            current_document: None,
+        };
+        self.commit(vec![write], "testing whether writes go through").await.map(drop)
+    }
+
+    /// One request: all of its writes, or none where one of them does not apply.
+    pub(super) async fn commit(
+        &self,
+        writes: Vec<Write>,
+        doing: &'static str,
+    ) -> Result<Option<Vec<WriteResult>>, QueueError> {
         let database = self.db.get_database_path().clone();
         let mut request = Request::new(CommitRequest { database, writes, ..CommitRequest::default() });
         request.set_timeout(REQUEST_TIMEOUT);
+        let sent = clock::now();
         match self.db.client().get().commit(request).await.map_err(FirestoreError::from) {
-            Ok(_) => Ok(true),
-            Err(FirestoreError::DataConflictError(_)) => Ok(false),
-            Err(error) if lost_race(&error) => Ok(false),
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                let done = answer
+                    .commit_time
+                    .as_ref()
+                    .and_then(|time| DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?));
+                if let Some(done) = done {
+                    self.clock.learn(sent, clock::now(), done);
+                }
+                Ok(Some(answer.write_results))
+            }
+            Err(FirestoreError::DataConflictError(_)) => Ok(None),
+            Err(error) if lost_race(&error) => Ok(None),
             Err(error) => Err(QueueError::unavailable(doing, error)),
         }
     }
+}
+
+fn condition(condition: ConditionType) -> Precondition {
+    Precondition { condition_type: Some(condition) }
+}
+
+/// Sets the fields of the arrival to the time of the commit.
+fn arrives_now() -> Vec<FieldTransform> {
+    let now = |field: &str| FieldTransform {
+        field_path: field.to_owned(),
+        transform_type: Some(TransformType::SetToServerValue(ServerValue::RequestTime.into())),
+    };
+    ARRIVAL.map(now).to_vec()
 }
 
 fn read_at(stored: &Stored) -> Timestamp {

@@ -1,12 +1,11 @@
 //! Documents as they are read, and what their errors mean.
 
-use std::sync::Arc;
-
+use firestore::FirestoreDocument;
 use firestore::errors::FirestoreError;
-use firestore::{FirestoreDocument, FirestoreInstant};
+use gcloud_sdk::prost_types::Timestamp;
 
-use super::super::QueueError;
-use super::super::stored::{Stored, Version};
+use super::super::question::Place;
+use super::super::stored::{Read, Scanned, Stored, Version};
 use super::codec;
 use crate::submission::Origin;
 
@@ -22,45 +21,31 @@ pub(super) fn lost_race(error: &FirestoreError) -> bool {
     }
 }
 
-/// What a query found. A document that is no queue record is left where it is, and said so: it
-/// must not hold up those behind it.
-pub(super) fn read(
-    origin: Origin,
-    found: Result<Vec<FirestoreDocument>, FirestoreError>,
-) -> Result<Vec<Stored>, QueueError> {
-    let found = found.map_err(|error| QueueError::unavailable("looking for records", error))?;
-    let readable = found.into_iter().filter_map(|document| match stored(origin, document) {
-        Ok(stored) => Some(stored),
-        Err(error) => {
-            tracing::error!(collection = origin.collection(), %error, "queue.unreadable_document");
-            None
-        }
-    });
-    Ok(readable.collect())
+/// What a query found.
+pub(super) fn read(origin: Origin, found: Vec<FirestoreDocument>) -> Vec<Read> {
+    found.into_iter().map(|document| stored(origin, document)).collect()
 }
 
-pub(super) fn stored(origin: Origin, document: FirestoreDocument) -> Result<Stored, QueueError> {
-    let version = version(&document);
+/// A page of a query that is ordered by a field, of `limit` documents at most.
+pub(super) fn scanned(origin: Origin, found: Vec<FirestoreDocument>, by: &str, limit: u32) -> Scanned {
+    // By the documents themselves: one that cannot be read must not end the listing.
+    let last = found.last().filter(|_| found.len() >= limit as usize);
+    let next = last.map(|last| Place { order: codec::order_of(last.fields.get(by)), doc_id: doc_id(last) });
+    Scanned { found: read(origin, found), next }
+}
+
+pub(super) fn stored(origin: Origin, document: FirestoreDocument) -> Read {
+    let version = version(document.update_time.as_ref()).unwrap_or(Version(0));
     let doc_id = doc_id(&document);
-    match codec::decode(document.fields) {
-        Ok(record) => Ok(Stored { origin, doc_id, record, version }),
-        Err(error) => Err(QueueError::Unreadable { doc_id, source: Arc::new(error) }),
-    }
+    let record = codec::decode(&doc_id, document.fields)?;
+    Ok(Stored { origin, doc_id, record, version })
 }
 
-pub(super) fn doc_id(document: &FirestoreDocument) -> String {
+fn doc_id(document: &FirestoreDocument) -> String {
     document.name.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-pub(super) fn version(document: &FirestoreDocument) -> Version {
-    let nanoseconds = document
-        .update_time
-        .as_ref()
-        .map(|time| time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos)));
-    Version(nanoseconds.unwrap_or_default())
-}
-
-pub(super) fn update_time(stored: &Stored) -> Result<FirestoreInstant, QueueError> {
-    FirestoreInstant::from_nanosecond(stored.version.0.into())
-        .map_err(|error| QueueError::unavailable("reading an update time", error))
+pub(super) fn version(updated: Option<&Timestamp>) -> Option<Version> {
+    updated
+        .map(|time| Version(time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos))))
 }

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use firestore::errors::FirestoreError;
 use firestore::{FirestoreDocument, FirestoreQueryFilter, FirestoreValue};
 use gcloud_sdk::google::firestore::v1::document_transform::FieldTransform;
 use gcloud_sdk::google::firestore::v1::document_transform::field_transform::TransformType;
@@ -14,10 +13,10 @@ use gcloud_sdk::google::firestore::v1::write::Operation;
 use gcloud_sdk::google::firestore::v1::{Document, DocumentMask, Value, Write};
 use sha2::{Digest, Sha256};
 
-use super::{Firestore, codec, read};
+use super::{Firestore, LOOKING, codec, page_size, scanned, within};
 use crate::queue::doc_id::hex;
-use crate::queue::question::{FailedFilter, PageCursor, Shown, Sighting};
-use crate::queue::stored::Stored;
+use crate::queue::question::{FailedFilter, Place, Shown, Sighting};
+use crate::queue::stored::Scanned;
 use crate::queue::{QueueError, SWAP_TRIES};
 use crate::submission::{Attempt, Origin, Status, Unmapped};
 
@@ -25,6 +24,8 @@ use crate::submission::{Attempt, Origin, Status, Unmapped};
 /// collection.
 const UNMAPPED: &str = "unmapped_answers";
 
+/// What a count is doing, for its errors.
+const COUNTING: &str = "counting records";
 /// The name of a count.
 const COUNT: &str = "count";
 
@@ -33,10 +34,10 @@ impl Firestore {
         &self,
         origin: Origin,
         filter: &FailedFilter,
-        after: Option<&PageCursor>,
+        after: Option<&Place>,
         shown: Shown,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Scanned, QueueError> {
         let select = self.db.fluent().select();
         let select = match shown {
             Shown::All => select,
@@ -46,11 +47,12 @@ impl Firestore {
             .from(origin.collection())
             .filter(|q| failed(&q, filter))
             .order(|o| o.fields([o.field("updated_at").desc(), o.field("__name__").desc()]))
-            .limit(u32::try_from(limit).unwrap_or(u32::MAX));
+            .limit(page_size(limit));
         if let Some(after) = after {
-            query = query.start_at(self.after(origin, after.updated_at, &after.doc_id));
+            query = query.start_at(self.after(origin, after));
         }
-        read(origin, query.query().await)
+        let found = within(LOOKING, query.query()).await?;
+        Ok(scanned(origin, found, "updated_at", page_size(limit)))
     }
 
     /// In the order of the listing, so that its indexes serve the count too.
@@ -67,9 +69,8 @@ impl Firestore {
             .filter(|q| failed(&q, filter))
             .order(|o| o.fields([o.field("updated_at").desc()]))
             .aggregate(|a| a.fields([a.field(COUNT).count()]))
-            .query()
-            .await;
-        count_of(counted)
+            .query();
+        within(COUNTING, counted).await.map(|counted| count_of(&counted))
     }
 
     pub(in crate::queue) async fn count(&self, origin: Origin, status: Status) -> Result<u64, QueueError> {
@@ -80,9 +81,8 @@ impl Firestore {
             .from(origin.collection())
             .filter(|q| q.for_all([q.field("status").eq(status.as_str())]))
             .aggregate(|a| a.fields([a.field(COUNT).count()]))
-            .query()
-            .await;
-        count_of(counted)
+            .query();
+        within(COUNTING, counted).await.map(|counted| count_of(&counted))
     }
 
     pub(in crate::queue) async fn histories(
@@ -107,9 +107,8 @@ impl Firestore {
             })
             .order(|o| o.fields([o.field("updated_at").desc()]))
             .limit(limit)
-            .query()
-            .await
-            .map_err(|error| QueueError::unavailable("reading histories", error))?;
+            .query();
+        let found = within("reading histories", found).await?;
         // Documents of the original service have none.
         Ok(found.into_iter().map(|document| codec::attempts(document.fields)).collect())
     }
@@ -118,7 +117,7 @@ impl Firestore {
         let writes: Vec<Write> = answers.iter().map(|sighting| self.sighting_write(sighting)).collect();
         // Forms with the same answer are often settled at the same moment: then one is refused.
         for _ in 0..SWAP_TRIES {
-            if self.commit(writes.clone(), "counting unmapped answers").await? {
+            if self.commit(writes.clone(), "counting unmapped answers").await?.is_some() {
                 return Ok(());
             }
         }
@@ -166,9 +165,8 @@ impl Firestore {
             .from(UNMAPPED)
             .order(|o| o.fields([o.field("last_seen").desc()]))
             .limit(limit)
-            .query()
-            .await
-            .map_err(|error| QueueError::unavailable("reading unmapped answers", error))?;
+            .query();
+        let found = within("reading unmapped answers", found).await?;
         Ok(found.iter().filter_map(sighting).collect())
     }
 }
@@ -185,10 +183,9 @@ fn failed(
     ])
 }
 
-fn count_of(counted: Result<Vec<FirestoreDocument>, FirestoreError>) -> Result<u64, QueueError> {
-    let counted = counted.map_err(|error| QueueError::unavailable("counting records", error))?;
+fn count_of(counted: &[FirestoreDocument]) -> u64 {
     let count = counted.first().and_then(|document| document.fields.get(COUNT));
-    Ok(count.and_then(codec::as_integer).unwrap_or_default().unsigned_abs())
+    count.and_then(codec::as_integer).unwrap_or_default().unsigned_abs()
 }
 
 fn sighting(document: &FirestoreDocument) -> Option<Sighting> {

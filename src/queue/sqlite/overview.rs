@@ -1,15 +1,13 @@
 //! What operators ask, of SQLite: each from an index or a table of its own
 //! (`migrations/queue/0003_operators.sql`).
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, QueryBuilder};
 
 use super::{COLUMNS, Sqlite, rows};
 use crate::queue::QueueError;
-use crate::queue::question::{FailedFilter, PageCursor, Shown, Sighting};
-use crate::queue::stored::Stored;
+use crate::queue::question::{FailedFilter, Place, Shown, Sighting};
+use crate::queue::stored::Scanned;
 use crate::submission::{Attempt, Origin, Status, Unmapped};
 
 impl Sqlite {
@@ -17,17 +15,19 @@ impl Sqlite {
         &self,
         origin: Origin,
         filter: &FailedFilter,
-        after: Option<&PageCursor>,
+        after: Option<&Place>,
         shown: Shown,
         limit: usize,
-    ) -> Result<Vec<Stored>, QueueError> {
+    ) -> Result<Scanned, QueueError> {
         let (updated_at, doc_id) =
-            after.map_or((i64::MAX, ""), |last| (last.updated_at.timestamp_micros(), last.doc_id.as_str()));
+            after.map_or((i64::MAX, ""), |last| (super::micros_of(last), last.doc_id.as_str()));
         let columns = match shown {
             Shown::All => COLUMNS,
-            Shown::Summary => "doc_id, json_remove(state, '$.plan'), 'null', version",
+            Shown::Summary => {
+                "doc_id, CASE WHEN json_valid(state) THEN json_remove(state, '$.plan') ELSE state END, 'null', version"
+            }
         };
-        let mut query = QueryBuilder::new(format!("SELECT {columns} FROM submissions"));
+        let mut query = QueryBuilder::new(format!("SELECT {columns}, updated_at FROM submissions"));
         push_failed(&mut query, origin, filter);
         query
             .push(" AND (updated_at, doc_id) < (")
@@ -35,7 +35,7 @@ impl Sqlite {
             .push(", ")
             .push_bind(doc_id.to_owned());
         query.push(") ORDER BY updated_at DESC, doc_id DESC LIMIT ").push_bind(rows(limit));
-        Self::read(origin, query.build_query_as().fetch_all(&self.readers).await)
+        super::scanned(origin, query.build_query_as().fetch_all(&self.readers).await, limit)
     }
 
     pub(in crate::queue) async fn count_failed(
@@ -69,22 +69,21 @@ impl Sqlite {
     ) -> Result<Vec<Vec<Attempt>>, QueueError> {
         // The status is written out, as in its partial index, or the index is not used.
         let sql = format!(
-            "SELECT doc_id, coalesce(json_extract(state, '$.attempts'), '[]') FROM submissions \
-             WHERE collection = ? AND status = '{}' AND updated_at >= ? ORDER BY updated_at DESC LIMIT ?",
+            "SELECT json_extract(state, '$.attempts') FROM submissions \
+             WHERE collection = ? AND status = '{}' AND updated_at >= ? AND json_valid(state) \
+             ORDER BY updated_at DESC LIMIT ?",
             status.as_str()
         );
-        let found: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(sql))
+        let found: Vec<Option<String>> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(origin.collection())
             .bind(since.timestamp_micros())
             .bind(limit)
             .fetch_all(&self.readers)
             .await
             .map_err(|error| QueueError::unavailable("reading histories", error))?;
-        let parse = |(doc_id, attempts): (String, String)| {
-            serde_json::from_str(&attempts)
-                .map_err(|error| QueueError::Unreadable { doc_id, source: Arc::new(error) })
-        };
-        found.into_iter().map(parse).collect()
+        // A record that cannot be read is reported by the listings.
+        let attempts = |found: Option<String>| serde_json::from_str(&found?).ok();
+        Ok(found.into_iter().map(|found| attempts(found).unwrap_or_default()).collect())
     }
 
     pub(in crate::queue) async fn add_unmapped(&self, answers: &[Sighting]) -> Result<(), QueueError> {

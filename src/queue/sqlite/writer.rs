@@ -4,13 +4,13 @@
 //! Nobody is answered before the commit that holds their write is on disk.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, QueryBuilder, Sqlite};
 use tokio::sync::{mpsc, oneshot};
 
-use super::QueueError;
+use super::watch::FileWatch;
+use crate::queue::QueueError;
 use crate::queue::question::Sighting;
 
 /// Writes that one transaction takes at most.
@@ -35,6 +35,8 @@ pub(super) struct Row {
     pub(super) data: Option<String>,
     /// The records that it wrote; `None` leaves them as they are.
     pub(super) written: Option<Vec<String>>,
+    /// The records that it waits for; `None` leaves them as they are.
+    pub(super) waits: Option<Vec<String>>,
 }
 
 /// A row, and the version that it must still have; `None` inserts.
@@ -54,6 +56,8 @@ enum Task {
         end: i64,
         limit: u32,
     },
+    /// Something that changes nothing is written, to learn whether writes go through.
+    Probe,
 }
 
 impl Task {
@@ -81,12 +85,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the writing connection and starts its task.
-    pub(super) async fn start(options: SqliteConnectOptions) -> Result<Self, QueueError> {
-        let connection =
-            options.connect().await.map_err(|error| QueueError::unavailable("opening its file", error))?;
+    pub(super) async fn start(options: SqliteConnectOptions, watch: FileWatch) -> Result<Self, QueueError> {
+        let mut connection = WritingConnection { options, watch, open: None };
+        connection.open().await?;
         let (writes, waiting) = mpsc::channel(WAITING);
         tokio::spawn(run(connection, waiting));
         Ok(Self { writes })
+    }
+
+    /// Writes something that changes nothing.
+    pub(super) async fn probe(&self) -> Result<(), QueueError> {
+        self.write(Task::Probe).await.map(drop)
     }
 
     /// Inserts; `false` where the document exists.
@@ -127,17 +136,49 @@ impl Writer {
     }
 }
 
-async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Write>) {
+/// The connection that writes. It is opened anew after a transaction that failed: SQLite rolls some back by itself (a
+/// full disk), and the connection would go on counting a transaction that is none.
+struct WritingConnection {
+    options: SqliteConnectOptions,
+    watch: FileWatch,
+    open: Option<SqliteConnection>,
+}
+
+impl WritingConnection {
+    async fn open(&mut self) -> Result<&mut SqliteConnection, QueueError> {
+        let doing = "opening its file";
+        self.watch.check()?;
+        match &mut self.open {
+            Some(connection) => Ok(connection),
+            none => {
+                let options = self.options.clone().create_if_missing(false);
+                let connection =
+                    options.connect().await.map_err(|error| QueueError::unavailable(doing, error))?;
+                Ok(none.insert(connection))
+            }
+        }
+    }
+
+    /// Does all of `group` in one transaction; says for each write whether it applied.
+    async fn commit(&mut self, group: &[Write]) -> Result<Vec<bool>, QueueError> {
+        let connection = self.open().await?;
+        let committed = commit(connection, group).await;
+        if committed.is_err() {
+            self.open = None;
+        }
+        let committed = committed.map_err(|error| QueueError::unavailable("writing", error))?;
+        // What went into a file that is gone is lost: nobody is told that it is kept.
+        self.watch.check()?;
+        Ok(committed)
+    }
+}
+
+async fn run(mut connection: WritingConnection, mut waiting: mpsc::Receiver<Write>) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.recv_many(&mut group, GROUP).await > 0 {
-        let committed = commit(&mut connection, &group).await.map_err(Arc::new);
+        let committed = connection.commit(&group).await;
         for (position, write) in group.drain(..).enumerate() {
-            let answer = match &committed {
-                Ok(applied) => Ok(applied[position]),
-                Err(error) => {
-                    Err(QueueError::Unavailable { doing: "writing", source: Arc::clone(error) as Arc<_> })
-                }
-            };
+            let answer = committed.as_ref().map(|applied| applied[position]).map_err(Clone::clone);
             // Whoever waited may have hung up; the write stands all the same.
             let _ = write.reply.send(answer);
         }
@@ -170,6 +211,7 @@ async fn commit(connection: &mut SqliteConnection, group: &[Write]) -> Result<Ve
             Task::Remove { collection, end, limit } => {
                 *applied = remove_completed(&mut transaction, collection, *end, *limit).await?;
             }
+            Task::Probe => *applied = probe(&mut transaction).await?,
         }
     }
     transaction.commit().await?;
@@ -263,22 +305,46 @@ async fn update(connection: &mut SqliteConnection, row: &Row, version: i64) -> R
     .await?;
     let applied = done.rows_affected() == 1;
     if let Some(written) = row.written.as_ref().filter(|_| applied) {
-        sqlx::query("DELETE FROM written WHERE collection = ? AND doc_id = ?")
-            .bind(row.collection)
-            .bind(&row.doc_id)
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query(
-            "INSERT INTO written (collection, record, doc_id) SELECT ?, value, ? FROM json_each(?) \
-             WHERE true ON CONFLICT DO NOTHING",
-        )
-        .bind(row.collection)
-        .bind(&row.doc_id)
-        .bind(serde_json::json!(written).to_string())
-        .execute(connection)
-        .await?;
+        keep_keys(connection, "written", row, written).await?;
+    }
+    if let Some(waits) = row.waits.as_ref().filter(|_| applied) {
+        keep_keys(connection, "waits", row, waits).await?;
     }
     Ok(applied)
+}
+
+/// Makes these the keys that a table keeps for a document.
+async fn keep_keys(
+    connection: &mut SqliteConnection,
+    table: &'static str,
+    row: &Row,
+    keys: &[String],
+) -> Result<(), sqlx::Error> {
+    let delete = format!("DELETE FROM {table} WHERE collection = ? AND doc_id = ?");
+    sqlx::query(AssertSqlSafe(delete))
+        .bind(row.collection)
+        .bind(&row.doc_id)
+        .execute(&mut *connection)
+        .await?;
+    let insert = format!(
+        "INSERT INTO {table} (collection, record, doc_id) SELECT ?, value, ? FROM json_each(?) \
+         WHERE true ON CONFLICT DO NOTHING"
+    );
+    sqlx::query(AssertSqlSafe(insert))
+        .bind(row.collection)
+        .bind(&row.doc_id)
+        .bind(serde_json::json!(keys).to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// A write that changes nothing and goes to the disk all the same.
+async fn probe(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query("INSERT INTO counts VALUES ('probe', 'new', 0) ON CONFLICT DO UPDATE SET records = records")
+        .execute(connection)
+        .await?;
+    Ok(true)
 }
 
 async fn add_unmapped(connection: &mut SqliteConnection, answers: &[Sighting]) -> Result<bool, sqlx::Error> {

@@ -22,8 +22,8 @@ impl Books {
         let mut books = BTreeMap::new();
         for mail in acknowledged {
             let mut found = queue.find(mail.origin, mail.id()).await.unwrap();
-            assert_eq!(found.len(), 1, "{}: {} records", mail.id(), found.len());
-            let record = found.remove(0).1;
+            assert_eq!(found.records.len(), 1, "{}: {} records", mail.id(), found.records.len());
+            let record = found.records.remove(0).1;
             assert_eq!(*record.data, mail.payload, "{}: not the last edition", mail.id());
             books.insert((mail.origin.collection(), mail.id().to_owned()), (mail.clone(), record));
         }

@@ -106,7 +106,7 @@ pub(super) async fn send(run: &Run, sender: usize) {
         let registered = format!("reg-{id}");
         // A queue that is in trouble itself does not tell.
         let found = queue.find(Origin::CommCare, &registered).await.unwrap_or_default();
-        if found.iter().any(|(_, record)| record.status == Status::Completed) {
+        if found.records.iter().any(|(_, record)| record.status == Status::Completed) {
             deliver(services, ledger, Mail::form(change_of(&format!("change-{id}"), &registered)), &mut dice)
                 .await;
         }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::queue::backend::Backend;
 use crate::support::app::TestApp;
+use crate::support::claims::ClaimMany;
 use crate::support::forms::{UNMAPPABLE, registration, unmappable};
 use crate::support::metrics::Metrics;
 use crate::support::process::queue_variables;
@@ -97,7 +98,8 @@ async fn a_record_in_other_hands_is_left_alone() {
     use commcare_sf_integration::submission::{Origin, Trigger};
     let app = TestApp::start().await;
     queue(&app, 2).await;
-    let claims = app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
+    let claims =
+        app.app.queue.claim_oldest(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
     assert_eq!(claims[0].doc_id(), "f-00");
     assert_eq!(app.drain().await["processed_records"], json!(["f-01"]));
 }
@@ -113,7 +115,7 @@ async fn a_record_that_killed_its_workers_is_reported_as_failed() {
     app.accept(&registration("killer")).await;
     let doomed = backend.open_without_leases().await;
     for _ in 0..3 {
-        let claimed = doomed.claim(Origin::CommCare, 1, "doomed", Trigger::Batch).await.unwrap();
+        let claimed = doomed.claim_oldest(Origin::CommCare, 1, "doomed", Trigger::Batch).await.unwrap();
         assert_eq!(claimed.claims.len(), 1);
     }
     app.accept(&registration("bystander")).await;

@@ -4,6 +4,7 @@ use commcare_sf_integration::submission::{Origin, Trigger};
 use serde_json::{Value, json};
 
 use crate::support::app::{TestAnswer, TestApp};
+use crate::support::claims::ClaimMany;
 use crate::support::forms::{UNMAPPABLE, registration, unmappable};
 use crate::support::salesforce::SalesforceStandIn;
 
@@ -18,7 +19,8 @@ async fn bulk_update(app: &TestApp, query: &str, body: Value) -> TestAnswer {
 /// Has a record processed by another worker.
 async fn hold(app: &TestApp, id: &str) {
     app.accept(&registration(id)).await;
-    let claims = app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
+    let claims =
+        app.app.queue.claim_oldest(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
     assert_eq!(claims.len(), 1);
 }
 
@@ -97,7 +99,13 @@ async fn a_bulk_update_sets_the_status_and_leaves_records_in_work_alone() {
     send("POST", "/process-firestore-to-sf", Value::Null).await;
     accept(registration("held")).await;
     assert_eq!(
-        app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims.len(),
+        app.app
+            .queue
+            .claim_oldest(Origin::CommCare, 1, "another", Trigger::Batch)
+            .await
+            .unwrap()
+            .claims
+            .len(),
         1
     );
 

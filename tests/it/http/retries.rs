@@ -4,6 +4,7 @@ use commcare_sf_integration::submission::{Origin, Trigger};
 use serde_json::json;
 
 use crate::support::app::TestApp;
+use crate::support::claims::ClaimMany;
 use crate::support::forms::{UNMAPPABLE, registration, unmappable};
 
 #[tokio::test]
@@ -45,7 +46,8 @@ async fn a_record_that_fails_again_says_why() {
 async fn a_record_being_processed_is_reported_and_not_run_twice() {
     let app = TestApp::start().await;
     app.accept(&registration("f-1")).await;
-    let claims = app.app.queue.claim(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
+    let claims =
+        app.app.queue.claim_oldest(Origin::CommCare, 1, "another", Trigger::Batch).await.unwrap().claims;
     assert_eq!(claims.len(), 1);
     let answer = app.get("/retry/sf/f-1").await.expect(200);
     assert_eq!(answer["results"], json!([{ "doc_id": "f-1", "status": "processing", "error": null }]));

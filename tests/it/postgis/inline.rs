@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::rows;
 use crate::support::app::TestApp;
+use crate::support::claims::ClaimMany;
 use crate::support::forms::{mill, mill_visit, registration};
 use crate::support::postgres::TestDatabase;
 use crate::support::salesforce::{Fault, SalesforceStandIn};

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use commcare_sf_integration::config::{FirestoreSettings, QueueSettings, RetryPolicy, SqliteSettings};
-use commcare_sf_integration::queue::{Accepted, Arriving, Claim, ClaimOutcome, Queue, QueueError};
-use commcare_sf_integration::submission::{ErrorKind, Origin, Record, Trigger, Unmapped};
+use commcare_sf_integration::queue::{
+    Accepted, Arriving, Claim, ClaimOutcome, Queue, QueueError, RecordFailure,
+};
+use commcare_sf_integration::submission::{Cause, ErrorKind, Origin, Record, Trigger, Unmapped};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::claims::ClaimMany;
 use crate::support::firestore;
 
 pub(crate) const POLICY: RetryPolicy = RetryPolicy {
     lease: Duration::from_mins(10),
     max_retries: 3,
     retry_backoff: Duration::from_mins(1),
+    outage_patience: Duration::from_hours(7 * 24),
+    dependency_patience: Duration::from_hours(30 * 24),
     retention: None,
 };
 
@@ -37,6 +42,7 @@ impl Backend {
             project,
             database: "(default)".to_owned(),
             emulator_host: Some(firestore::endpoint().host().to_owned()),
+            flask_documents: true,
         };
         Self { settings: QueueSettings::Firestore(settings), _folder: None }
     }
@@ -84,7 +90,7 @@ pub(crate) async fn put_id(queue: &Queue, id: &str) {
 }
 
 pub(crate) async fn claim(queue: &Queue, limit: usize) -> Vec<Claim> {
-    queue.claim(Origin::CommCare, limit, "worker", Trigger::Batch).await.unwrap().claims
+    queue.claim_oldest(Origin::CommCare, limit, "worker", Trigger::Batch).await.unwrap().claims
 }
 
 pub(crate) async fn claim_one(queue: &Queue) -> Claim {
@@ -98,7 +104,7 @@ pub(crate) fn ids(claims: &[Claim]) -> Vec<&str> {
 
 /// The one record of an id.
 pub(crate) async fn the(queue: &Queue, id: &str) -> Record {
-    let mut found = queue.find(Origin::CommCare, id).await.unwrap();
+    let mut found = queue.find(Origin::CommCare, id).await.unwrap().records;
     assert_eq!(found.len(), 1, "{id}: {found:?}");
     found.pop().unwrap().1
 }
@@ -108,8 +114,22 @@ pub(crate) fn completed() -> ClaimOutcome {
 }
 
 pub(crate) fn failed(kind: ErrorKind) -> ClaimOutcome {
-    let (step, error) = ("Household__c".to_owned(), "it did not work".to_owned());
-    ClaimOutcome::Failed { kind, step, error, unmapped: Vec::new() }
+    ClaimOutcome::Failed(failure(kind, "Household__c", "it did not work".to_owned()))
+}
+
+/// Failed for good, for this reason.
+pub(crate) fn failing(step: &str, error: String) -> ClaimOutcome {
+    ClaimOutcome::Failed(failure(ErrorKind::Permanent, step, error))
+}
+
+/// Failed, perhaps because of the destination.
+pub(crate) fn undecided() -> ClaimOutcome {
+    ClaimOutcome::Undecided(failure(ErrorKind::Transient, "composite", "no answer in time".to_owned()))
+}
+
+pub(crate) fn failure(kind: ErrorKind, step: &str, error: String) -> RecordFailure {
+    let cause = Cause::Refused;
+    RecordFailure { kind, cause, step: step.to_owned(), error, waits_for: Vec::new(), unmapped: Vec::new() }
 }
 
 /// Completed or failed, with an answer whose code no label table knows.

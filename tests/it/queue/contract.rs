@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::claims::ClaimMany;
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::RetryPolicy;
 use commcare_sf_integration::queue::{
-    ClaimOutcome, FailedFilter, Fate, QueueError, Retry, SettleResult, Shown,
+    ClaimOutcome, ClaimResult, FailedFilter, Fate, QueueError, SettleResult, Shown,
 };
 use commcare_sf_integration::submission::{
     AttemptOutcome, ErrorKind, NextRetry, Origin, Record, Status, Trigger, Unmapped,
@@ -14,7 +15,9 @@ use commcare_sf_integration::submission::{
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, POLICY, arriving, claim, claim_one, completed, failed, ids, put, put_id, the};
+use super::backend::{
+    Backend, POLICY, arriving, claim, claim_one, completed, failed, failing, ids, put, put_id, the,
+};
 
 on_both_back_ends!(
     an_accepted_submission_is_there_for_every_process,
@@ -79,7 +82,7 @@ async fn an_edited_form_replaces_the_payload_and_keeps_the_history(backend: Back
     let queue = backend.open().await;
     put(&queue, json!({ "id": "f-1", "form": { "a": "1" } })).await;
     for _ in 0..2 {
-        let Some(Retry::Claimed(claim)) =
+        let ClaimResult::Claimed(claim) =
             queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::Manual, None).await.unwrap()
         else {
             panic!("free");
@@ -182,8 +185,10 @@ async fn collections_are_apart(backend: Backend) {
     let queue = backend.open().await;
     put_id(&queue, "f-1").await;
     let from_salesforce = Origin::Salesforce;
-    assert!(queue.find(from_salesforce, "f-1").await.unwrap().is_empty());
-    assert!(queue.claim(from_salesforce, 10, "worker", Trigger::Batch).await.unwrap().claims.is_empty());
+    assert!(queue.find(from_salesforce, "f-1").await.unwrap().records.is_empty());
+    assert!(
+        queue.claim_oldest(from_salesforce, 10, "worker", Trigger::Batch).await.unwrap().claims.is_empty()
+    );
 }
 
 async fn a_run_out_lease_is_taken_over_and_the_first_worker_is_fenced(backend: Backend) {
@@ -217,7 +222,7 @@ async fn a_record_that_kills_its_workers_fails_for_good(backend: Backend) {
     let killed = [claim(&queue, 1).await, claim(&queue, 1).await, claim(&queue, 1).await];
     assert!(killed.iter().all(|claims| claims.len() == 1));
     put_id(&queue, "bystander").await;
-    let claimed = queue.claim(Origin::CommCare, 1, "worker", Trigger::Batch).await.unwrap();
+    let claimed = queue.claim_oldest(Origin::CommCare, 1, "worker", Trigger::Batch).await.unwrap();
     assert_eq!(ids(&claimed.claims), ["bystander"], "the killer does not use up the batch");
     let [given_up] = &claimed.exhausted[..] else { panic!("{:?}", claimed.exhausted) };
     assert_eq!((given_up.doc_id.as_str(), given_up.job_name.as_str()), ("killer", "Farmer Registration"));
@@ -233,7 +238,7 @@ async fn a_released_record_is_new_and_uncounted(backend: Backend) {
     put_id(&queue, "f-1").await;
     let claimed = claim_one(&queue).await;
     queue.settle(claimed, failed(ErrorKind::Transient)).await.unwrap();
-    let Some(Retry::Claimed(claim)) =
+    let ClaimResult::Claimed(claim) =
         queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::AutoRetry, None).await.unwrap()
     else {
         panic!("free");
@@ -264,7 +269,7 @@ async fn a_failed_record_waits_longer_with_each_retry(backend: Backend) {
         assert!(wait >= seconds * 0.8 && wait <= seconds * 1.2 + 5.0, "{wait} after {retries} retries");
         let retry =
             queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::AutoRetry, None).await.unwrap();
-        let Some(Retry::Claimed(claim)) = retry else { panic!("{retry:?}") };
+        let ClaimResult::Claimed(claim) = retry else { panic!("{retry:?}") };
         next = *claim;
     }
     queue.settle(next, failed(ErrorKind::Transient)).await.unwrap();
@@ -279,7 +284,7 @@ async fn a_completed_record_runs_again_by_hand(backend: Backend) {
     queue.settle(claimed, completed()).await.unwrap();
     let retry =
         queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::Manual, None).await.unwrap();
-    let Some(Retry::Claimed(claim)) = retry else { panic!("{retry:?}") };
+    let ClaimResult::Claimed(claim) = retry else { panic!("{retry:?}") };
     let note = Some("nothing to do".to_owned());
     let unmapped = vec![Unmapped { path: "form.a".to_owned(), code: "7".to_owned() }];
     let outcome = ClaimOutcome::Completed {
@@ -295,7 +300,7 @@ async fn a_completed_record_runs_again_by_hand(backend: Backend) {
     assert!(record.last_retried_at.is_some());
     let missing =
         queue.claim_for_retry(Origin::CommCare, "f-9", "worker", Trigger::Manual, None).await.unwrap();
-    assert!(missing.is_none());
+    assert!(matches!(missing, ClaimResult::Gone));
 }
 
 async fn a_record_in_work_is_not_retried(backend: Backend) {
@@ -304,7 +309,7 @@ async fn a_record_in_work_is_not_retried(backend: Backend) {
     let claimed = claim_one(&queue).await;
     let retry =
         queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::Manual, None).await.unwrap();
-    assert!(matches!(retry, Some(Retry::Processing)), "{retry:?}");
+    assert!(matches!(retry, ClaimResult::Busy), "{retry:?}");
     queue.settle(claimed, completed()).await.unwrap();
 }
 
@@ -384,7 +389,7 @@ async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
     let very_many: Vec<String> = (0..100).rev().map(|n| format!("Household__c/H{n}")).collect();
     assert!(!later(&early, &very_many).await.is_empty(), "any number of records");
     // What a run writes takes the place of what the last one wrote.
-    let Some(Retry::Claimed(again)) =
+    let ClaimResult::Claimed(again) =
         queue.claim_for_retry(origin, "late", "worker", Trigger::Manual, None).await.unwrap()
     else {
         panic!("free");
@@ -402,13 +407,13 @@ async fn any_id_finds_its_record(backend: Backend) {
         let job_id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         let accepted = put(&queue, json!({ "id": id, "form": {} })).await;
         assert_eq!(accepted.fate, Fate::Stored, "{job_id}");
-        let found = queue.find(Origin::CommCare, &job_id).await.unwrap();
+        let found = queue.find(Origin::CommCare, &job_id).await.unwrap().records;
         assert_eq!(found.len(), 1, "{job_id}");
         assert_eq!((&found[0].0, &found[0].1.data["id"]), (&accepted.doc_id, &id));
-        let by_doc_id = queue.find(Origin::CommCare, &accepted.doc_id).await.unwrap();
+        let by_doc_id = queue.find(Origin::CommCare, &accepted.doc_id).await.unwrap().records;
         assert_eq!(by_doc_id.len(), 1, "{}", accepted.doc_id);
     }
-    assert!(queue.find(Origin::CommCare, "nobody").await.unwrap().is_empty());
+    assert!(queue.find(Origin::CommCare, "nobody").await.unwrap().records.is_empty());
 }
 
 async fn counts_are_by_status(backend: Backend) {
@@ -484,19 +489,14 @@ async fn a_submission_beyond_a_document_is_refused(backend: Backend) {
     let sized = |bytes: usize| json!({ "id": "f-1", "form": { "text": "x".repeat(bytes) } });
     let refused = queue.accept(arriving(sized(1_048_576))).await.unwrap_err();
     assert!(matches!(refused, QueueError::TooLarge { size, .. } if size > 1_048_576), "{refused}");
-    assert!(queue.find(Origin::CommCare, "f-1").await.unwrap().is_empty());
+    assert!(queue.find(Origin::CommCare, "f-1").await.unwrap().records.is_empty());
     // One that just fits goes all the way, with a full history.
     put(&queue, sized(1_000_000)).await;
     for _ in 0..25 {
         let retry =
             queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::Manual, None).await.unwrap();
-        let Some(Retry::Claimed(claim)) = retry else { panic!("{retry:?}") };
-        let outcome = ClaimOutcome::Failed {
-            kind: ErrorKind::Permanent,
-            step: "Household__c".to_owned(),
-            error: "é".repeat(5_000),
-            unmapped: Vec::new(),
-        };
+        let ClaimResult::Claimed(claim) = retry else { panic!("{retry:?}") };
+        let outcome = failing("Household__c", "é".repeat(5_000));
         assert_eq!(queue.settle(*claim, outcome).await.unwrap(), SettleResult::Written);
     }
     let record = the(&queue, "f-1").await;

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::backend::{
     Backend, POLICY, arriving, claim, claim_one, completed, failed, ids, is_unavailable, put, put_id, the,
 };
+use crate::support::claims::ClaimMany;
 use crate::support::firestore::{self as stand_in, connect, options};
 
 async fn client(backend: &Backend) -> FirestoreDb {
@@ -121,7 +122,7 @@ async fn a_numeric_id_is_found_as_text_and_as_number() {
     let (queue, db) = (backend.open().await, client(&backend).await);
     write(&db, "Xa81", 4711.into(), "completed", clock::now()).await;
     write(&db, "Xa82", "4711".into(), "failed", clock::now()).await;
-    let found = queue.find(Origin::CommCare, "4711").await.unwrap();
+    let found = queue.find(Origin::CommCare, "4711").await.unwrap().records;
     let found: Vec<&str> = found.iter().map(|(doc_id, _)| doc_id.as_str()).collect();
     assert_eq!(found, ["Xa81", "Xa82"]);
 }
@@ -181,6 +182,7 @@ async fn an_outage_is_an_error_and_nothing_else() {
         project: "outage".to_owned(),
         database: "(default)".to_owned(),
         emulator_host: Some(stand_in.host().to_owned()),
+        flask_documents: true,
     };
     let queue = Queue::open(&QueueSettings::Firestore(settings), POLICY).await.unwrap();
     put_id(&queue, "f-1").await;

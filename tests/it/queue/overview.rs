@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::support::claims::ClaimMany;
 use chrono::TimeDelta;
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::RetryPolicy;
-use commcare_sf_integration::queue::{Arriving, ClaimOutcome, FailedFilter, HandSet, Queue, Retry, Shown};
+use commcare_sf_integration::queue::{
+    Arriving, ClaimOutcome, ClaimResult, FailedFilter, HandSet, Queue, Shown,
+};
 use commcare_sf_integration::submission::{
     AttemptOutcome, ErrorKind, NextRetry, Origin, Role, Status, Trigger,
 };
@@ -158,7 +161,7 @@ async fn a_record_in_work_keeps_its_status(backend: Backend) {
 
     // One whose worker is gone is nobody's.
     put_id(&queue, "b").await;
-    drop(backend.open_without_leases().await.claim(Origin::CommCare, 1, "gone", Trigger::Batch).await);
+    drop(backend.open_without_leases().await.claim_oldest(Origin::CommCare, 1, "gone", Trigger::Batch).await);
     let set = queue.set_status(Origin::CommCare, "b", Status::New, Role::Anyone).await.unwrap();
     assert_eq!(set, HandSet::Set);
     let record = the(&queue, "b").await;
@@ -207,7 +210,7 @@ async fn a_manual_claim_bears_the_role_of_who_asked(backend: Backend) {
     put_id(&queue, "a").await;
     let role = Some(Role::Operator);
     let retry = queue.claim_for_retry(Origin::CommCare, "a", "worker", Trigger::Manual, role).await.unwrap();
-    let Some(Retry::Claimed(claimed)) = retry else { panic!("free") };
+    let ClaimResult::Claimed(claimed) = retry else { panic!("free") };
     queue.settle(*claimed, completed()).await.unwrap();
     assert_eq!(the(&queue, "a").await.attempts[0].role, role);
 }
@@ -238,7 +241,7 @@ async fn a_completed_record_says_when_it_may_go_and_one_that_runs_again_does_not
     assert_eq!(record.expires_at, record.updated_at.map(|completed| completed + kept));
     let retry = queue.claim_for_retry(Origin::CommCare, "a", "worker", Trigger::Manual, None).await.unwrap();
     assert_eq!(the(&queue, "a").await.expires_at, None, "while it runs");
-    let Some(Retry::Claimed(claimed)) = retry else { panic!("free") };
+    let ClaimResult::Claimed(claimed) = retry else { panic!("free") };
     queue.settle(*claimed, failed(ErrorKind::Permanent)).await.unwrap();
     assert_eq!(the(&queue, "a").await.expires_at, None, "a failure is kept");
 }
@@ -258,7 +261,7 @@ async fn the_embedded_queue_removes_what_completed_long_ago_and_nothing_else() {
     assert!(!queue.remove_completed(Origin::Salesforce).await.unwrap());
     assert!(queue.remove_completed(Origin::CommCare).await.unwrap());
     assert!(!queue.remove_completed(Origin::CommCare).await.unwrap(), "there is no more");
-    assert!(queue.find(Origin::CommCare, "completed").await.unwrap().is_empty());
+    assert!(queue.find(Origin::CommCare, "completed").await.unwrap().records.is_empty());
     let counts = queue.counts(Origin::CommCare).await.unwrap();
     assert_eq!(counts.by_status.map(|(_, count)| count), [1, 0, 0, 1]);
     // Its place is free again.

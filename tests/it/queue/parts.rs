@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::support::claims::ClaimMany;
 use commcare_sf_integration::queue::{Accepted, Arriving, Fate, Queue, QueueError};
 use commcare_sf_integration::submission::{Origin, Record, Status, Trigger};
 use futures::future::join_all;
@@ -52,7 +53,7 @@ async fn put(queue: &Queue, data: Value) -> Accepted {
 }
 
 async fn find(queue: &Queue, id: &str) -> Vec<(String, Record)> {
-    queue.find(Origin::Salesforce, id).await.unwrap()
+    queue.find(Origin::Salesforce, id).await.unwrap().records
 }
 
 fn numbers(record: &Record) -> Vec<u64> {
@@ -95,7 +96,7 @@ async fn the_same_payload_again_is_a_duplicate(backend: Backend) {
     let queue = backend.open().await;
     let large = payload("j-1", 25, 100 * KILOBYTE, "a");
     put(&queue, large.clone()).await;
-    let claims = queue.claim(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap().claims;
+    let claims = queue.claim_oldest(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap().claims;
     for claim in claims {
         queue.settle(claim, completed()).await.unwrap();
     }
@@ -147,7 +148,8 @@ async fn a_replacement_with_more_parts_takes_the_place_of_the_one_record(backend
 async fn a_part_in_work_is_new_again_when_its_payload_was_replaced(backend: Backend) {
     let queue = backend.open().await;
     put(&queue, payload("j-1", 20, 100 * KILOBYTE, "a")).await;
-    let mut claims = queue.claim(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap().claims;
+    let mut claims =
+        queue.claim_oldest(Origin::Salesforce, 1, "worker", Trigger::Batch).await.unwrap().claims;
     put(&queue, payload("j-1", 20, 100 * KILOBYTE, "b")).await;
     let statuses = async || -> Vec<Status> {
         find(&queue, "j-1").await.iter().map(|(_, record)| record.status).collect()
@@ -197,7 +199,9 @@ async fn many_small_records_leave_room_for_their_positions(backend: Backend) {
     put(&queue, json!({ "id": "j-1", "jobType": "Participant", "participants": records })).await;
     let found = find(&queue, "j-1").await;
     assert!(found.len() > 1, "the text alone would have fitted");
-    for mut claim in queue.claim(Origin::Salesforce, 10, "worker", Trigger::Batch).await.unwrap().claims {
+    for mut claim in
+        queue.claim_oldest(Origin::Salesforce, 10, "worker", Trigger::Batch).await.unwrap().claims
+    {
         let first = claim.record().first_position.unwrap();
         let count = u32::try_from(numbers(claim.record()).len()).unwrap();
         let delivered = (first..first + count).collect();

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commcare_sf_integration::queue::{Claim, ClaimOutcome, Queue, Retry};
+use crate::support::claims::ClaimMany;
+use commcare_sf_integration::queue::{Claim, ClaimOutcome, ClaimResult, Queue};
 use commcare_sf_integration::submission::{ErrorKind, Origin, Progress, Status, Trigger};
 use serde_json::json;
 
@@ -29,7 +30,7 @@ fn refused(position: u32, error: &str) -> Progress {
 
 async fn retry(queue: &Queue, trigger: Trigger) -> Claim {
     match queue.claim_for_retry(Origin::CommCare, "f-1", "worker", trigger, None).await.unwrap() {
-        Some(Retry::Claimed(claim)) => *claim,
+        ClaimResult::Claimed(claim) => *claim,
         other => panic!("{other:?}"),
     }
 }

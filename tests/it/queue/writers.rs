@@ -36,8 +36,8 @@ async fn writers_of_one_record_find_each_other_by_arrival_and_by_change(backend:
     let household = ["Household__c/H1".to_owned()];
     let others = async |id: &str, since| -> Vec<String> {
         let record = the(&queue, id).await;
-        let found = queue.other_writers(Origin::CommCare, id, &record, since, &household).await.unwrap();
-        found.into_iter().map(|(doc_id, _)| doc_id).collect()
+        let found = queue.other_writers(Origin::CommCare, record.arrived(), since, &household).await.unwrap();
+        found.into_iter().map(|(doc_id, _)| doc_id).filter(|doc_id| doc_id != id).collect()
     };
     let (begin, end) = (chrono::DateTime::UNIX_EPOCH, clock::now());
     let none: [&str; 0] = [];
@@ -46,7 +46,7 @@ async fn writers_of_one_record_find_each_other_by_arrival_and_by_change(backend:
     assert_eq!(others("second", between).await, none, "it did not change since then");
     assert_eq!(others("first", begin).await, ["second"], "once, and not itself");
     let record = the(&queue, "first").await;
-    let of_nothing = queue.other_writers(Origin::CommCare, "first", &record, begin, &[]).await.unwrap();
+    let of_nothing = queue.other_writers(Origin::CommCare, record.arrived(), begin, &[]).await.unwrap();
     assert!(of_nothing.is_empty());
 }
 

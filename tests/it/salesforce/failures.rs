@@ -1,5 +1,6 @@
 //! What fails, what it is called, and that nothing of it stays behind.
 
+use commcare_sf_integration::destinations::Suspicion;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -43,7 +44,7 @@ async fn an_unknown_reference_is_a_dependency() {
     assert!(error.message.contains("Foreign key external ID: p-0 not found"), "{error}");
     nothing_written(&stand_in);
     seed_participants(&stand_in, 2);
-    salesforce.execute(&attendance(2)).await.unwrap();
+    salesforce.execute(&attendance(2), Suspicion::None).await.unwrap();
 
     let farm = Upsert::new("Farm__c", "TNS_Id__c", "f-1").relate("Household__r", "Household_ID__c", "hh-9");
     let error = failure(&salesforce, &Plan::salesforce(vec![farm])).await;
@@ -56,7 +57,10 @@ async fn a_reference_to_a_later_row_is_not_there_yet() {
     let farm = Upsert::new("Farm__c", "TNS_Id__c", "f-1").relate("Household__r", "Household_ID__c", "hh-1");
     let plan = Plan::salesforce(vec![farm.clone(), household("hh-1", "12")]);
     assert_eq!(failure(&salesforce, &plan).await.failure, Failure::Dependency);
-    salesforce.execute(&Plan::salesforce(vec![household("hh-1", "12"), farm])).await.unwrap();
+    salesforce
+        .execute(&Plan::salesforce(vec![household("hh-1", "12"), farm]), Suspicion::None)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

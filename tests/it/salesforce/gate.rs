@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::salesforce::Fault;
+use commcare_sf_integration::destinations::Suspicion;
 
 /// An outage that the destination knows of.
 async fn known_outage(stand_in: &SalesforceStandIn, salesforce: &Salesforce) {
@@ -15,7 +16,7 @@ async fn known_outage(stand_in: &SalesforceStandIn, salesforce: &Salesforce) {
 #[tokio::test]
 async fn three_deliveries_without_an_answer_open_the_breaker_and_a_probe_closes_it() {
     let (stand_in, salesforce) = start().await;
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     known_outage(&stand_in, &salesforce).await;
     stand_in.set_outage(None);
     let message = expect(&salesforce, Failure::Unavailable).await;
@@ -23,7 +24,7 @@ async fn three_deliveries_without_an_answer_open_the_breaker_and_a_probe_closes_
     assert_eq!(stand_in.requests(), 1, "nothing was sent");
     pass(1).await;
     assert_eq!(salesforce.admission().await, Admission::Probing);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Available);
     assert_eq!((stand_in.requests(), stand_in.logins()), (2, 1));
 }
@@ -64,7 +65,7 @@ async fn a_record_that_salesforce_chokes_on_does_not_block_the_way_back() {
     assert_eq!(stand_in.limits_calls(), 1, "Salesforce answers: it is the record");
     closed(&salesforce).await;
     pass(2).await;
-    salesforce.execute(&Plan::salesforce(vec![household("hh-1", "12")])).await.unwrap();
+    salesforce.execute(&Plan::salesforce(vec![household("hh-1", "12")]), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
@@ -75,7 +76,7 @@ async fn a_probe_that_meets_a_lock_has_found_salesforce_and_is_retried() {
     stand_in.set_outage(None);
     stand_in.refuse_row("hh-0", 400, "UNABLE_TO_LOCK_ROW", "locked");
     pass(1).await;
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
 }
 
 #[tokio::test]
@@ -100,9 +101,9 @@ async fn an_answer_between_them_makes_failures_no_outage() {
 async fn below_the_reserve_work_stops_and_goes_on_once_limits_show_room() {
     let (stand_in, salesforce) = start().await;
     stand_in.set_usage(14_249, 15_000);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Available, "750 left are the reserve itself");
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     let message = expect(&salesforce, Failure::Unavailable).await;
     assert!(message.contains("749 of Salesforce's 15000"), "{message}");
     assert_eq!((stand_in.requests(), stand_in.limits_calls()), (2, 0));
@@ -114,7 +115,7 @@ async fn below_the_reserve_work_stops_and_goes_on_once_limits_show_room() {
     stand_in.set_usage(9_000, 15_000);
     pass(1).await;
     assert_eq!(salesforce.admission().await, Admission::Available);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.requests(), stand_in.limits_calls()), (3, 2));
 }
 
@@ -131,7 +132,7 @@ async fn used_up_calls_stop_the_work_whatever_the_reserve() {
     stand_in.set_usage(4_000, 5_000);
     pass(1).await;
     assert_eq!(salesforce.admission().await, Admission::Available);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
 }
 
 #[tokio::test]
@@ -139,13 +140,13 @@ async fn a_user_who_may_not_read_limits_is_helped_by_one_record() {
     let (stand_in, salesforce) = start().await;
     stand_in.hide_limits();
     stand_in.set_usage(14_999, 15_000);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Probing);
     assert_eq!(stand_in.limits_calls(), 1);
     expect(&salesforce, Failure::Unavailable).await;
     stand_in.set_usage(1, 15_000);
     assert_eq!(salesforce.admission().await, Admission::Probing);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
@@ -153,7 +154,7 @@ async fn a_user_who_may_not_read_limits_is_helped_by_one_record() {
 async fn limits_that_cannot_be_asked_keep_the_work_waiting() {
     let (stand_in, salesforce) = start().await;
     stand_in.set_usage(14_900, 15_000);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     stand_in.set_outage(Some(Fault::CutBefore));
     assert!(matches!(salesforce.admission().await, Admission::Paused { .. }));
     stand_in.set_outage(None);
@@ -166,7 +167,7 @@ async fn limits_that_cannot_be_asked_keep_the_work_waiting() {
 async fn a_large_plan_is_finished_although_the_reserve_is_reached_on_the_way() {
     let (stand_in, salesforce) = start().await;
     stand_in.set_usage(14_900, 15_000);
-    salesforce.execute(&Plan::salesforce(households(1_200))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1_200)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.requests(), stand_in.records("Household__c").len()), (2, 1_200));
     closed(&salesforce).await;
 }

@@ -1,6 +1,7 @@
 //! Logging in with a signed token, and what happens when a login is refused.
 
 use commcare_sf_integration::config::salesforce::{JwtLogin, Login, NotAPrivateKey, PrivateKey};
+use commcare_sf_integration::destinations::Suspicion;
 
 use tokio::sync::Notify;
 
@@ -21,9 +22,9 @@ fn jwt(client_id: &str, username: &str, audience: &'static str) -> Login {
 async fn a_signed_token_logs_in_and_again_once_the_session_expired() {
     let stand_in = SalesforceStandIn::start().await;
     let salesforce = Salesforce::new(stand_in.jwt_settings(), Metrics::default()).unwrap();
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     stand_in.expire_sessions();
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.logins(), stand_in.requests()), (2, 2));
 }
 
@@ -79,7 +80,7 @@ async fn a_refused_login_is_not_repeated_within_half_a_minute_and_then_ever_more
         assert_eq!(salesforce.admission().await, Admission::Probing);
     }
     stand_in.refuse_logins(false);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
@@ -87,7 +88,7 @@ async fn a_refused_login_is_not_repeated_within_half_a_minute_and_then_ever_more
 async fn a_call_under_way_does_not_repeat_a_login_that_was_refused_meanwhile() {
     let (stand_in, salesforce) = start().await;
     let salesforce = Arc::new(salesforce);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     let release = Arc::new(Notify::new());
     let expired = error_body("INVALID_SESSION_ID", "Session expired or invalid");
     stand_in.fail_request_with("hh-late", Fault::Held(Arc::clone(&release), 401, expired));
@@ -132,5 +133,5 @@ async fn a_user_without_the_api_is_not_called_on_behalf_of_each_record() {
     assert!(closed(&salesforce).await.contains("API_DISABLED_FOR_ORG"));
     assert_eq!(stand_in.requests(), 1);
     pass(30).await;
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! What is tried again within a delivery, and that nothing happens twice.
 
+use commcare_sf_integration::destinations::Suspicion;
 use tokio::time::Instant;
 
 use super::*;
@@ -15,7 +16,7 @@ async fn a_lost_answer_leads_to_no_second_effect() {
         let (stand_in, salesforce) = start().await;
         stand_in.create_unknown_references();
         stand_in.fail_next(fault.clone());
-        salesforce.execute(&attendance(3)).await.unwrap();
+        salesforce.execute(&attendance(3), Suspicion::None).await.unwrap();
         assert_eq!(stand_in.requests(), 2, "{fault:?}");
         assert_eq!(stand_in.records("Attendance__c").len(), 3, "{fault:?}");
         assert_eq!(stand_in.records("Training_Session__c").len(), 1, "{fault:?}");
@@ -28,7 +29,7 @@ async fn a_locked_row_is_written_once_it_is_free() {
     for _ in 0..3 {
         stand_in.refuse_row("hh-0", 400, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access");
     }
-    salesforce.execute(&Plan::salesforce(households(2))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(2)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.requests(), stand_in.records("Household__c").len()), (4, 2));
 }
 
@@ -38,7 +39,7 @@ async fn garbage_and_a_proxys_page_are_asked_for_again() {
     stand_in.fail_next(Fault::Answer(200, "<html>welcome</html>".to_owned()));
     stand_in.fail_next(Fault::Rewrite(|_| Value::Null));
     stand_in.fail_next(Fault::Answer(502, "<html>Bad gateway</html>".to_owned()));
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.requests(), stand_in.records("Household__c").len()), (4, 1));
 }
 
@@ -73,7 +74,7 @@ async fn retry_after_is_waited_for() {
     let (stand_in, salesforce) = start().await;
     stand_in.fail_next(Fault::Busy(503, String::new(), "1".to_owned()));
     let start = Instant::now();
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1), "the back-off alone is a few milliseconds");
     assert_eq!(stand_in.requests(), 2);
 }
@@ -108,10 +109,10 @@ async fn a_server_that_hangs_is_given_up_within_the_bound() {
 #[tokio::test]
 async fn a_session_that_expires_between_retries_is_renewed() {
     let (stand_in, salesforce) = start().await;
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     stand_in.expire_sessions();
     stand_in.fail_next(Fault::Answer(400, lock()));
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.logins(), stand_in.requests()), (2, 3));
 }
 
@@ -122,6 +123,6 @@ async fn the_login_of_a_salesforce_that_stumbles_is_tried_again() {
     stand_in.fail_next_login(Fault::Answer(400, retry.to_string()));
     stand_in.fail_next_login(Fault::CutBefore);
     stand_in.fail_next_login(Fault::Answer(200, "{}".to_owned()));
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.logins(), stand_in.requests()), (4, 1));
 }

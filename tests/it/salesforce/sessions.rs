@@ -1,6 +1,7 @@
 //! Logging in, and staying logged in.
 
 use commcare_sf_integration::config::salesforce::Login;
+use commcare_sf_integration::destinations::Suspicion;
 
 use super::*;
 use crate::support::salesforce::{CLIENT_ID, Fault, PASSWORD, SECURITY_TOKEN, USERNAME};
@@ -28,9 +29,9 @@ async fn a_user_name_with_password_and_token_logs_in() {
     let stand_in = SalesforceStandIn::start().await;
     let salesforce =
         Salesforce::new(stand_in.settings_for(password_login(PASSWORD)), Metrics::default()).unwrap();
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     stand_in.expire_sessions();
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!(stand_in.logins(), 2);
 }
 
@@ -38,7 +39,7 @@ async fn a_user_name_with_password_and_token_logs_in() {
 async fn twenty_calls_that_meet_an_expired_session_renew_it_once() {
     let (stand_in, salesforce) = start().await;
     let salesforce = Arc::new(salesforce);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     stand_in.expire_sessions();
     stand_in.delay(Duration::from_millis(30));
     assert_eq!(twenty_at_once(&salesforce).await.0, 20);
@@ -60,7 +61,7 @@ async fn a_session_refused_twice_is_the_destinations_trouble() {
 async fn a_refused_renewal_is_asked_for_once_by_twenty_calls() {
     let (stand_in, salesforce) = start().await;
     let salesforce = Arc::new(salesforce);
-    salesforce.execute(&Plan::salesforce(households(1))).await.unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     stand_in.expire_sessions();
     stand_in.refuse_logins(true);
     stand_in.delay(Duration::from_millis(30));

@@ -38,7 +38,7 @@ async fn a_process_killed_in_the_middle(backend: Backend) {
     let taken = hq.forms().len();
     assert!((200..RECORDS).contains(&taken), "{taken}");
     let queue = backend.open().await;
-    let kept = queue.find(Origin::Salesforce, "j-1").await.unwrap()[0].1.delivered.len();
+    let kept = queue.find(Origin::Salesforce, "j-1").await.unwrap().records[0].1.delivered.len();
     // 100 a second, saved at least every two.
     assert!(kept > 0 && taken - kept <= 210, "{kept} of {taken}");
 
@@ -51,7 +51,7 @@ async fn a_process_killed_in_the_middle(backend: Backend) {
     assert!(forms.values().all(|form| form.processed && form.edits == 0), "a repeat is the same bytes");
     let repeated: usize = forms.values().map(|form| form.duplicates).sum();
     assert!(repeated <= taken - kept + 10, "{repeated} repeated, {kept} of {taken} were kept");
-    let record = &queue.find(Origin::Salesforce, "j-1").await.unwrap()[0].1;
+    let record = &queue.find(Origin::Salesforce, "j-1").await.unwrap().records[0].1;
     assert_eq!((record.delivered.len(), record.run_retries), (RECORDS, 1));
 }
 

@@ -1,0 +1,179 @@
+//! Going over the queue once, oldest first, however much of it cannot be claimed.
+
+use super::claim::Candidate;
+use super::question::Place;
+use super::stored::{Read, Stored, Unreadable};
+use super::{Queue, QueueError};
+use crate::submission::{NextRetry, Origin, Status};
+
+/// Records at each end of the queue that the search for a probe looks at.
+const PROBES: usize = 20;
+
+/// Which records a sweep goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// `new` records.
+    New,
+    /// `new` records, and those whose lease ran out.
+    Claimable,
+    /// Failed records whose retry is due.
+    Due,
+}
+
+/// One pass over the records that may be claimed. Each is given once.
+#[derive(Debug)]
+pub struct Sweep {
+    origin: Origin,
+    over: Over,
+    /// Where the next page begins; `None` before the first.
+    after: Option<Place>,
+    begun: bool,
+    ended: bool,
+    /// Whether anything was found.
+    found: bool,
+}
+
+impl Sweep {
+    /// Goes over `new` records and those whose lease ran out.
+    pub fn over_claimable(origin: Origin) -> Self {
+        Self::new(origin, Over::Claimable)
+    }
+
+    /// Goes over `new` records alone.
+    pub(super) fn over_new(origin: Origin) -> Self {
+        Self::new(origin, Over::New)
+    }
+
+    /// Goes over failed records that auto-retry may take now.
+    pub fn over_due(origin: Origin) -> Self {
+        Self::new(origin, Over::Due)
+    }
+
+    fn new(origin: Origin, over: Over) -> Self {
+        Self { origin, over, after: None, begun: false, ended: false, found: false }
+    }
+
+    /// Whether it has come to the end of the queue.
+    pub fn is_over(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether it has found that there was nothing to claim at all.
+    pub fn found_nothing(&self) -> bool {
+        self.ended && !self.found
+    }
+}
+
+impl Queue {
+    /// The next records of a sweep, oldest first: about `limit` of them, none once it is over.
+    pub async fn next_candidates(
+        &self,
+        sweep: &mut Sweep,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, QueueError> {
+        let mut found = Vec::new();
+        while found.len() < limit && !sweep.ended {
+            let (origin, now) = (sweep.origin, self.now());
+            let wanted = limit - found.len();
+            let page = async {
+                match sweep.over {
+                    Over::New | Over::Claimable => {
+                        self.store.in_arrival_order(origin, Status::New, sweep.after.as_ref(), wanted).await
+                    }
+                    Over::Due => self.store.due(origin, now, sweep.after.as_ref(), wanted).await,
+                }
+            };
+            // Few, and in an order of their own: they come with the first page.
+            let few = async {
+                match sweep.over {
+                    _ if sweep.begun => Ok(Vec::new()),
+                    Over::New => Ok(Vec::new()),
+                    Over::Claimable => self.store.abandoned(origin, now, wanted).await,
+                    Over::Due => self.store.undated(origin, self.policy.max_retries, wanted).await,
+                }
+            };
+            let (page, few) = futures::try_join!(page, few)?;
+            sweep.begun = true;
+            sweep.ended = page.next.is_none();
+            sweep.after = page.next;
+            found.extend(self.readable(origin, few));
+            found.extend(self.readable(origin, page.found));
+        }
+        sweep.found |= !found.is_empty();
+        found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
+        Ok(found.into_iter().map(Candidate).collect())
+    }
+
+    /// Records that may test the way back to a destination: from both ends of the queue, so that neither a dozen bad ones
+    /// at the head nor one at the tail is all that is tried.
+    pub async fn probe_candidates(&self, sweep: &Sweep) -> Result<Vec<Candidate>, QueueError> {
+        let (origin, now) = (sweep.origin, self.now());
+        let found = match sweep.over {
+            Over::New | Over::Claimable => {
+                let (oldest, newest) = futures::try_join!(
+                    self.store.in_arrival_order(origin, Status::New, None, PROBES),
+                    self.store.newest(origin, Status::New, PROBES),
+                )?;
+                newest.into_iter().chain(oldest.found).collect()
+            }
+            Over::Due => {
+                let due = self.store.due(origin, now, None, PROBES).await?;
+                let undated = self.store.undated(origin, self.policy.max_retries, PROBES).await?;
+                due.found.into_iter().rev().chain(undated).collect()
+            }
+        };
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for stored in self.readable(origin, found) {
+            if candidates.iter().all(|known| known.doc_id() != stored.doc_id) {
+                candidates.push(Candidate(stored));
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// One record, whatever its status; `None` where it is not there.
+    pub async fn candidate(&self, origin: Origin, doc_id: &str) -> Result<Option<Candidate>, QueueError> {
+        Ok(self.store.get(origin, doc_id).await?.map(Candidate))
+    }
+
+    /// The records among these; the others are logged and counted, and stop nobody.
+    pub(super) fn readable(&self, origin: Origin, found: Vec<Read>) -> Vec<Stored> {
+        found.into_iter().filter_map(|read| read.map_err(|odd| self.report(origin, &odd)).ok()).collect()
+    }
+
+    pub(super) fn report(&self, origin: Origin, odd: &Unreadable) {
+        let Unreadable { doc_id, field, error } = odd;
+        tracing::error!(
+            collection = origin.collection(),
+            doc_id,
+            field,
+            error,
+            "stored record cannot be read"
+        );
+        self.unreadable.count(origin);
+    }
+
+    /// Failed records that wait for one of these records, oldest first: they are due at once.
+    pub async fn wake(&self, origin: Origin, records: &[String]) -> Result<Vec<Candidate>, QueueError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let waiting = self.store.waiting(origin, records).await?;
+        let now = self.now();
+        let mut woken = Vec::new();
+        for stored in self.readable(origin, waiting) {
+            let mut record = stored.record.clone();
+            // Nothing is written for a record that is due already, or that waits for a person by now.
+            if matches!(record.next_retry_at, NextRetry::At(time) if time > now) {
+                record.next_retry_at = NextRetry::At(now);
+                let Some(version) = self.swap(&stored, &mut record).await? else { continue };
+                woken.push(Candidate(Stored { record, version, ..stored }));
+            } else if record.next_retry_at.is_due(now) {
+                woken.push(Candidate(stored));
+            }
+        }
+        woken.sort_by(|a, b| (a.record().created_at, a.doc_id()).cmp(&(b.record().created_at, b.doc_id())));
+        woken.dedup_by(|a, b| a.doc_id() == b.doc_id());
+        Ok(woken)
+    }
+}
