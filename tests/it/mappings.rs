@@ -7,7 +7,7 @@ mod observations;
 mod properties;
 mod registration_and_attendance;
 pub(crate) mod samples;
-mod tidy;
+mod table;
 mod wet_mills;
 
 use commcare_sf_integration::jobs::{self, Facts, MapError};

@@ -2,6 +2,8 @@
 //! `cargo test --test it tidy` runs these alone, and takes a second.
 
 mod citations;
+mod imports;
+mod layers;
 mod links;
 mod pages;
 

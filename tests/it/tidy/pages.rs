@@ -1,6 +1,7 @@
 //! What can be cited: sections, guarantees, decisions, quirks and anchors of the Markdown pages.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -57,7 +58,7 @@ pub(super) fn pages(texts: &[Text]) -> HashMap<&str, Page> {
 }
 
 pub(super) fn is_markdown(path: &str) -> bool {
-    path.ends_with(".md")
+    Path::new(path).extension().is_some_and(|extension| extension == "md")
 }
 
 /// The lines of a page outside fenced code, with their numbers from 1.
