@@ -83,9 +83,8 @@ use transition::{Claimed, Taken};
 /// the operation gives up: far more often than a record has writers.
 const SWAP_TRIES: usize = 20;
 
-/// Bytes that a submission's id may have: Firestore indexes no more of a text than 1,500 bytes ("Usage and limits",
-/// indexed values), and its emulator refuses a question for one of exactly so many. CommCare's ids have 36.
-pub const ID_LIMIT: usize = 1_499;
+/// Bytes that a submission's id may have, so that an index finds it. CommCare's ids have 36.
+pub const ID_LIMIT: usize = limits::INDEXED_TEXT;
 
 /// A submission at the door: identified, not yet queued.
 #[derive(Debug, Clone)]

@@ -18,9 +18,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firestore::errors::FirestoreError;
 use firestore::{FirestoreDb, FirestoreDbOptions, FirestoreQueryCursor, FirestoreValue};
 
-use super::QueueError;
 use super::question::Place;
 use super::stored::{Read, Scanned, Since, Stored, Version};
+use super::{QueueError, limits};
 use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
 
@@ -250,6 +250,7 @@ impl Firestore {
 
     /// Only failed documents have the field.
     pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
+        let records = indexed(records);
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
             let waiting = self
                 .db
@@ -271,6 +272,7 @@ impl Firestore {
         limit: u32,
     ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
+        let records = indexed(records);
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
             let found = self
                 .db
@@ -304,6 +306,11 @@ impl Firestore {
             [codec::of_order(&place.order), codec::reference(self.document_name(origin, &place.doc_id))];
         FirestoreQueryCursor::AfterValue(last.into_iter().map(FirestoreValue::from).collect())
     }
+}
+
+/// The keys that an index finds. Salesforce has no external id that is longer.
+fn indexed(keys: &[String]) -> Vec<&String> {
+    keys.iter().filter(|key| key.len() <= limits::INDEXED_TEXT).collect()
 }
 
 /// A read, with its repetitions, within the time that its caller has.

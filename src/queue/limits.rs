@@ -25,6 +25,10 @@ const DOCUMENT_OVERHEAD: usize = 512;
 /// calculations").
 const MAP_OVERHEAD: usize = 32;
 
+/// Firestore: bytes of a text that an index holds whole: 1,500 for a value ("Usage and limits"), of which a
+/// text takes one beside its own ("Storage size calculations"). A query for a longer text is refused.
+pub(super) const INDEXED_TEXT: usize = 1_499;
+
 /// Bytes that a payload stored in parts may take, its positions included.
 pub(super) const ROOM: usize = DOCUMENT_LIMIT - RESERVE - DOCUMENT_OVERHEAD;
 /// Bytes of a position, which is either delivered or refused: an integer.

@@ -147,6 +147,9 @@ impl Queue {
         limit: usize,
     ) -> Result<Page, QueueError> {
         let mut page = Page { records: Vec::new(), unreadable: Vec::new(), next: after.cloned() };
+        if filter.finds_nothing() {
+            return Ok(Page { next: None, ..page });
+        }
         if after.is_none() {
             page.unreadable = self.never_taken(origin).await?;
         }
@@ -194,6 +197,9 @@ impl Queue {
 
     /// How many failed records there are of a kind.
     pub async fn count_failed(&self, origin: Origin, filter: &FailedFilter) -> Result<u64, QueueError> {
+        if filter.finds_nothing() {
+            return Ok(0);
+        }
         self.store.count_failed(origin, filter).await
     }
 

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::limits;
 use crate::submission::{ErrorKind, Origin, Unmapped};
 
 /// Which failed records; the default is all of them.
@@ -11,6 +12,13 @@ pub struct FailedFilter {
     pub job_name: Option<String>,
     /// Only those that failed of this kind. Documents of the original service have none.
     pub error_kind: Option<ErrorKind>,
+}
+
+impl FailedFilter {
+    /// Whether it asks for a job name that no record has: an index could not find one that is so long.
+    pub(super) fn finds_nothing(&self) -> bool {
+        self.job_name.as_ref().is_some_and(|name| name.len() > limits::INDEXED_TEXT)
+    }
 }
 
 /// What of a record is read.

@@ -19,14 +19,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use commcare_sf_integration::clock;
-use commcare_sf_integration::config::{FirestoreSettings, QueueSettings};
 use commcare_sf_integration::queue::Queue;
 use commcare_sf_integration::submission::{ErrorKind, Origin};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::queue::backend::Backend;
-use crate::support::process::queue_variables;
 use audit::{Books, brief};
 use calm::State;
 use dice::Dice;
@@ -65,30 +63,28 @@ struct Run {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_done_twice_with_the_queue_in_sqlite() {
-    chaos(false).await;
+    chaos(Backend::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_done_twice_with_the_queue_in_firestore() {
-    chaos(true).await;
+    chaos(Backend::firestore()).await;
 }
 
 #[expect(clippy::print_stdout, reason = "a run that fails has to be had again")]
-async fn chaos(on_firestore: bool) {
+async fn chaos(backend: Backend) {
     let seed = setting("CHAOS_SEED").unwrap_or_else(rand::random);
     let seconds = setting("CHAOS_SECONDS").unwrap_or(SECONDS);
     println!("CHAOS_SEED={seed} CHAOS_SECONDS={seconds}");
-    let vendors = Vendors::start(on_firestore).await;
-    let backend = backend(&vendors);
-    let mut variables = queue_variables(&backend);
-    // Later ones count: the queue is called over its line, too.
-    variables.extend(vendors.variables());
+    let queue = backend.open().await;
+    let vendors = Vendors::start(backend).await;
+    let mut variables = vendors.variables();
     variables.extend(TIMES.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let run = Arc::new(Run {
         seed,
         services: Services::start(variables).await,
         vendors,
-        queue: backend.open().await,
+        queue,
         ledger: Ledger::default(),
         journal: Journal::default(),
         until: Instant::now() + Duration::from_secs(seconds),
@@ -112,17 +108,6 @@ async fn chaos(on_firestore: bool) {
 #[expect(clippy::disallowed_methods, reason = "says which chaos a person wants, isn't configuration")]
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}: not a number")))
-}
-
-/// The queue, to be read past its line.
-fn backend(vendors: &Vendors) -> Backend {
-    let Some(host) = vendors.firestore_host() else { return Backend::sqlite() };
-    Backend::of(QueueSettings::Firestore(FirestoreSettings {
-        project: "chaos".to_owned(),
-        database: "(default)".to_owned(),
-        emulator_host: Some(host.to_owned()),
-        flask_documents: true,
-    }))
 }
 
 impl Run {

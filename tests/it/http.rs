@@ -4,8 +4,10 @@
 mod bad_bodies;
 mod browsers;
 mod drains;
+mod firestore {
+    mod outages;
+}
 mod operators;
-mod outages;
 mod previews;
 mod repairs;
 mod retries;

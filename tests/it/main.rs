@@ -8,7 +8,7 @@ mod config;
 mod cutover;
 mod dashboard;
 mod end_to_end;
-mod firestore_stand_in;
+mod firestore;
 mod http;
 mod logs;
 mod mappings;

@@ -19,7 +19,10 @@ macro_rules! on_both_back_ends {
 
 pub(crate) mod backend;
 mod contract;
-mod original_documents;
+mod firestore {
+    mod limits;
+    mod original_documents;
+}
 mod overview;
 mod parts;
 mod progress;

@@ -7,9 +7,10 @@ use tonic::Code;
 use super::dice::Dice;
 use super::load::seed;
 use super::trouble::{Trouble, Vendor};
+use crate::queue::backend::Backend;
 use crate::support::commcare::{API_KEY, CommCareStandIn, DOMAIN, Fault as HqFault, USERNAME};
-use crate::support::firestore::FirestoreStandIn;
 use crate::support::postgres::TestDatabase;
+use crate::support::process::queue_variables;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::salesforce::{CLIENT_ID, CLIENT_SECRET, Fault, SalesforceStandIn};
 
@@ -24,8 +25,8 @@ pub(super) struct Vendors {
     pub(super) database: TestDatabase,
     /// The database user of the service, which can be locked out.
     role: String,
-    /// The queue, where it is Firestore.
-    firestore: Option<FirestoreStandIn>,
+    /// The queue, past its line.
+    pub(super) backend: Backend,
     lines: Lines,
 }
 
@@ -37,7 +38,7 @@ struct Lines {
 }
 
 impl Vendors {
-    pub(super) async fn start(with_firestore: bool) -> Self {
+    pub(super) async fn start(backend: Backend) -> Self {
         let salesforce = SalesforceStandIn::start().await;
         seed(&salesforce);
         salesforce.set_usage(0, CALLS);
@@ -49,31 +50,25 @@ impl Vendors {
         let role = format!("chaos_{}", uuid::Uuid::new_v4().simple());
         // What the owner of the tables may, and no superuser: those can't be locked out.
         database.run(&format!("CREATE ROLE {role} LOGIN IN ROLE postgres")).await;
-        let firestore = with_firestore.then(FirestoreStandIn::start);
         let login_url = salesforce.settings().login_url;
         let lines = Lines {
             salesforce: Proxy::to(login_url.as_str().trim_start_matches("http://").trim_end_matches('/'))
                 .await,
             hq: Proxy::to(hq.url.trim_start_matches("http://")).await,
             database: Proxy::to(&host_of(&database.url)).await,
-            firestore: match &firestore {
-                Some(firestore) => Some(Proxy::to(firestore.host()).await),
+            firestore: match &backend.firestore {
+                Some(firestore) => Some(Proxy::to(&firestore.host).await),
                 None => None,
             },
         };
         salesforce.set_address(&format!("http://{}", lines.salesforce.address));
-        Self { salesforce, hq, database, role, firestore, lines }
+        Self { salesforce, hq, database, role, backend, lines }
     }
 
     /// The vendors that can be brought into trouble.
     pub(super) fn all(&self) -> Vec<Vendor> {
-        let queue = self.firestore.as_ref().map(|_| Vendor::Firestore);
+        let queue = self.backend.firestore.as_ref().map(|_| Vendor::Firestore);
         [Vendor::Salesforce, Vendor::CommCare, Vendor::Postgis].into_iter().chain(queue).collect()
-    }
-
-    /// Where the queue is, past its line.
-    pub(super) fn firestore_host(&self) -> Option<&str> {
-        self.firestore.as_ref().map(FirestoreStandIn::host)
     }
 
     /// The variables of a service that calls them over their lines.
@@ -91,8 +86,10 @@ impl Vendors {
             ("CC_API_KEY", API_KEY.to_owned()),
             ("DATABASE_URL", format!("postgres://{}@{}/{name}", self.role, database.address)),
         ];
-        let queue = firestore.as_ref().map(|line| ("FIRESTORE_EMULATOR_HOST", line.address.clone()));
-        variables.into_iter().chain(queue).map(|(name, value)| (name.to_owned(), value)).collect()
+        let line = firestore.as_ref().map(|line| ("FIRESTORE_EMULATOR_HOST", line.address.clone()));
+        let variables = variables.into_iter().chain(line).map(|(name, value)| (name.to_owned(), value));
+        // Later ones count: the queue is called over its line, too.
+        queue_variables(&self.backend).into_iter().chain(variables).collect()
     }
 
     pub(super) async fn begin(&self, vendor: Vendor, trouble: Trouble, dice: &mut Dice) {
@@ -129,7 +126,7 @@ impl Vendors {
                     Trouble::LoginRefused => Code::Unauthenticated,
                     _ => Code::Unavailable,
                 };
-                self.firestore.as_ref().unwrap().set_outage(Some(code));
+                self.backend.firestore.as_ref().unwrap().set_outage(Some(code));
             }
         }
     }
@@ -160,7 +157,7 @@ impl Vendors {
                 self.alter_role("LOGIN CONNECTION LIMIT -1").await;
             }
             Vendor::Postgis => {}
-            Vendor::Firestore => self.firestore.as_ref().unwrap().set_outage(None),
+            Vendor::Firestore => self.backend.firestore.as_ref().unwrap().set_outage(None),
         }
     }
 

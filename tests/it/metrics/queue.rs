@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::app::TestApp;
-use crate::support::firestore::FirestoreStandIn;
+use crate::support::firestore::Firestore;
 use crate::support::forms::{registration, unmappable};
 use crate::support::metrics::Metrics;
 
@@ -33,19 +33,14 @@ async fn depth_and_age_are_read_from_the_queue() {
 }
 
 #[tokio::test]
-async fn a_queue_that_is_down_takes_only_its_own_gauges_away() {
-    let stand_in = FirestoreStandIn::start();
-    let app = TestApp::with(&[
-        ("QUEUE_URL", "firestore"),
-        ("GOOGLE_CLOUD_PROJECT", "scraped"),
-        ("FIRESTORE_EMULATOR_HOST", stand_in.host()),
-    ])
-    .await;
+async fn a_queue_in_firestore_that_is_down_takes_only_its_own_gauges_away() {
+    let firestore = Firestore::start();
+    let app = TestApp::with(&firestore.variables()).await;
     app.process(&registration("f-1")).await;
     let metrics = Metrics::of(&app).await;
     metrics.expect("queue_up", &[], 1);
     metrics.get("queue_records", &[("collection", "commcare_collection"), ("status", "new")]).unwrap();
-    stand_in.stop().await;
+    firestore.stop().await;
     let began = tokio::time::Instant::now();
     let metrics = Metrics::of(&app).await;
     assert!(began.elapsed() < Duration::from_secs(8), "a scrape waits ten seconds");

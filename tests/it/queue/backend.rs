@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::claims::ClaimMany;
-use crate::support::firestore;
+use crate::support::firestore::Firestore;
 
 pub(crate) const POLICY: RetryPolicy = RetryPolicy {
     lease: Duration::from_mins(10),
@@ -25,6 +25,8 @@ pub(crate) const POLICY: RetryPolicy = RetryPolicy {
 /// One queue, to be opened as often as a test wants.
 pub(crate) struct Backend {
     pub(crate) settings: QueueSettings,
+    /// What the queue is in, where that is Firestore.
+    pub(crate) firestore: Option<Firestore>,
     _folder: Option<TempDir>,
 }
 
@@ -32,24 +34,20 @@ impl Backend {
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("queue.db");
-        Self { settings: QueueSettings::Sqlite(SqliteSettings { path }), _folder: Some(folder) }
+        let settings = QueueSettings::Sqlite(SqliteSettings { path });
+        Self { settings, firestore: None, _folder: Some(folder) }
     }
 
-    /// A project of its own on the stand-in, or on the emulator that the environment names.
+    /// A project of its own on the emulator, behind a proxy of its own.
     pub(crate) fn firestore() -> Self {
-        let project = format!("test-{}", uuid::Uuid::new_v4().simple());
+        let firestore = Firestore::start();
         let settings = FirestoreSettings {
-            project,
+            project: firestore.project.clone(),
             database: "(default)".to_owned(),
-            emulator_host: Some(firestore::endpoint().host().to_owned()),
+            emulator_host: Some(firestore.host.clone()),
             flask_documents: true,
         };
-        Self { settings: QueueSettings::Firestore(settings), _folder: None }
-    }
-
-    /// A queue that is there already.
-    pub(crate) fn of(settings: QueueSettings) -> Self {
-        Self { settings, _folder: None }
+        Self { settings: QueueSettings::Firestore(settings), firestore: Some(firestore), _folder: None }
     }
 
     pub(crate) async fn open(&self) -> Queue {

@@ -7,7 +7,7 @@ use crate::support::claims::ClaimMany;
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::RetryPolicy;
 use commcare_sf_integration::queue::{
-    ClaimOutcome, ClaimResult, FailedFilter, Fate, QueueError, SettleResult, Shown,
+    ClaimOutcome, ClaimResult, FailedFilter, Fate, ID_LIMIT, QueueError, SettleResult, Shown,
 };
 use commcare_sf_integration::submission::{
     AttemptOutcome, ErrorKind, NextRetry, Origin, Record, Status, Trigger, Unmapped,
@@ -401,7 +401,7 @@ async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
 
 async fn any_id_finds_its_record(backend: Backend) {
     let queue = backend.open().await;
-    let long = "x".repeat(1_500);
+    let long = "x".repeat(ID_LIMIT);
     for id in [json!("a/b"), json!(".."), json!("__id__"), json!("é ü"), json!(long), json!(4711), json!("")]
     {
         let job_id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
@@ -413,7 +413,10 @@ async fn any_id_finds_its_record(backend: Backend) {
         let by_doc_id = queue.find(Origin::CommCare, &accepted.doc_id).await.unwrap().records;
         assert_eq!(by_doc_id.len(), 1, "{}", accepted.doc_id);
     }
-    assert!(queue.find(Origin::CommCare, "nobody").await.unwrap().records.is_empty());
+    let too_long = "x".repeat(ID_LIMIT + 1);
+    for nobody in ["nobody", &too_long] {
+        assert!(queue.find(Origin::CommCare, nobody).await.unwrap().records.is_empty());
+    }
 }
 
 async fn counts_are_by_status(backend: Backend) {

@@ -27,13 +27,13 @@ on_both_back_ends!(
 const KILOBYTE: usize = 1_024;
 
 /// `count` records of so many bytes, each with its number.
-fn payload(id: &str, count: usize, bytes: usize, word: &str) -> Value {
+pub(super) fn payload(id: &str, count: usize, bytes: usize, word: &str) -> Value {
     let records: Vec<Value> =
         (1..=count).map(|n| json!({ "n": n, "word": word, "text": "x".repeat(bytes) })).collect();
     json!({ "id": id, "jobType": "Participant", "participants": records })
 }
 
-fn arriving(data: Value) -> Arriving {
+pub(super) fn arriving(data: Value) -> Arriving {
     let id = data["id"].as_str().unwrap().to_owned();
     arriving_as(data, &id)
 }
@@ -52,7 +52,7 @@ async fn put(queue: &Queue, data: Value) -> Accepted {
     queue.accept(arriving(data)).await.unwrap()
 }
 
-async fn find(queue: &Queue, id: &str) -> Vec<(String, Record)> {
+pub(super) async fn find(queue: &Queue, id: &str) -> Vec<(String, Record)> {
     queue.find(Origin::Salesforce, id).await.unwrap().records
 }
 
@@ -61,7 +61,7 @@ fn numbers(record: &Record) -> Vec<u64> {
     records.iter().map(|record| record["n"].as_u64().unwrap()).collect()
 }
 
-fn all_numbers(found: &[(String, Record)]) -> Vec<u64> {
+pub(super) fn all_numbers(found: &[(String, Record)]) -> Vec<u64> {
     found.iter().flat_map(|(_, record)| numbers(record)).collect()
 }
 

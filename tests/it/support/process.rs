@@ -14,16 +14,13 @@ use crate::queue::backend::Backend;
 
 /// The variables of a service on this queue.
 pub(crate) fn queue_variables(backend: &Backend) -> Vec<(String, String)> {
-    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    match &backend.settings {
-        QueueSettings::Sqlite(settings) => {
-            vec![variable("QUEUE_URL", &format!("sqlite://{}", settings.path.display()))]
+    let variable = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    match (&backend.settings, &backend.firestore) {
+        (_, Some(firestore)) => firestore.variables().map(variable).to_vec(),
+        (QueueSettings::Sqlite(settings), None) => {
+            vec![variable(("QUEUE_URL", &format!("sqlite://{}", settings.path.display())))]
         }
-        QueueSettings::Firestore(settings) => vec![
-            variable("QUEUE_URL", "firestore"),
-            variable("GOOGLE_CLOUD_PROJECT", &settings.project),
-            variable("FIRESTORE_EMULATOR_HOST", settings.emulator_host.as_deref().unwrap()),
-        ],
+        (QueueSettings::Firestore(_), None) => unreachable!("Backend::firestore keeps it"),
     }
 }
 

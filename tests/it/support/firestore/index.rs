@@ -1,20 +1,31 @@
-//! Which queries production would serve, given the indexes this repository deploys.
+//! Which queries production would serve, given the indexes this repository deploys: the emulator serves
+//! every query.
 //!
 //! An index is usable for a query when it ends in exactly the query's order and everything before
 //! that is a field compared for equality; several usable indexes may be merged to cover all
 //! equalities. Automatic single-field indexes are indexes of one field, unless an override takes
-//! them away. Directions count: Firestore treats `(a ASC, b ASC)` and `(a ASC, b DESC)` as two
-//! indexes that can't stand in for each other, so no index is scanned in reverse here. (The
-//! direction of a field compared for equality doesn't matter.)
+//! them away. Directions count: `(a ASC, b ASC)` and `(a ASC, b DESC)` are two indexes, and none is
+//! read backwards. (The direction of a field compared for equality doesn't matter.) See "Index types in
+//! Cloud Firestore", <https://firebase.google.com/docs/firestore/query-data/index-overview>.
 
-use std::collections::BTreeSet;
-
+use gcloud_sdk::google::firestore::v1::StructuredQuery;
+use gcloud_sdk::google::firestore::v1::structured_query::filter::FilterType;
+use gcloud_sdk::google::firestore::v1::structured_query::unary_filter::OperandType;
+use gcloud_sdk::google::firestore::v1::structured_query::{
+    Direction as Ordered, Filter, composite_filter, field_filter, unary_filter,
+};
 use serde::Deserialize;
-use tonic::Status;
 
-use super::filter::{Condition, Op};
-use super::path::{FieldPath, field_path};
-use super::query::{NAME, Query};
+/// The name under which a query speaks of a document's own name.
+pub(super) const NAME: &str = "__name__";
+
+/// What a condition asks of its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Equality,
+    Contains,
+    Range,
+}
 
 /// `deploy/firestore.indexes.json`, in the format of the Firebase CLI.
 #[derive(Deserialize)]
@@ -28,7 +39,7 @@ pub(super) struct Indexes {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Composite {
     collection_group: String,
-    query_scope: QueryScope,
+    query_scope: Scope,
     fields: Vec<CompositeField>,
 }
 
@@ -51,14 +62,14 @@ struct FieldOverride {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SingleField {
-    query_scope: QueryScope,
+    query_scope: Scope,
     #[serde(flatten)]
     mode: Mode,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum QueryScope {
+enum Scope {
     Collection,
     CollectionGroup,
 }
@@ -90,42 +101,92 @@ const DESCENDING: Mode = Mode::Ordered(Direction::Descending);
 const CONTAINS: Mode = Mode::Array(ArrayConfig::Contains);
 
 /// An index as a list of what it holds, without the `__name__` that ends each of them.
-type Index = Vec<(FieldPath, Mode)>;
+type Index<'a> = Vec<(&'a str, Mode)>;
 
-/// What one AND of a query asks of the indexes.
-struct Needs {
-    /// Fields compared for equality, as ascending: their direction doesn't matter.
-    equalities: Index,
-    /// The order to read in, without a `__name__` that an index ends in anyway.
-    order: Index,
+/// The conditions of a filter, written as an OR of ANDs: an index has to serve each of the ANDs. `None`
+/// where the filter makes no sense.
+pub(super) fn alternatives(filter: Option<&Filter>) -> Option<Vec<Vec<(&str, Use)>>> {
+    let (field, by) = match filter.and_then(|filter| filter.filter_type.as_ref()) {
+        None => return Some(vec![Vec::new()]),
+        Some(FilterType::CompositeFilter(filter)) => {
+            let parts: Option<Vec<_>> = filter.filters.iter().map(|part| alternatives(Some(part))).collect();
+            return match filter.op() {
+                composite_filter::Operator::Or => parts.map(|parts| parts.concat()),
+                composite_filter::Operator::And => {
+                    parts?.into_iter().reduce(|left, right| each_with_each(&left, &right))
+                }
+                composite_filter::Operator::Unspecified => None,
+            };
+        }
+        Some(FilterType::FieldFilter(filter)) => {
+            use field_filter::Operator as Op;
+            let by = match filter.op() {
+                Op::Equal | Op::In => Use::Equality,
+                Op::ArrayContains | Op::ArrayContainsAny => Use::Contains,
+                Op::Unspecified => return None,
+                _ => Use::Range,
+            };
+            (filter.field.as_ref()?, by)
+        }
+        Some(FilterType::UnaryFilter(filter)) => {
+            use unary_filter::Operator as Op;
+            let OperandType::Field(field) = filter.operand_type.as_ref()?;
+            let by = match filter.op() {
+                Op::IsNull | Op::IsNan => Use::Equality,
+                Op::IsNotNull | Op::IsNotNan => Use::Range,
+                Op::Unspecified => return None,
+            };
+            (field, by)
+        }
+    };
+    Some(vec![vec![(field.field_path.as_str(), by)]])
 }
 
-impl Needs {
-    fn of(query: &Query, conditions: &[&Condition]) -> Self {
-        let equality = |condition: &Condition| match condition.op {
-            Op::Equal | Op::In => Some((condition.path.clone(), ASCENDING)),
-            Op::ArrayContains | Op::ArrayContainsAny => Some((condition.path.clone(), CONTAINS)),
-            _ => None,
+fn each_with_each<T: Clone>(left: &[Vec<T>], right: &[Vec<T>]) -> Vec<Vec<T>> {
+    left.iter().flat_map(|left| right.iter().map(|right| [&left[..], right].concat())).collect()
+}
+
+/// What one AND of a query asks of the indexes.
+struct Needs<'a> {
+    /// Fields compared for equality, as ascending: their direction doesn't matter.
+    equalities: Index<'a>,
+    /// The order to read in, without a `__name__` that an index ends in anyway.
+    order: Index<'a>,
+}
+
+impl<'a> Needs<'a> {
+    fn of(query: &'a StructuredQuery, conditions: &[(&'a str, Use)]) -> Self {
+        let of = |wanted: Use, mode| {
+            let fields = conditions.iter().filter(move |(field, by)| *by == wanted && *field != NAME);
+            fields.map(move |(field, _)| (*field, mode))
         };
-        let named = conditions.iter().filter(|condition| condition.path != [NAME]);
-        let equalities: Index = named.filter_map(|condition| equality(condition)).collect();
+        let equalities: Index = of(Use::Equality, ASCENDING).chain(of(Use::Contains, CONTAINS)).collect();
+        let asked = query.order_by.iter().filter_map(|order| {
+            let mode = if order.direction() == Ordered::Descending { DESCENDING } else { ASCENDING };
+            Some((order.field.as_ref()?.field_path.as_str(), mode))
+        });
+        let mut order: Index = asked.collect();
+        // The fields of inequalities follow by name, then the document's name, all in the last direction.
+        let last = order.last().map_or(ASCENDING, |(_, mode)| *mode);
+        let mut implied: Vec<&str> = of(Use::Range, last).map(|(field, _)| field).collect();
+        implied.sort_unstable();
+        for field in implied.into_iter().chain([NAME]) {
+            if order.iter().all(|(ordered, _)| *ordered != field) {
+                order.push((field, last));
+            }
+        }
         // Where a field has one value, there is nothing to order by it.
-        let ordered = query
-            .orders
-            .iter()
-            .map(|order| (order.path.clone(), if order.descending { DESCENDING } else { ASCENDING }));
-        let mut order: Index =
-            ordered.filter(|(path, _)| !equalities.contains(&(path.clone(), ASCENDING))).collect();
+        order.retain(|(field, _)| !equalities.contains(&(field, ASCENDING)));
         let implied = match order[..] {
             [.., (_, before), _] => before,
             _ => ASCENDING,
         };
-        order.pop_if(|(path, direction)| path == &[NAME] && *direction == implied);
+        order.pop_if(|last| *last == (NAME, implied));
         Self { equalities, order }
     }
 
-    fn fields(&self) -> BTreeSet<&FieldPath> {
-        self.equalities.iter().chain(&self.order).map(|(path, _)| path).collect()
+    fn fields(&self) -> Vec<&'a str> {
+        self.equalities.iter().chain(&self.order).map(|(field, _)| *field).collect()
     }
 
     /// Whether the index ends in the order and has only equalities before it.
@@ -143,7 +204,7 @@ impl Needs {
 }
 
 /// Whether what an index holds of a field serves an equality.
-fn serves(held: &(FieldPath, Mode), needed: &(FieldPath, Mode)) -> bool {
+fn serves(held: &(&str, Mode), needed: &(&str, Mode)) -> bool {
     held.0 == needed.0 && (held.1 == CONTAINS) == (needed.1 == CONTAINS)
 }
 
@@ -155,68 +216,57 @@ impl Indexes {
             .expect("deploy/firestore.indexes.json is in the format of the Firebase CLI")
     }
 
-    /// Refuses a query that no index serves.
-    pub(super) fn check(&self, query: &Query) -> Result<(), Status> {
-        for conditions in query.alternatives() {
+    /// Refuses a query that no index serves, in production's words without the link to the console.
+    pub(super) fn check(&self, query: &StructuredQuery) -> Result<(), String> {
+        let [from] = &query.from[..] else { return Err("a query is from one collection".to_owned()) };
+        let scope = if from.all_descendants { Scope::CollectionGroup } else { Scope::Collection };
+        let alternatives = alternatives(query.r#where.as_ref()).ok_or("a filter has no operator")?;
+        for conditions in alternatives {
             let needs = Needs::of(query, &conditions);
-            let mut indexes = self.of(query, &needs.fields());
+            let mut indexes = self.of(&from.collection_id, scope, &needs.fields());
             indexes.retain(|index| needs.can_use(index));
             if !needs.met_by(&indexes) {
-                return Err(refusal(query, &needs.fields()));
+                let (collection, fields) = (&from.collection_id, needs.fields().join(", "));
+                return Err(format!(
+                    "The query requires an index for collection {collection} and fields {fields}."
+                ));
             }
         }
         Ok(())
     }
 
-    /// The composite indexes of the query's collection, and the single-field ones of these fields.
-    fn of(&self, query: &Query, fields: &BTreeSet<&FieldPath>) -> Vec<Index> {
-        let scope = if query.all_descendants { QueryScope::CollectionGroup } else { QueryScope::Collection };
+    /// The composite indexes of the collection, and the single-field ones of these fields.
+    fn of<'a>(&'a self, collection: &str, scope: Scope, fields: &[&'a str]) -> Vec<Index<'a>> {
         let composite = self
             .indexes
             .iter()
-            .filter(|index| index.collection_group == query.collection && index.query_scope == scope)
-            .map(|index| index.fields.iter().map(|field| (parsed(&field.field_path), field.mode)).collect());
-        let single = fields.iter().flat_map(|&path| {
-            self.modes(&query.collection, scope, path).into_iter().map(|mode| vec![(path.clone(), mode)])
+            .filter(|index| index.collection_group == collection && index.query_scope == scope)
+            .map(|index| index.fields.iter().map(|field| (field.field_path.as_str(), field.mode)).collect());
+        let single = fields.iter().flat_map(|field| {
+            self.modes(collection, scope, field).into_iter().map(|mode| vec![(*field, mode)])
         });
         composite.chain(single).collect()
     }
 
     /// How the field is indexed on its own: as the override of it or of the nearest map around it
     /// says, else every way in a collection and none across a collection group.
-    fn modes(&self, collection: &str, scope: QueryScope, path: &FieldPath) -> Vec<Mode> {
+    fn modes(&self, collection: &str, scope: Scope, field: &str) -> Vec<Mode> {
+        let within =
+            |map: &str| field.strip_prefix(map).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let nearest = self
             .field_overrides
             .iter()
-            .filter(|field| field.collection_group == collection)
-            .map(|field| (parsed(&field.field_path), &field.indexes))
-            .filter(|(overridden, _)| path.starts_with(overridden))
-            .max_by_key(|(overridden, _)| overridden.len());
+            .filter(|field| field.collection_group == collection && within(&field.field_path))
+            .max_by_key(|field| field.field_path.len());
         match nearest {
-            Some((_, indexes)) => {
-                indexes.iter().filter(|index| index.query_scope == scope).map(|index| index.mode).collect()
-            }
-            None if scope == QueryScope::Collection && path != &[NAME] => {
-                vec![ASCENDING, DESCENDING, CONTAINS]
-            }
+            Some(field) => field
+                .indexes
+                .iter()
+                .filter(|index| index.query_scope == scope)
+                .map(|index| index.mode)
+                .collect(),
+            None if scope == Scope::Collection && field != NAME => vec![ASCENDING, DESCENDING, CONTAINS],
             None => Vec::new(),
         }
-    }
-}
-
-fn parsed(path: &str) -> FieldPath {
-    field_path(path).expect("deploy/firestore.indexes.json has valid field paths")
-}
-
-/// Production's words, without the link it makes for the console.
-fn refusal(query: &Query, fields: &BTreeSet<&FieldPath>) -> Status {
-    let create = "You can create it here: https://console.firebase.google.com/";
-    match fields.first() {
-        Some(field) if fields.len() == 1 => Status::failed_precondition(format!(
-            "The query requires an index for collection {} and field {}. {create}",
-            query.collection,
-            field.join("."),
-        )),
-        _ => Status::failed_precondition(format!("The query requires an index. {create}")),
     }
 }

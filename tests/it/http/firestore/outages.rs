@@ -6,26 +6,16 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::support::app::TestApp;
-use crate::support::firestore::FirestoreStandIn;
+use crate::support::firestore::Firestore;
 use crate::support::forms::registration;
-
-/// A service whose queue is this stand-in.
-async fn on(stand_in: &FirestoreStandIn) -> TestApp {
-    TestApp::with(&[
-        ("QUEUE_URL", "firestore"),
-        ("GOOGLE_CLOUD_PROJECT", "outages"),
-        ("FIRESTORE_EMULATOR_HOST", stand_in.host()),
-    ])
-    .await
-}
 
 #[tokio::test]
 async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() {
-    let stand_in = FirestoreStandIn::start();
-    let app = on(&stand_in).await;
+    let firestore = Firestore::start();
+    let app = TestApp::with(&firestore.variables()).await;
     app.accept(&registration("f-1")).await;
     app.get("/ready").await.expect(200);
-    stand_in.stop().await;
+    firestore.stop().await;
 
     let form = registration("f-2").to_string();
     let job = json!({ "id": "j-1", "jobType": "Participant" }).to_string();
@@ -60,11 +50,11 @@ async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() 
 
 #[tokio::test]
 async fn whatever_firestore_answers_a_webhook_it_is_our_trouble() {
-    let stand_in = FirestoreStandIn::start();
-    let app = on(&stand_in).await;
+    let firestore = Firestore::start();
+    let app = TestApp::with(&firestore.variables()).await;
     let codes = [Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument, Code::NotFound];
     for (n, code) in codes.into_iter().enumerate() {
-        stand_in.fail_next("CreateDocument", code, 1);
+        firestore.fail_next("CreateDocument", code, 1);
         let form = registration(&format!("f-{n}")).to_string();
         let answer = app.post("/process-data-cc", form.clone()).await;
         assert_eq!(answer.status, 503, "{code:?}");
@@ -75,9 +65,9 @@ async fn whatever_firestore_answers_a_webhook_it_is_our_trouble() {
 
 #[tokio::test]
 async fn a_form_whose_answer_was_lost_is_stored_once() {
-    let stand_in = FirestoreStandIn::start();
-    let app = on(&stand_in).await;
-    stand_in.lose_next_answer("CreateDocument");
+    let firestore = Firestore::start();
+    let app = TestApp::with(&firestore.variables()).await;
+    firestore.lose_next_answer("CreateDocument");
     let form = registration("f-1").to_string();
     // The Firestore client may ask again by itself; otherwise CommCare sends again.
     let first = app.post("/process-data-cc", form.clone()).await;
