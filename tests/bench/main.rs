@@ -7,11 +7,17 @@
 
 mod client;
 mod commcare;
+mod firestore;
 mod limit;
 mod operators;
 mod postgis;
 mod salesforce;
 mod service;
+#[path = "../it/support"]
+mod support {
+    #[expect(dead_code, reason = "the tests make troubles, too")]
+    pub(crate) mod firestore;
+}
 
 use std::time::{Duration, Instant};
 
@@ -49,6 +55,11 @@ const CONCURRENCY: usize = 8;
 #[tokio::main]
 async fn main() {
     let mut lines = Table::default();
+    if std::env::args().any(|argument| argument == "firestore") {
+        firestore::measure(&mut lines).await;
+        lines.print();
+        return;
+    }
     let mut limits = [0.0; 2];
     for (limit, rows) in limits.iter_mut().zip([1, 128]) {
         *limit = limit::inserts_per_second(POSTED, rows).await;
@@ -64,6 +75,7 @@ async fn main() {
     drain(&mut lines, "chained", DRAINED, |number| form(number, 0)).await;
     postgis::measure(&mut lines).await;
     operators::measure(&mut lines).await;
+    firestore::measure(&mut lines).await;
     mapping(&mut lines);
     large_form(&mut lines).await;
     submissions(&mut lines).await;

@@ -80,6 +80,12 @@ impl Service {
         request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 
+    /// The text that a path has.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let request = self.client.get(format!("http://{}{path}", self.address));
+        request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap()
+    }
+
     /// A figure of the process's memory, in MB: `VmRSS` now, `VmHWM` at most.
     pub(crate) fn memory(&self, figure: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

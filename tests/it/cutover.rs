@@ -101,65 +101,30 @@ async fn run(folder: &TempDir, script: &str, input: &str, variables: &[(&str, &s
     Ran { code: ended.status.code(), output }
 }
 
-/// A collection that the Flask service has left, in the emulator: `{"timestamp": …}` is a Firestore timestamp.
-async fn leave_documents(firestore: &str, project: &str) -> Vec<Value> {
+/// The collections that the Flask service has left.
+async fn leave_documents(firestore: &Firestore) -> Vec<Value> {
     let documents: Vec<Value> = serde_json::from_str(DOCUMENTS).unwrap();
-    let client = reqwest::Client::new();
     for document in &documents {
         let text = |name: &str| document[name].as_str().unwrap();
-        let url = format!(
-            "{firestore}/v1/projects/{project}/databases/(default)/documents/{}/{}",
-            text("collection"),
-            text("document_id")
-        );
-        let body = json!({ "fields": rest_value(&document["fields"])["mapValue"]["fields"] });
-        let request = client.patch(url).bearer_auth("owner").body(body.to_string());
-        request.send().await.unwrap().error_for_status().unwrap();
+        firestore.put(text("collection"), text("document_id"), &document["fields"]).await;
     }
     documents
-}
-
-/// A plain value as Firestore's REST interface takes it.
-fn rest_value(value: &Value) -> Value {
-    match value {
-        Value::Null => json!({ "nullValue": null }),
-        Value::Bool(value) => json!({ "booleanValue": value }),
-        Value::Number(number) if number.is_i64() => json!({ "integerValue": number.to_string() }),
-        Value::Number(number) => json!({ "doubleValue": number }),
-        Value::String(text) => json!({ "stringValue": text }),
-        Value::Array(values) => {
-            json!({ "arrayValue": { "values": values.iter().map(rest_value).collect::<Vec<_>>() } })
-        }
-        Value::Object(map) => match map.get("timestamp") {
-            Some(Value::String(time)) if map.len() == 1 => json!({ "timestampValue": time }),
-            _ => {
-                let fields: serde_json::Map<_, _> =
-                    map.iter().map(|(name, value)| (name.clone(), rest_value(value))).collect();
-                json!({ "mapValue": { "fields": fields } })
-            }
-        },
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_is_followed_to_the_letter_on_firestore() {
     let backend = Backend::firestore();
-    let QueueSettings::Firestore(settings) = &backend.settings else { unreachable!("it is Firestore") };
-    #[expect(clippy::disallowed_methods, reason = "tests/run says where its emulator is")]
-    let emulator = std::env::var("FIRESTORE_EMULATOR_HOST")
-        .expect("FIRESTORE_EMULATOR_HOST names no Firestore emulator");
-    let firestore = format!("http://{emulator}");
-    let left = leave_documents(&firestore, &settings.project).await;
+    let firestore = backend.firestore.as_ref().unwrap();
+    let left = leave_documents(firestore).await;
     let variables = queue_variables(&backend);
-    let mut variables: Vec<_> =
-        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut variables = borrowed(&variables);
     variables.push(("OPERATOR_TOKEN", TOKEN));
     let service = Process::start(&variables).await;
     let folder = workplace();
 
     let mut script = blocks();
     assert_eq!(script.len(), 8, "the page's blocks of commands");
-    script[0] = filled_in(&script[0], [&service.url, &settings.project, &firestore]);
+    script[0] = filled_in(&script[0], [&service.url, &firestore.project, &format!("http://{}", firestore.emulator)]);
     let script: Vec<_> =
         script.iter().enumerate().map(|(index, block)| format!("echo '== {index}'\n{block}")).collect();
     let ran = run(&folder, &script.join("\n"), TOKEN, &[]).await;

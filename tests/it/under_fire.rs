@@ -5,20 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::queue::backend::Backend;
+use crate::queue::backend::{Backend, on_both_back_ends};
 use crate::support::app::TestApp;
 use crate::support::forms::{attendance, registration};
-use crate::support::process::queue_variables;
 use crate::support::salesforce::{Fault, SalesforceStandIn};
 
 /// A service whose failures are due again after a second.
 async fn start(backend: &Backend) -> (SalesforceStandIn, TestApp) {
     let stand_in = SalesforceStandIn::start().await;
-    let queue = queue_variables(backend);
-    let mut variables: Vec<(&str, &str)> =
-        queue.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    variables.push(("RETRY_BACKOFF_SECONDS", "1"));
-    let app = TestApp::sending_to(&stand_in, &variables).await;
+    let app = TestApp::on(backend, &stand_in, &[("RETRY_BACKOFF_SECONDS", "1")]).await;
     (stand_in, app)
 }
 
@@ -216,24 +211,7 @@ async fn forms_of_one_record_in_one_drain_are_written_once(backend: Backend) {
     assert!(app.record("e-4").await["attempts"].as_array().unwrap().len() == 1);
 }
 
-macro_rules! on_both_queues {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Backend::sqlite()).await;
-            })*
-        }
-        mod firestore {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Backend::firestore()).await;
-            })*
-        }
-    };
-}
-
-on_both_queues!(
+on_both_back_ends!(
     thirty_forms_come_through_everything,
     attendance_before_its_registration_completes_by_itself,
     a_retry_overwrites_nothing_newer_unless_by_force,

@@ -2,19 +2,22 @@
 
 use serde_json::{Value, json};
 
+use super::start;
+use crate::queue::backend::{Backend, on_both_back_ends};
 use crate::support::app::TestApp;
 use crate::support::forms::{attendance, registration};
-use crate::support::salesforce::{Fault, SalesforceStandIn};
+use crate::support::salesforce::Fault;
 
-async fn start() -> (SalesforceStandIn, TestApp) {
-    let stand_in = SalesforceStandIn::start().await;
-    let app = TestApp::sending_to(&stand_in, &[]).await;
-    (stand_in, app)
-}
+on_both_back_ends!(
+    a_refused_row_fails_its_form_alone_and_leaves_nothing_half_written,
+    a_transient_failure_waits_for_its_next_retry,
+    a_refused_login_stops_the_drain_and_is_not_tried_again_by_every_record,
+    a_used_up_quota_stops_the_drain,
+    a_retry_that_meets_a_refused_login_says_so_and_is_not_counted,
+);
 
-#[tokio::test]
-async fn a_refused_row_fails_its_form_alone_and_leaves_nothing_half_written() {
-    let (stand_in, app) = start().await;
+async fn a_refused_row_fails_its_form_alone_and_leaves_nothing_half_written(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     let message = "Phone 0911428067 of Almaz Bekele is not valid for farmer-f-1";
     stand_in.refuse_row("farmer-f-1", 400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", message);
     app.accept(&registration("f-1")).await;
@@ -33,9 +36,8 @@ async fn a_refused_row_fails_its_form_alone_and_leaves_nothing_half_written() {
     assert_eq!(stand_in.records("Household__c").len(), 1, "the household of f-1 was rolled back");
 }
 
-#[tokio::test]
-async fn a_transient_failure_waits_for_its_next_retry() {
-    let (stand_in, app) = start().await;
+async fn a_transient_failure_waits_for_its_next_retry(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     for _ in 0..10 {
         stand_in.fail_next(Fault::Answer(503, "<html>busy</html>".to_owned()));
     }
@@ -55,9 +57,8 @@ async fn assert_untouched(app: &TestApp, ids: &[String]) {
     }
 }
 
-#[tokio::test]
-async fn a_refused_login_stops_the_drain_and_is_not_tried_again_by_every_record() {
-    let (stand_in, app) = start().await;
+async fn a_refused_login_stops_the_drain_and_is_not_tried_again_by_every_record(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     stand_in.refuse_logins(true);
     let ids: Vec<String> = (0..30).map(|n| format!("f-{n:02}")).collect();
     for id in &ids {
@@ -77,9 +78,8 @@ async fn a_refused_login_stops_the_drain_and_is_not_tried_again_by_every_record(
     assert!(app.record("f-25").await.get("attempts").is_none());
 }
 
-#[tokio::test]
-async fn a_used_up_quota_stops_the_drain() {
-    let (stand_in, app) = start().await;
+async fn a_used_up_quota_stops_the_drain(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     let body = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded." }]);
     for _ in 0..8 {
         stand_in.fail_next(Fault::Answer(403, body.to_string()));
@@ -98,9 +98,8 @@ async fn a_used_up_quota_stops_the_drain() {
     assert_eq!(report["processed_records"].as_array().unwrap().len(), 20, "{report}");
 }
 
-#[tokio::test]
-async fn a_retry_that_meets_a_refused_login_says_so_and_is_not_counted() {
-    let (stand_in, app) = start().await;
+async fn a_retry_that_meets_a_refused_login_says_so_and_is_not_counted(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     app.process(&attendance("a-1", 1)).await;
     assert_eq!(app.record("a-1").await["status"], "failed");
     stand_in.expire_sessions();

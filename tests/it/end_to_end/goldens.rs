@@ -7,8 +7,19 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::start;
+use crate::queue::backend::{Backend, on_both_back_ends};
 use crate::support::app::TestApp;
 use crate::support::salesforce::SalesforceStandIn;
+
+on_both_back_ends!(
+    registrations,
+    attendances,
+    training_observations,
+    demo_plot_observations,
+    farm_visits,
+    farm_visits_aa,
+);
 
 #[derive(Deserialize)]
 struct Case {
@@ -31,42 +42,35 @@ struct Upsert {
     fields: Map<String, Value>,
 }
 
-#[tokio::test]
-async fn registrations() {
-    every_case_of("registration").await;
+async fn registrations(backend: Backend) {
+    every_case_of(&backend, "registration").await;
 }
 
-#[tokio::test]
-async fn attendances() {
-    every_case_of("attendance").await;
+async fn attendances(backend: Backend) {
+    every_case_of(&backend, "attendance").await;
 }
 
-#[tokio::test]
-async fn training_observations() {
-    every_case_of("training-observation").await;
+async fn training_observations(backend: Backend) {
+    every_case_of(&backend, "training-observation").await;
 }
 
-#[tokio::test]
-async fn demo_plot_observations() {
-    every_case_of("demo-plot-observation").await;
+async fn demo_plot_observations(backend: Backend) {
+    every_case_of(&backend, "demo-plot-observation").await;
 }
 
-#[tokio::test]
-async fn farm_visits() {
-    every_case_of("farm-visit").await;
+async fn farm_visits(backend: Backend) {
+    every_case_of(&backend, "farm-visit").await;
 }
 
-#[tokio::test]
-async fn farm_visits_aa() {
-    every_case_of("farm-visit-aa").await;
+async fn farm_visits_aa(backend: Backend) {
+    every_case_of(&backend, "farm-visit-aa").await;
 }
 
-async fn every_case_of(file: &str) {
+async fn every_case_of(backend: &Backend, file: &str) {
     let path = format!("{}/tests/vectors/commcare-to-salesforce/{file}.json", env!("CARGO_MANIFEST_DIR"));
     let cases: Vec<Case> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let stand_in = SalesforceStandIn::start().await;
+    let (stand_in, app) = start(backend).await;
     stand_in.create_unknown_references();
-    let app = TestApp::sending_to(&stand_in, &[]).await;
     for case in cases {
         run(&app, &stand_in, case).await;
     }

@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::start;
+use crate::queue::backend::{Backend, on_both_back_ends};
 use crate::support::app::TestApp;
 use crate::support::forms::{attendance, registration};
-use crate::support::salesforce::SalesforceStandIn;
+use crate::support::process::{borrowed, queue_variables};
 
-async fn start() -> (SalesforceStandIn, TestApp) {
-    let stand_in = SalesforceStandIn::start().await;
-    let app = TestApp::sending_to(&stand_in, &[]).await;
-    (stand_in, app)
-}
+on_both_back_ends!(
+    a_registration_is_one_request,
+    an_attendance_of_two_hundred_is_one_request,
+    a_farm_visit_is_one_request_and_its_last_row_takes_all_of_it_back,
+    a_form_that_refers_to_another_of_its_batch_waits_for_it,
+    an_attendance_that_comes_before_its_farmer_is_done_once_the_farmer_is_there,
+    a_repeat_writes_nothing_twice,
+    an_edited_form_reaches_salesforce_after_the_first,
+    a_form_that_matches_no_rule_completes_with_a_note_and_calls_nobody,
+    a_dry_run_keeps_the_plan_with_the_record,
+);
 
 fn subrequests(body: &Value) -> usize {
     body["compositeRequest"].as_array().unwrap().len()
 }
 
-#[tokio::test]
-async fn a_registration_is_one_request() {
-    let (stand_in, app) = start().await;
+async fn a_registration_is_one_request(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     let record = app.process(&registration("f-1")).await;
     assert_eq!((&record["status"], record.get("dry_run")), (&json!("completed"), None));
     assert!(record.get("plan").is_none(), "a plan that was sent is not kept");
@@ -34,9 +41,8 @@ async fn a_registration_is_one_request() {
     assert_eq!(stand_in.records("Attendance__c").len(), 1);
 }
 
-#[tokio::test]
-async fn an_attendance_of_two_hundred_is_one_request() {
-    let (stand_in, app) = start().await;
+async fn an_attendance_of_two_hundred_is_one_request(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     for n in 0..200 {
         stand_in.seed("Participant__c", "CommCare_Case_Id__c", &format!("farmer-a-1-{n}"), json!({}));
     }
@@ -55,9 +61,8 @@ fn attendance_of(registered: &str) -> Value {
     form
 }
 
-#[tokio::test]
-async fn a_farm_visit_is_one_request_and_its_last_row_takes_all_of_it_back() {
-    let (stand_in, app) = start().await;
+async fn a_farm_visit_is_one_request_and_its_last_row_takes_all_of_it_back(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     stand_in.create_unknown_references();
     let visit: Value =
         serde_json::from_str(include_str!("../../../src/samples/farm_visit_full.json")).unwrap();
@@ -85,9 +90,8 @@ async fn a_farm_visit_is_one_request_and_its_last_row_takes_all_of_it_back() {
     assert_eq!(stand_in.requests(), 2);
 }
 
-#[tokio::test]
-async fn a_form_that_refers_to_another_of_its_batch_waits_for_it() {
-    let (stand_in, app) = start().await;
+async fn a_form_that_refers_to_another_of_its_batch_waits_for_it(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     stand_in.delay(Duration::from_millis(20));
     app.accept(&registration("f-1")).await;
     app.accept(&attendance_of("f-1")).await;
@@ -95,9 +99,8 @@ async fn a_form_that_refers_to_another_of_its_batch_waits_for_it() {
     assert_eq!(stand_in.records("Attendance__c").len(), 2);
 }
 
-#[tokio::test]
-async fn an_attendance_that_comes_before_its_farmer_is_done_once_the_farmer_is_there() {
-    let (stand_in, app) = start().await;
+async fn an_attendance_that_comes_before_its_farmer_is_done_once_the_farmer_is_there(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     let record = app.process(&attendance_of("f-1")).await;
     assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("dependency")));
     assert_eq!(record["last_step"], "Attendance__c");
@@ -113,9 +116,8 @@ async fn an_attendance_that_comes_before_its_farmer_is_done_once_the_farmer_is_t
     assert_eq!((&record["status"], record.get("error")), (&json!("completed"), None));
 }
 
-#[tokio::test]
-async fn a_repeat_writes_nothing_twice() {
-    let (stand_in, app) = start().await;
+async fn a_repeat_writes_nothing_twice(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     app.process(&registration("f-1")).await;
     app.get("/retry/sf/f-1").await.expect(200);
     assert_eq!(stand_in.requests(), 2);
@@ -124,9 +126,8 @@ async fn a_repeat_writes_nothing_twice() {
     }
 }
 
-#[tokio::test]
-async fn an_edited_form_reaches_salesforce_after_the_first() {
-    let (stand_in, app) = start().await;
+async fn an_edited_form_reaches_salesforce_after_the_first(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     app.process(&registration("f-1")).await;
     let mut edited = registration("f-1");
     edited["edited_on"] = "2026-03-01T00:00:00Z".into();
@@ -135,9 +136,8 @@ async fn an_edited_form_reaches_salesforce_after_the_first() {
     assert_eq!(stand_in.records("Participant__c")[0]["Name"], "Aster");
 }
 
-#[tokio::test]
-async fn a_form_that_matches_no_rule_completes_with_a_note_and_calls_nobody() {
-    let (stand_in, app) = start().await;
+async fn a_form_that_matches_no_rule_completes_with_a_note_and_calls_nobody(backend: Backend) {
+    let (stand_in, app) = start(&backend).await;
     let mut form = registration("f-1");
     form["form"]["survey_detail"] = "Something Else".into();
     let record = app.process(&form).await;
@@ -146,9 +146,8 @@ async fn a_form_that_matches_no_rule_completes_with_a_note_and_calls_nobody() {
     assert_eq!((stand_in.logins(), stand_in.requests()), (0, 0));
 }
 
-#[tokio::test]
-async fn a_dry_run_keeps_the_plan_with_the_record() {
-    let app = TestApp::start().await;
+async fn a_dry_run_keeps_the_plan_with_the_record(backend: Backend) {
+    let app = TestApp::with(&borrowed(&queue_variables(&backend))).await;
     let record = app.process(&registration("f-1")).await;
     assert_eq!((&record["status"], &record["dry_run"]), (&json!("completed"), &json!(true)));
     assert_eq!(record["plan"]["upserts"][2]["object"], "Participant__c");

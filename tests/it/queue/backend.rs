@@ -13,6 +13,25 @@ use tempfile::TempDir;
 use crate::support::claims::ClaimMany;
 use crate::support::firestore::Firestore;
 
+/// Each of these functions as a test on SQLite and as one on Firestore.
+macro_rules! on_both_back_ends {
+    ($($sentence:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $sentence() {
+                super::$sentence(crate::queue::backend::Backend::sqlite()).await;
+            })*
+        }
+        mod firestore {
+            $(#[tokio::test]
+            async fn $sentence() {
+                super::$sentence(crate::queue::backend::Backend::firestore()).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_back_ends;
+
 pub(crate) const POLICY: RetryPolicy = RetryPolicy {
     lease: Duration::from_mins(10),
     max_retries: 3,

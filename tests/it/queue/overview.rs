@@ -15,7 +15,8 @@ use commcare_sf_integration::submission::{
 use serde_json::json;
 
 use super::backend::{
-    Backend, POLICY, arriving, claim, claim_one, completed, failed, ids, put_id, the, unmapped,
+    Backend, POLICY, arriving, claim, claim_one, completed, failed, ids, on_both_back_ends, put_id, the,
+    unmapped,
 };
 
 on_both_back_ends!(

@@ -8,7 +8,7 @@ use commcare_sf_integration::submission::{Origin, Record, Status, Trigger};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, completed};
+use super::backend::{Backend, completed, on_both_back_ends};
 
 on_both_back_ends!(
     a_payload_that_fits_is_one_record,

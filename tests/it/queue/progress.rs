@@ -7,7 +7,7 @@ use commcare_sf_integration::queue::{Claim, ClaimOutcome, ClaimResult, Queue};
 use commcare_sf_integration::submission::{ErrorKind, Origin, Progress, Status, Trigger};
 use serde_json::json;
 
-use super::backend::{Backend, claim_one, completed, failed, put, put_id, the};
+use super::backend::{Backend, claim_one, completed, failed, on_both_back_ends, put, put_id, the};
 
 on_both_back_ends!(
     progress_outlives_a_crash,

@@ -4,7 +4,7 @@ use commcare_sf_integration::clock;
 use commcare_sf_integration::queue::{ClaimOutcome, Queue};
 use commcare_sf_integration::submission::{AttemptOutcome, ErrorKind, Origin, Status};
 
-use super::backend::{Backend, claim, claim_one, failed, ids, put_id, the};
+use super::backend::{Backend, claim, claim_one, failed, ids, on_both_back_ends, put_id, the};
 
 on_both_back_ends!(
     writers_of_one_record_find_each_other_by_arrival_and_by_change,

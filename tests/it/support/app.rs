@@ -16,7 +16,9 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
+use super::process::{borrowed, queue_variables};
 use super::salesforce::{CLIENT_ID, CLIENT_SECRET, SalesforceStandIn};
+use crate::queue::backend::Backend;
 
 /// A service on a queue of its own.
 pub(crate) struct TestApp {
@@ -76,6 +78,16 @@ impl TestApp {
             ("SF_SANDBOX_ATTENDANCE", "true"),
         ];
         Self::with(&[&salesforce, variables].concat()).await
+    }
+
+    /// The same, with its queue in this back end.
+    pub(crate) async fn on(
+        backend: &Backend,
+        stand_in: &SalesforceStandIn,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let queue = queue_variables(backend);
+        Self::sending_to(stand_in, &[&borrowed(&queue), variables].concat()).await
     }
 
     /// Calls the service.

@@ -40,7 +40,8 @@ pub(crate) struct Firestore {
     pub(crate) host: String,
     /// A name that no other test has.
     pub(crate) project: String,
-    emulator: String,
+    /// The emulator's `host:port`: past the proxy.
+    pub(crate) emulator: String,
     state: Arc<Mutex<State>>,
     /// Its own, so that it answers while the test's runtime waits.
     runtime: Mutex<Option<Runtime>>,

@@ -24,6 +24,11 @@ pub(crate) fn queue_variables(backend: &Backend) -> Vec<(String, String)> {
     }
 }
 
+/// The same, as calls take them.
+pub(crate) fn borrowed(variables: &[(String, String)]) -> Vec<(&str, &str)> {
+    variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
 /// A running service; killed when dropped.
 pub(crate) struct Process {
     child: Child,
