@@ -5,14 +5,14 @@ mod comparison;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use commcare_sf_integration::config::QueueSettings;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::queue::backend::Backend;
-use crate::support::process::{Process, queue_variables};
+use crate::support::firestore::Firestore;
+use crate::support::process::{Process, borrowed, queue_variables};
 
 const PAGE: &str = include_str!("../../deploy/CUTOVER.md");
 const DOCUMENTS: &str = include_str!("../vectors/original/documents.json");
@@ -124,7 +124,8 @@ async fn the_page_is_followed_to_the_letter_on_firestore() {
 
     let mut script = blocks();
     assert_eq!(script.len(), 8, "the page's blocks of commands");
-    script[0] = filled_in(&script[0], [&service.url, &firestore.project, &format!("http://{}", firestore.emulator)]);
+    script[0] =
+        filled_in(&script[0], [&service.url, &firestore.project, &format!("http://{}", firestore.emulator)]);
     let script: Vec<_> =
         script.iter().enumerate().map(|(index, block)| format!("echo '== {index}'\n{block}")).collect();
     let ran = run(&folder, &script.join("\n"), TOKEN, &[]).await;

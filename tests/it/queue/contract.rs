@@ -16,7 +16,8 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::backend::{
-    Backend, POLICY, arriving, claim, claim_one, completed, failed, failing, ids, on_both_back_ends, put, put_id, the,
+    Backend, POLICY, arriving, claim, claim_one, completed, failed, failing, ids, on_both_back_ends, put,
+    put_id, the,
 };
 
 on_both_back_ends!(
