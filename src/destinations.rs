@@ -81,13 +81,12 @@ impl Destinations {
     pub fn down(&self) -> Vec<Destination> {
         let salesforce = self.salesforce.as_ref().map(|salesforce| salesforce.health().admission);
         let commcare = self.commcare.as_ref().map(CommCare::admission);
-        let postgis = self.postgis.as_ref().map(Postgis::admission);
         let in_trouble =
             |admission: Option<Admission>| admission.is_some_and(|found| found != Admission::Available);
         let down = [
             (Destination::Salesforce, in_trouble(salesforce)),
             (Destination::CommCare, in_trouble(commcare)),
-            (Destination::Postgis, in_trouble(postgis)),
+            (Destination::Postgis, self.postgis.as_ref().is_some_and(Postgis::is_down)),
         ];
         down.into_iter().filter(|(_, is_down)| *is_down).map(|(destination, _)| destination).collect()
     }

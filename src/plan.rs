@@ -6,7 +6,7 @@
 pub mod rows;
 pub(crate) mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -23,6 +23,20 @@ const UNMISTAKABLE: usize = 16;
 pub fn comparable(external_id: &str) -> String {
     external_id.trim().to_lowercase()
 }
+
+/// The key of a record in `written` and `waits_for` (`docs/service.md`, section 3).
+pub fn record_key(object: &str, external_id: &str) -> String {
+    format!("{object}/{}", comparable(external_id))
+}
+
+/// The objects that forms write by an external-id field, and that other forms refer to by it.
+const WRITTEN_BY: &[(&str, &[&str])] = &[
+    ("CommCare_Case_Id__c", &["Participant__c", "Training_Group__c", "Training_Session__c"]),
+    ("Household_ID__c", &["Household__c"]),
+    ("Submission_ID__c", &["Observation__c"]),
+    ("FV_Submission_ID__c", &["Farm_Visit__c", "FV_Best_Practices__c"]),
+    ("TNS_Id__c", &["Farm__c"]),
+];
 
 /// What one submission would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -102,6 +116,24 @@ impl Plan {
         }
     }
 
+    /// The records that it refers to and does not write itself, as `object/external id`. A relationship names the external-id
+    /// field and not the object: each object that forms write by that field is meant.
+    pub fn awaited_records(&self) -> Vec<String> {
+        let referred: Vec<String> = match &self.effects {
+            Effects::Upserts(upserts) => upserts.iter().flat_map(Upsert::referred_records).collect(),
+            Effects::Rows(rows) => {
+                rows.reference().map(|id| record_key("wetmills", id)).into_iter().collect()
+            }
+            Effects::Documents(_) => self.references().into_iter().map(|id| record_key("case", id)).collect(),
+        };
+        let written: HashSet<String> =
+            self.writes().into_iter().map(|(object, id)| record_key(object, id)).collect();
+        let mut awaited: Vec<String> = referred.into_iter().filter(|key| !written.contains(key)).collect();
+        awaited.sort_unstable();
+        awaited.dedup();
+        awaited
+    }
+
     /// The documents that it submits to CommCare.
     pub fn documents(&self) -> &[Document] {
         match &self.effects {
@@ -142,7 +174,7 @@ impl Plan {
         let is_own = |id: &str| job_id.len() >= UNMISTAKABLE && id.contains(job_id);
         let shared = self.writes().into_iter().filter(|(_, external_id)| !is_own(external_id));
         let mut records: Vec<String> =
-            shared.map(|(object, external_id)| format!("{object}/{}", comparable(external_id))).collect();
+            shared.map(|(object, external_id)| record_key(object, external_id)).collect();
         records.sort_unstable();
         records.dedup();
         records
@@ -266,6 +298,17 @@ impl Upsert {
 
     fn field(&self, name: &str) -> Field {
         Field { object: self.object, record: comparable(&self.external_id), name: name.to_owned() }
+    }
+
+    /// The records that its relationships name, as far as forms write such records.
+    fn referred_records(&self) -> impl Iterator<Item = String> {
+        let targets = self.fields.values().filter_map(Value::as_object).flatten();
+        targets.flat_map(|(key, value)| {
+            let objects =
+                WRITTEN_BY.iter().find(|(field, _)| field == key).map_or(&[][..], |(_, objects)| *objects);
+            let id = value.as_str().filter(|id| !id.is_empty());
+            id.into_iter().flat_map(move |id| objects.iter().map(move |object| record_key(object, id)))
+        })
     }
 
     /// The external ids that its relationships name.

@@ -33,7 +33,7 @@ use crate::jobs::{Facts, Job};
 use crate::metrics::{Metrics, RecordEnd};
 use crate::plan::Plan;
 use crate::queue::{Exhausted, Queue, QueueError, Sweep};
-use crate::submission::{Destination, ErrorKind, Origin, Record, Trigger};
+use crate::submission::{Destination, ErrorKind, Origin, Record, Status, Trigger};
 
 use drain::{Drain, Order};
 pub use retry::{Asked, Retried};
@@ -64,8 +64,8 @@ pub struct DrainReport {
     pub completed: Vec<String>,
     /// Documents that failed, and why.
     pub failed: Vec<(String, String)>,
-    /// Documents that went back to `new`, and why.
-    pub released: Vec<(String, String)>,
+    /// Documents that were put back: the status that they have now, and why.
+    pub released: Vec<(String, Status, String)>,
     /// Why the drain stopped before its end.
     pub stopped: Option<Stopped>,
 }
@@ -76,10 +76,9 @@ impl DrainReport {
         let stopped = self.stopped.map(|stopped| stopped.reason);
         let completed = self.completed.into_iter().map(|doc_id| (doc_id, RunEnd::Completed));
         let failed = self.failed.into_iter().map(|(doc_id, error)| (doc_id, RunEnd::Failed(error)));
-        let released = self
-            .released
-            .into_iter()
-            .map(|(doc_id, reason)| (doc_id, RunEnd::New(stopped.clone().unwrap_or(reason))));
+        let released = self.released.into_iter().map(|(doc_id, status, reason)| {
+            (doc_id, RunEnd::PutBack(status, stopped.clone().unwrap_or(reason)))
+        });
         completed.chain(failed).chain(released).collect()
     }
 }
@@ -100,8 +99,8 @@ pub enum RunEnd {
     Completed,
     /// It failed, for this reason.
     Failed(String),
-    /// It is `new` again, for this reason.
-    New(String),
+    /// It was put back, for this reason: to `new`, or to `failed` where it was that before.
+    PutBack(Status, String),
     /// Another worker has it.
     Processing,
     /// It was not tried, for this reason.

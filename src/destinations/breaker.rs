@@ -82,6 +82,11 @@ impl Breaker {
         }
     }
 
+    /// Whether the last call went through.
+    pub(super) fn is_well(&self) -> bool {
+        matches!(self.state, State::Available { failures: 0 })
+    }
+
     /// Ends the pause, unless the destination itself asked for it: the next call may be the probe.
     pub(super) fn hasten(&mut self, now: Instant) {
         if let State::Paused { until, not_before, .. } = &mut self.state {

@@ -33,12 +33,19 @@ pub struct DeliveryError {
     pub step: String,
     /// What happened, in words an operator can act on.
     pub message: String,
+    /// The missing record of a dependency failure, where the destination names it: object or table and external id.
+    pub missing: Option<(String, String)>,
 }
 
 impl DeliveryError {
     /// A failure of the step that is named so.
     pub(super) fn new(failure: Failure, step: &str, message: String) -> Self {
-        Self { failure, step: step.to_owned(), message }
+        Self { failure, step: step.to_owned(), message, missing: None }
+    }
+
+    /// The same, where the destination names the record that is missing.
+    pub(super) fn missing(self, object: &str, external_id: &str) -> Self {
+        Self { missing: Some((object.to_owned(), external_id.to_owned())), ..self }
     }
 
     /// The error of a delivery that was not begun.

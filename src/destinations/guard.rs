@@ -47,6 +47,12 @@ impl Guard {
         self.breakers().view(now)
     }
 
+    /// Whether the last delivery was answered.
+    pub(super) fn is_well(&self) -> bool {
+        let breakers = self.breakers();
+        breakers.outage.is_well() && breakers.refusal.is_well()
+    }
+
     /// Ends the pause of an outage. The pause after a refusal stands.
     pub(super) fn hasten(&self, now: Instant) {
         self.breakers().outage.hasten(now);

@@ -59,6 +59,11 @@ impl Postgis {
         self.guard.view(Instant::now())
     }
 
+    /// Whether the last form found no database.
+    pub fn is_down(&self) -> bool {
+        !self.guard.is_well()
+    }
+
     /// Says that a drain begins: after an outage it tries again at once, with one form.
     pub fn drain_begins(&self) {
         self.guard.hasten(Instant::now());

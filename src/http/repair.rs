@@ -42,7 +42,7 @@ impl From<Retried> for RetryResult {
         let (status, error) = match end {
             RunEnd::Completed => ("completed", None),
             RunEnd::Failed(error) => ("failed", Some(error)),
-            RunEnd::New(reason) => ("new", Some(reason)),
+            RunEnd::PutBack(status, reason) => (status.as_str(), Some(reason)),
             RunEnd::Processing => ("processing", None),
             RunEnd::NotStarted(reason) => ("not started", Some(reason)),
         };

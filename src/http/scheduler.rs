@@ -151,7 +151,7 @@ fn answer(report: DrainReport, started: Instant) -> DrainAnswer {
         status: "Processing completed",
         processed_records: report.completed,
         failed_records: failed.collect(),
-        released_records: report.released.into_iter().map(|(doc_id, _)| doc_id).collect(),
+        released_records: report.released.into_iter().map(|(doc_id, ..)| doc_id).collect(),
         stopped,
         time_taken: format!("{:.2} minutes", started.elapsed().as_secs_f64() / 60.0),
     }

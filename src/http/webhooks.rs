@@ -176,7 +176,8 @@ async fn try_at_once(app: &App, within: Duration, origin: Origin, doc_id: String
     match timeout(within + LAST_WORDS, trying).await {
         Ok(Ok(Ok(RunEnd::Completed))) => Status::Completed,
         Ok(Ok(Ok(RunEnd::Failed(_)))) => Status::Failed,
-        Ok(Ok(Ok(RunEnd::New(_) | RunEnd::NotStarted(_)))) => Status::New,
+        Ok(Ok(Ok(RunEnd::PutBack(status, _)))) => status,
+        Ok(Ok(Ok(RunEnd::NotStarted(_)))) => Status::New,
         // The outcome is not written yet.
         Ok(Ok(Ok(RunEnd::Processing))) | Err(_) => Status::Processing,
         Ok(Ok(Err(error))) => {

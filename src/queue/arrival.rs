@@ -57,9 +57,12 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
 
 /// What `arrived`, a fresh record of the same submission id, does to `stored`.
 pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> Replacement {
-    // From the payload itself: documents of the original service have no hash, and the rule for what counts as
-    // content may have changed since ours was written.
-    if arrived.payload_hash == Some(content_hash(&stored.data)) {
+    let is_same = match &stored.payload_hash {
+        Some(hash) => Some(hash) == arrived.payload_hash.as_ref(),
+        // A document of the original service.
+        None => Some(content_hash(&stored.data)) == arrived.payload_hash,
+    };
+    if is_same {
         return Replacement::Duplicate;
     }
     if is_older_edition(&arrived.data, &stored.data) {

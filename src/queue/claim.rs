@@ -50,6 +50,11 @@ impl Claim {
         &self.stored.record
     }
 
+    /// The status that the record had before it was claimed.
+    pub fn was(&self) -> Status {
+        self.was
+    }
+
     /// Keeps what the run has delivered, to be written when the claim is settled.
     pub fn report(&mut self, progress: Progress) {
         self.progress = progress;

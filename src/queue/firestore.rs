@@ -25,6 +25,7 @@ use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
 
 use clock::ServerClock;
+use commit::Arrival;
 use document::{lost_race, read, scanned, stored, version};
 
 /// Bound of one request, and of one read with its repetitions. A webhook has to answer before CommCare stops waiting,
@@ -90,12 +91,12 @@ impl Firestore {
         doc_id: &str,
         record: &Record,
     ) -> Result<bool, QueueError> {
-        let write = self.insert_write(origin, doc_id, record);
+        let write = self.insert_write(origin, doc_id, record, Arrival::Now);
         Ok(self.commit(vec![write], "storing a record").await?.is_some())
     }
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
-        let write = self.swap_write(stored, record, false);
+        let write = self.swap_write(stored, record, None);
         let written = self.commit(vec![write], "changing a record").await?;
         Ok(written
             .and_then(|results| results.first().and_then(|result| version(result.update_time.as_ref()))))

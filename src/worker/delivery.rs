@@ -8,13 +8,16 @@ use tracing::{error, warn};
 use super::Worker;
 use super::drain::{Stops, run};
 use crate::destinations::{Delivery, DeliveryError, Failure, Suspicion, Tally};
-use crate::plan::{Effects, Plan};
+use crate::plan::{Effects, Plan, record_key};
 use crate::queue::{Claim, ClaimOutcome, Lease, Queue};
 use crate::submission::{Cause, Destination, ErrorKind, Progress, Record};
 
 /// How often progress is saved: `docs/service.md`, section 3, allows two seconds, and saving takes some of
 /// them.
 const SAVED_EVERY: Duration = Duration::from_secs(1);
+
+/// Records that a record waits for, at most: a document has room for so many.
+const AWAITED_KEPT: usize = 100;
 
 /// What a delivery needs beside its record.
 pub(super) struct Delivering<'d> {
@@ -63,7 +66,7 @@ impl Delivering<'_> {
         delivered: Result<Delivery, DeliveryError>,
     ) -> ClaimOutcome {
         let unmapped = plan.unmapped.clone();
-        let DeliveryError { failure, step, message } = match delivered {
+        let DeliveryError { failure, step, message, missing } = match delivered {
             Ok(Delivery::Sent) => {
                 let written = shared_records(claim.record(), claim.doc_id(), plan);
                 return ClaimOutcome::Completed { note: None, dry_run: None, unmapped, written };
@@ -86,7 +89,14 @@ impl Delivering<'_> {
                 (ErrorKind::Transient, Cause::Unanswered)
             }
         };
-        let failed = run::failure(kind, cause, &step, message, unmapped);
+        let mut failed = run::failure(kind, cause, &step, message, unmapped);
+        if kind == ErrorKind::Dependency {
+            failed.waits_for = match missing {
+                Some((object, external_id)) => vec![record_key(&object, &external_id)],
+                None => plan.awaited_records(),
+            };
+            failed.waits_for.truncate(AWAITED_KEPT);
+        }
         match failure {
             Failure::Unclear | Failure::Unavailable => ClaimOutcome::Undecided(failed),
             Failure::Transient | Failure::Dependency | Failure::Permanent => ClaimOutcome::Failed(failed),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{Instrument, error, warn};
 
 use super::lease::Renewal;
 use super::overlap::{self, Overlap};
@@ -16,7 +16,7 @@ use super::verdict::{self, OpenVerdict};
 use super::{DrainReport, Planned, RunEnd, Stopped, Worker, order};
 use crate::plan::Plan;
 use crate::queue::{Candidate, ClaimOutcome, QueueError, RecordFailure, Sweep};
-use crate::submission::{Destination, Origin, Role, Trigger};
+use crate::submission::{Destination, Origin, Role, Status, Trigger};
 use run::{Run, RunResult};
 
 /// What makes a drain's records run.
@@ -188,12 +188,7 @@ impl Drain {
     pub(super) async fn finish(mut self) -> DrainReport {
         self.decide().await;
         for open in std::mem::take(&mut self.open) {
-            let reason = open.failure.error.clone();
-            let end = self.settle(open, ClaimOutcome::Undecided).await;
-            let (doc_id, end) = match end {
-                (doc_id, RunEnd::New(_)) => (doc_id, RunEnd::New(reason)),
-                other => other,
-            };
+            let (doc_id, end) = self.settle(open, ClaimOutcome::Undecided).await;
             self.report(doc_id, end);
         }
         self.report.stopped = self.stops.first();
@@ -229,7 +224,7 @@ impl Drain {
                     let Some(position) = batch.order.next_ready() else { continue };
                     let Some((candidate, plan)) = batch.waiting[position].take() else { continue };
                     let doc_id = candidate.doc_id().to_owned();
-                    if let Some(end) = self.not_now(&plan) {
+                    if let Some(end) = self.not_now(candidate.record().status, &plan) {
                         let writes = batch.finished(position);
                         self.unwritten.extend(writes);
                         self.report(doc_id, end);
@@ -246,7 +241,7 @@ impl Drain {
     }
 
     /// Why a record is not begun in this drain, if so.
-    fn not_now(&self, plan: &Planned) -> Option<RunEnd> {
+    fn not_now(&self, status: Status, plan: &Planned) -> Option<RunEnd> {
         if self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline {
             return Some(RunEnd::NotStarted(super::OVER.to_owned()));
         }
@@ -255,7 +250,7 @@ impl Drain {
             return Some(RunEnd::NotStarted(stopped.reason));
         }
         let reason = "a form before it that writes the same record has not been written";
-        order::touches(plan, &self.unwritten).then(|| RunEnd::New(reason.to_owned()))
+        order::touches(plan, &self.unwritten).then(|| RunEnd::PutBack(status, reason.to_owned()))
     }
 
     fn run(
@@ -271,13 +266,14 @@ impl Drain {
             renewal: Arc::clone(&self.renewal),
             stops: self.stops.clone(),
         };
-        run.perform(candidate, plan, slots)
+        let span = run::record_span(&candidate);
+        run.perform(candidate, plan, slots).instrument(span)
     }
 
     /// A record's run has ended, or its verdict is open.
     async fn ended(&mut self, batch: &mut Batch, position: usize, doc_id: String, result: RunResult) {
         let writes = batch.finished(position);
-        let is_written = matches!(result.end, Ok(RunEnd::Completed | RunEnd::New(_)));
+        let is_written = matches!(result.end, Ok(RunEnd::Completed | RunEnd::PutBack(..)));
         if !is_written {
             self.unwritten.extend(writes);
         }
@@ -337,7 +333,7 @@ impl Drain {
         match end {
             RunEnd::Completed => self.report.completed.push(doc_id),
             RunEnd::Failed(error) => self.report.failed.push((doc_id, error)),
-            RunEnd::New(reason) => self.report.released.push((doc_id, reason)),
+            RunEnd::PutBack(status, reason) => self.report.released.push((doc_id, status, reason)),
             RunEnd::NotStarted(_) | RunEnd::Processing => {}
         }
     }

@@ -57,13 +57,13 @@ async fn all_lines_of_a_request_name_its_trace() {
     app.call("POST", "/process-firestore-to-sf", &[("x-cloud-trace-context", &header)]).await.expect(200);
     let w3c = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     app.call("GET", "/retry/sf/f-1", &[("traceparent", w3c)]).await.expect(200);
-    let failed = log.events("worker.record_failed");
+    let failed = log.events("record failed");
     let trace = |id: &str| json!(format!("projects/coffee-project/traces/{id}"));
     assert_eq!(failed[0][TRACE_FIELD], trace(TRACE), "the record's work belongs to its drain's request");
     assert_eq!(failed[0]["request_id"], "f-1");
     assert_eq!(failed[1][TRACE_FIELD], trace("4bf92f3577b34da6a3ce929d0e0e4736"));
     assert_eq!(failed[1]["processing_step"], "mapping");
-    assert_eq!(log.events("worker.drained")[0][TRACE_FIELD], trace(TRACE));
+    assert_eq!(log.events("drain ended")[0][TRACE_FIELD], trace(TRACE));
     assert_eq!(log.events("request answered")[1][TRACE_FIELD], trace(TRACE));
     assert!(!log.text().contains("trace_id"), "{}", log.text());
 }

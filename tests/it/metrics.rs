@@ -13,7 +13,7 @@ use crate::support::metrics::Metrics;
 use crate::support::salesforce::SalesforceStandIn;
 
 /// Every family, once everything has happened.
-const FAMILIES: [&str; 16] = [
+const FAMILIES: [&str; 17] = [
     "commcare_sf_destination_state",
     "commcare_sf_drains_stopped_total",
     "commcare_sf_http_request_duration_seconds",
@@ -28,6 +28,7 @@ const FAMILIES: [&str; 16] = [
     "commcare_sf_salesforce_api_calls_used",
     "commcare_sf_salesforce_calls_total",
     "commcare_sf_unmapped_answers_total",
+    "commcare_sf_unreadable_records_total",
     "commcare_sf_webhooks_accepted_total",
     "commcare_sf_webhooks_refused_total",
 ];

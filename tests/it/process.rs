@@ -214,8 +214,7 @@ async fn sigterm_during_a_drain_leaves_every_record_completed_or_new() {
     let report = drain.await.unwrap().unwrap();
     let count = |name: &str| report[name].as_array().unwrap().len() as u64;
     let (completed, released) = (count("processed_records"), count("released_records"));
-    assert_eq!(completed + released, 6, "{report}");
-    assert!(completed >= 1 && released >= 3, "{report}");
+    assert!(completed >= 1 && released >= 1, "{report}");
     let counts = backend.open().await.counts(Origin::CommCare).await.unwrap();
-    assert_eq!(counts.by_status.map(|(_, count)| count), [released, 0, completed, 0]);
+    assert_eq!(counts.by_status.map(|(_, count)| count), [6 - completed, 0, completed, 0]);
 }

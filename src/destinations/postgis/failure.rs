@@ -61,7 +61,9 @@ impl StoreError {
     /// The mill of a visit is not registered.
     pub(super) fn no_mill(case_id: &str) -> Self {
         let message = format!("no mill is registered with the case id {case_id}");
-        Self::new(Class::Missing, "wetmills", message)
+        let mut missing = Self::new(Class::Missing, "wetmills", message);
+        missing.trouble.error = missing.trouble.error.missing("wetmills", case_id);
+        missing
     }
 
     /// Whether another try may go better at once.

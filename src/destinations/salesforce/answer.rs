@@ -10,7 +10,7 @@ use super::composite::{self, Request, Step};
 use super::failure;
 use super::response::Response;
 use super::transport;
-use crate::destinations::delivery::DeliveryError;
+use crate::destinations::delivery::{DeliveryError, Failure};
 use crate::destinations::mask::Mask;
 use crate::destinations::trouble::Trouble;
 use crate::plan::Upsert;
@@ -173,6 +173,36 @@ impl Refusal<'_> {
         let failure = failure::of_record(self.status, &self.code, &self.message);
         // Salesforce took the request and answered, whatever the row's status is.
         let blame = failure::blame(failure, StatusCode::OK, &self.code);
-        Trouble::new(DeliveryError::new(failure, object, text), blame)
+        let error = DeliveryError::new(failure, object, text);
+        let missing = missing_reference(&self.message).filter(|_| failure == Failure::Dependency);
+        let error = match missing {
+            Some((entity, id)) => error.missing(entity, id),
+            None => error,
+        };
+        Trouble::new(error, blame)
+    }
+}
+
+/// The object and the external id of the record that Salesforce does not have: "Foreign key external ID: x not found for
+/// field F in entity E" (REST API guide, relationships by external id).
+fn missing_reference(message: &str) -> Option<(&str, &str)> {
+    let (_, rest) = message.split_once("Foreign key external ID: ")?;
+    let (id, rest) = rest.split_once(" not found for field ")?;
+    let (_, entity) = rest.split_once(" in entity ")?;
+    let end = entity.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(entity.len());
+    (!entity[..end].is_empty()).then_some((&entity[..end], id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn salesforce_names_what_it_misses() {
+        let message = "Foreign key external ID: ts-17 not found for field CommCare_Case_Id__c in entity Training_Session__c";
+        assert_eq!(missing_reference(message), Some(("Training_Session__c", "ts-17")));
+        let cut = "Foreign key external ID: ts-17 not found for field CommCare_Case_Id__c";
+        assert_eq!(missing_reference(cut), None);
+        assert_eq!(missing_reference("No such column"), None);
     }
 }

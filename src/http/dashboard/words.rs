@@ -9,13 +9,6 @@ use crate::submission::{
     AttemptOutcome, Cause, Destination, ErrorKind, NextRetry, Origin, Record, Status, Trigger,
 };
 
-/// The beginning of Salesforce's error about a reference to a record that does not exist (REST API guide,
-/// relationships by external id).
-const MISSING: &str = "Foreign key external ID: ";
-/// The texts before and after the name of the field in the same error.
-const AFTER_ID: &str = " not found for field ";
-const BEFORE_OBJECT: &str = " in entity ";
-
 /// The state of a record, and the next thing that will happen to it.
 pub(super) fn explanation(origin: Origin, record: &Record, max_retries: u32, now: DateTime<Utc>) -> Markup {
     html! {
@@ -51,17 +44,16 @@ fn destination(origin: Origin, record: &Record) -> &'static str {
 /// The cause of a failure, by its kind.
 fn trouble(origin: Origin, record: &Record) -> Markup {
     let destination = destination(origin, record);
-    let error = record.error.as_deref().unwrap_or_default();
     html! {
         @match record.error_kind {
             Some(ErrorKind::Dependency) => {
-                @match missing(error) {
-                    Some((object, id)) => {
+                @match record.waits_for.as_slice() {
+                    [key] => {
+                        @let (object, id) = words_of(key);
                         (destination) " does not know " (object) " " b { (id) } " yet. It usually comes with another form: "
-                        a href=(format!("/dashboard/search?{}", super::page::query(&[("id", Some(&id))]))) { "look for it" } "."
+                        a href=(format!("/dashboard/search?{}", super::page::query(&[("id", Some(id))]))) { "look for it" } "."
                     }
-                    None if destination == "PostGIS" => { "The mill of this visit is not registered yet." }
-                    None => { (destination) " does not know a record yet that this one refers to." }
+                    _ => { (destination) " does not know a record yet that this one refers to." }
                 }
             }
             Some(ErrorKind::Transient) => { (destination) " could not take it just then; such trouble passes by itself." }
@@ -93,20 +85,19 @@ fn sender(origin: Origin) -> &'static str {
     }
 }
 
-/// The object (in words) and the external id of the record that Salesforce does not have.
-fn missing(error: &str) -> Option<(String, String)> {
-    let (_, rest) = error.split_once(MISSING)?;
-    let (id, rest) = rest.split_once(AFTER_ID)?;
-    let object = rest.split_once(BEFORE_OBJECT).map_or("", |(_, object)| object);
-    let object: String =
-        object.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
-    let words = object.trim_end_matches("__c").replace('_', " ").to_lowercase();
-    Some((if words.is_empty() { "a record".to_owned() } else { words }, id.to_owned()))
+/// The object of a record's key, in words, and its external id.
+fn words_of(key: &str) -> (String, &str) {
+    let (object, id) = key.split_once('/').unwrap_or(("", key));
+    let words = match object {
+        "wetmills" => "the mill".to_owned(),
+        object => object.trim_end_matches("__c").replace('_', " ").to_lowercase(),
+    };
+    (words, id)
 }
 
 /// The time of the next try.
 fn next(record: &Record, max_retries: u32, now: DateTime<Utc>) -> Markup {
-    let by_itself = record.run_retries < max_retries;
+    let by_itself = record.run_retries < max_retries || record.error_kind == Some(ErrorKind::Dependency);
     html! {
         @match record.next_retry_at {
             NextRetry::At(at) if by_itself && at > now => {
@@ -163,12 +154,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn salesforce_names_what_it_misses() {
-        let error = "Attendance__c: INVALID_FIELD: Foreign key external ID: ts-17 not found for field \
-                     CommCare_Case_Id__c in entity Training_Session__c";
-        assert_eq!(missing(error), Some(("training session".to_owned(), "ts-17".to_owned())));
-        let cut = "Foreign key external ID: ts-17 not found for field CommCare_Case_Id__c";
-        assert_eq!(missing(cut), Some(("a record".to_owned(), "ts-17".to_owned())));
-        assert_eq!(missing("INVALID_FIELD: No such column"), None);
+    fn a_key_is_said_in_words() {
+        assert_eq!(words_of("Training_Session__c/ts-17"), ("training session".to_owned(), "ts-17"));
+        assert_eq!(words_of("wetmills/a/b"), ("the mill".to_owned(), "a/b"));
     }
 }

@@ -11,6 +11,7 @@ use firestore::errors::FirestoreError;
 use gcloud_sdk::google::firestore::v1::document_transform::FieldTransform;
 use gcloud_sdk::google::firestore::v1::document_transform::field_transform::{ServerValue, TransformType};
 use gcloud_sdk::google::firestore::v1::precondition::ConditionType;
+use gcloud_sdk::google::firestore::v1::value::ValueType;
 use gcloud_sdk::google::firestore::v1::write::Operation;
 use gcloud_sdk::google::firestore::v1::{
     CommitRequest, Document, DocumentMask, Precondition, Value, Write, WriteResult,
@@ -42,16 +43,21 @@ impl Firestore {
         const DOING: &str = "storing a payload";
         let mut writes: Vec<Write> = Vec::new();
         let mut size = 0;
+        // All parts of a payload arrive at one time: that of the first request.
+        let mut arrival = Arrival::Now;
         for change in changes {
             let write = match change {
-                Change::Insert(doc_id, record) => self.insert_write(origin, doc_id, record),
-                Change::Swap { stored, record, arrives } => self.swap_write(stored, record, *arrives),
+                Change::Insert(doc_id, record) => self.insert_write(origin, doc_id, record, arrival),
+                Change::Swap { stored, record, arrives } => {
+                    self.swap_write(stored, record, arrives.then_some(arrival))
+                }
             };
             let more = write.encoded_len() + 16;
             if size + more > REQUEST_ROOM && !writes.is_empty() {
-                if self.commit(std::mem::take(&mut writes), DOING).await?.is_none() {
+                let Some(results) = self.commit(std::mem::take(&mut writes), DOING).await? else {
                     return Ok(false);
-                }
+                };
+                arrival = Arrival::from_results(&results).unwrap_or(arrival);
                 size = 0;
             }
             size += more;
@@ -60,27 +66,36 @@ impl Firestore {
         Ok(self.commit(writes, DOING).await?.is_some())
     }
 
-    pub(super) fn insert_write(&self, origin: Origin, doc_id: &str, record: &Record) -> Write {
+    pub(super) fn insert_write(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        record: &Record,
+        arrival: Arrival,
+    ) -> Write {
         let mut fields = codec::encode(record);
-        fields.retain(|name, _| !ARRIVAL.contains(&name.as_str()));
+        let update_transforms = arrival.set(&mut fields);
         Write {
             operation: Some(Operation::Update(self.document(origin, doc_id, fields))),
             update_mask: None,
-            update_transforms: arrives_now(),
+            update_transforms,
             current_document: Some(condition(ConditionType::Exists(false))),
         }
     }
 
-    pub(super) fn swap_write(&self, stored: &Stored, record: &Record, arrives: bool) -> Write {
+    pub(super) fn swap_write(&self, stored: &Stored, record: &Record, arrival: Option<Arrival>) -> Write {
         let (mut fields, mut field_paths) = codec::changed(&stored.record, record);
-        if arrives {
-            fields.retain(|name, _| !ARRIVAL.contains(&name.as_str()));
+        let mut update_transforms = Vec::new();
+        if let Some(arrival) = arrival {
             field_paths.retain(|name| !ARRIVAL.contains(&name.as_str()));
+            update_transforms = arrival.set(&mut fields);
+            field_paths
+                .extend(ARRIVAL.into_iter().filter(|name| fields.contains_key(*name)).map(str::to_owned));
         }
         Write {
             operation: Some(Operation::Update(self.document(stored.origin, &stored.doc_id, fields))),
             update_mask: Some(DocumentMask { field_paths }),
-            update_transforms: if arrives { arrives_now() } else { Vec::new() },
+            update_transforms,
             current_document: Some(condition(ConditionType::UpdateTime(read_at(stored)))),
         }
     }
@@ -108,6 +123,11 @@ impl Firestore {
         doing: &'static str,
     ) -> Result<Option<Vec<WriteResult>>, QueueError> {
         let database = self.db.get_database_path().clone();
+        let of_documents = writes.iter().any(|write| {
+            let condition =
+                write.current_document.as_ref().and_then(|condition| condition.condition_type.as_ref());
+            matches!(condition, Some(ConditionType::UpdateTime(_)))
+        });
         let mut request = Request::new(CommitRequest { database, writes, ..CommitRequest::default() });
         request.set_timeout(REQUEST_TIMEOUT);
         let sent = clock::now();
@@ -124,23 +144,58 @@ impl Firestore {
                 Ok(Some(answer.write_results))
             }
             Err(FirestoreError::DataConflictError(_)) => Ok(None),
-            Err(error) if lost_race(&error) => Ok(None),
+            // Where no document has to be there, it is the database that is not found.
+            Err(error) if lost_race(&error) && (of_documents || !is_not_found(&error)) => Ok(None),
             Err(error) => Err(QueueError::unavailable(doing, error)),
         }
     }
+}
+
+fn is_not_found(error: &FirestoreError) -> bool {
+    matches!(error, FirestoreError::DataNotFoundError(_))
 }
 
 fn condition(condition: ConditionType) -> Precondition {
     Precondition { condition_type: Some(condition) }
 }
 
-/// Sets the fields of the arrival to the time of the commit.
-fn arrives_now() -> Vec<FieldTransform> {
-    let now = |field: &str| FieldTransform {
-        field_path: field.to_owned(),
-        transform_type: Some(TransformType::SetToServerValue(ServerValue::RequestTime.into())),
-    };
-    ARRIVAL.map(now).to_vec()
+/// When a payload arrives.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Arrival {
+    /// At the time of the commit.
+    Now,
+    /// At the time of an earlier one.
+    At(Timestamp),
+}
+
+impl Arrival {
+    /// The time that a commit has set.
+    fn from_results(results: &[WriteResult]) -> Option<Self> {
+        let set = results.first()?.transform_results.first()?;
+        match set.value_type {
+            Some(ValueType::TimestampValue(time)) => Some(Self::At(time)),
+            _ => None,
+        }
+    }
+
+    /// Sets the fields of the arrival, or gives what makes Firestore set them.
+    fn set(self, fields: &mut HashMap<String, Value>) -> Vec<FieldTransform> {
+        let of = |time| Value { value_type: Some(ValueType::TimestampValue(time)) };
+        match self {
+            Self::At(time) => {
+                fields.extend(ARRIVAL.map(|name| (name.to_owned(), of(time))));
+                Vec::new()
+            }
+            Self::Now => {
+                fields.retain(|name, _| !ARRIVAL.contains(&name.as_str()));
+                let now = |field: &str| FieldTransform {
+                    field_path: field.to_owned(),
+                    transform_type: Some(TransformType::SetToServerValue(ServerValue::RequestTime.into())),
+                };
+                ARRIVAL.map(now).to_vec()
+            }
+        }
+    }
 }
 
 fn read_at(stored: &Stored) -> Timestamp {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::{Instrument, Span, error, info, info_span, warn};
+use tracing::{Span, error, info, info_span, warn};
 
 use super::super::delivery::{self, Delivered, Delivering};
 use super::super::lease::Renewal;
@@ -18,7 +18,7 @@ use crate::destinations::Suspicion;
 use crate::jobs;
 use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Candidate, Claim, ClaimOutcome, ClaimResult, QueueError, RecordFailure, SettleResult};
-use crate::submission::{AttemptOutcome, Cause, Destination, ErrorKind, Origin, Record, Unmapped};
+use crate::submission::{AttemptOutcome, Cause, Destination, ErrorKind, Origin, Record, Status, Unmapped};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -65,33 +65,34 @@ impl Run {
         plan: Planned,
         slots: OwnedSemaphorePermit,
     ) -> RunResult {
-        let span = record_span(&candidate);
-        async {
-            let (origin, doc_id) = (candidate.origin(), candidate.doc_id().to_owned());
-            let Order { trigger, role, .. } = self.order;
-            match self.worker.queue.claim(candidate, &self.worker.name, trigger, role).await {
-                Ok(ClaimResult::Claimed(claim)) => self.run(*claim, plan, slots).await,
-                Ok(ClaimResult::Exhausted(exhausted)) => {
-                    RunResult::ended(RunEnd::Failed(self.worker.give_up(origin, exhausted)))
-                }
-                Ok(ClaimResult::Busy) => RunResult::ended(RunEnd::Processing),
-                Ok(ClaimResult::Gone) => RunResult::ended(RunEnd::Failed(REMOVED.to_owned())),
-                Err(error) => {
-                    error!(doc_id, error = &error as &dyn std::error::Error, "record could not be claimed");
-                    RunResult::ended(RunEnd::NotStarted("the queue did not answer".to_owned()))
-                }
+        let (origin, doc_id) = (candidate.origin(), candidate.doc_id().to_owned());
+        let Order { trigger, role, .. } = self.order;
+        match self.worker.queue.claim(candidate, &self.worker.name, trigger, role).await {
+            Ok(ClaimResult::Claimed(claim)) => self.run(*claim, plan, slots).await,
+            Ok(ClaimResult::Exhausted(exhausted)) => {
+                RunResult::ended(RunEnd::Failed(self.worker.give_up(origin, exhausted)))
+            }
+            Ok(ClaimResult::Busy) => RunResult::ended(RunEnd::Processing),
+            Ok(ClaimResult::Gone) => RunResult::ended(RunEnd::Failed(REMOVED.to_owned())),
+            Err(error) => {
+                error!(doc_id, error = &error as &dyn std::error::Error, "record could not be claimed");
+                RunResult::ended(RunEnd::NotStarted("the queue did not answer".to_owned()))
             }
         }
-        .instrument(span)
-        .await
     }
 
     async fn run(self, mut claim: Claim, plan: Planned, slots: OwnedSemaphorePermit) -> RunResult {
         let started = Instant::now();
         self.renewal.add(&claim);
         let begun = Begun { tick: self.worker.evidence.tick(), time: self.worker.queue.now() };
-        let (destination, plan) = match plan {
-            Ok((destination, plan)) => (destination, plan),
+        // By the record as it is claimed: an operator may have asked for all of it again.
+        let left = plan.map(|(destination, plan)| (destination, left_to_do(plan, claim.record())));
+        let left = left.and_then(|(destination, plan)| match plan.refusal() {
+            Some(error) => Err(error),
+            None => Ok((destination, plan)),
+        });
+        let (destination, plan) = match left {
+            Ok(left) => left,
             Err(error) => {
                 let failure = failure(ErrorKind::Permanent, Cause::Mapping, "mapping", error, Vec::new());
                 return self.end(claim, ClaimOutcome::Failed(failure), started).await;
@@ -177,23 +178,17 @@ pub(super) fn destination(origin: Origin, record: &Record) -> Option<Destination
     jobs::find(origin, &record.job_name).map(|job| job.destination)
 }
 
-/// What is left to do of a record.
+/// What a record writes, whatever earlier runs have done.
 pub(super) fn plan(worker: &Worker, candidate: &Candidate) -> Planned {
     let record = candidate.record();
     match jobs::find(candidate.origin(), &record.job_name) {
-        Some(job) => {
-            let (destination, plan) = worker.plan_of(job, record)?;
-            let plan = left_to_do(plan, record);
-            match plan.refusal() {
-                Some(error) => Err(error),
-                None => Ok((destination, plan)),
-            }
-        }
+        Some(job) => worker.plan_of(job, record),
         None => Err(format!("no form type is named {:?}", record.job_name)),
     }
 }
 
-fn record_span(candidate: &Candidate) -> Span {
+/// The span of a record's log lines, within the span of the request that makes it run.
+pub(super) fn record_span(candidate: &Candidate) -> Span {
     let record = candidate.record();
     info_span!("record", request_id = record.job_id, doc_id = candidate.doc_id(), job_name = record.job_name)
 }
@@ -270,9 +265,10 @@ pub(super) async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome,
         }
         ClaimOutcome::Undecided(RecordFailure { error, step, .. }) => {
             warn!(processing_step = step, error, "record was put back: its failure may be the destination's");
-            RunEnd::New(error.clone())
+            let back = if claim.was() == Status::Failed { Status::Failed } else { Status::New };
+            RunEnd::PutBack(back, error.clone())
         }
-        ClaimOutcome::Released => RunEnd::New("it was put back untouched".to_owned()),
+        ClaimOutcome::Released => RunEnd::PutBack(Status::New, "it was put back untouched".to_owned()),
     };
     let settled = worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await;
     observed.settled(&worker.metrics, settled.as_ref().ok().copied());
@@ -281,7 +277,9 @@ pub(super) async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome,
             sighted.keep(&worker.queue).await;
             end
         }
-        Ok(SettleResult::Replaced) => RunEnd::New("an edited form replaced it meanwhile".to_owned()),
+        Ok(SettleResult::Replaced) => {
+            RunEnd::PutBack(Status::New, "an edited form replaced it meanwhile".to_owned())
+        }
         Ok(SettleResult::Lost) => {
             RunEnd::Failed("another worker took it over; its outcome counts".to_owned())
         }

@@ -39,7 +39,7 @@ async fn a_database_that_stops_mid_form_and_comes_back_has_the_form_once() {
         tokio::task::block_in_place(|| server.stop());
     };
     let (answer, ()) = tokio::join!(app.accept(&edition), stop);
-    assert_eq!((&answer["replaced"], &answer["record_status"]), (&json!(true), &json!("failed")));
+    assert_eq!((&answer["replaced"], &answer["record_status"]), (&json!(true), &json!("new")));
     assert_eq!(kind_and_step(&app.record("v").await).1, "transient");
     let ready = app.get("/ready").await.expect(200);
     assert_eq!(ready, json!({ "status": "ready", "down": ["postgis"] }));
@@ -71,9 +71,9 @@ async fn a_form_that_finds_every_connection_in_use_comes_through_later() {
         answer
     };
     let (first, second) = tokio::join!(app.accept(&first), then);
-    assert_eq!((&first["record_status"], &second["record_status"]), (&json!("completed"), &json!("failed")));
+    assert_eq!((&first["record_status"], &second["record_status"]), (&json!("completed"), &json!("new")));
     let record = app.record("second").await;
-    assert_eq!(kind_and_step(&record), ("failed", "transient", "connection"));
+    assert_eq!(kind_and_step(&record), ("new", "transient", "connection"));
     assert_eq!(record["error"], "no connection to PostgreSQL: 1 of 1 are in use");
     app.until_completed(3).await;
 }
@@ -128,7 +128,7 @@ async fn a_serialization_failure_is_tried_again_within_the_call() {
 async fn a_database_without_schema_is_no_fault_of_the_form() {
     let database = TestDatabase::empty().await;
     let app = service(&database, &[]).await;
-    assert_eq!(app.accept(&mill("m")).await["record_status"], "failed");
+    assert_eq!(app.accept(&mill("m")).await["record_status"], "new");
     let record = app.record("m").await;
     assert_eq!(kind_and_step(&record).1, "transient");
     let error = record["error"].as_str().unwrap();
@@ -143,9 +143,9 @@ async fn a_database_that_takes_no_connections_is_no_fault_of_the_form() {
     let app = service(&database, &[]).await;
     let name = database.url.rsplit_once('/').unwrap().1;
     elsewhere.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
-    assert_eq!(app.accept(&mill("m")).await["record_status"], "failed");
+    assert_eq!(app.accept(&mill("m")).await["record_status"], "new");
     let record = app.record("m").await;
-    assert_eq!(kind_and_step(&record), ("failed", "transient", "connection"));
+    assert_eq!(kind_and_step(&record), ("new", "transient", "connection"));
     elsewhere.run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     app.until_completed(1).await;
 }
@@ -157,8 +157,8 @@ async fn a_server_that_cannot_be_reached_keeps_nobody_from_starting() {
     let app = TestApp::with(&variables).await;
     app.accept(&registration("f")).await;
     assert_eq!(app.drain().await["processed_records"], json!(["f"]));
-    assert_eq!(app.accept(&mill("m")).await["record_status"], "failed");
+    assert_eq!(app.accept(&mill("m")).await["record_status"], "new");
     let record = app.record("m").await;
-    assert_eq!(kind_and_step(&record), ("failed", "transient", "connection"));
+    assert_eq!(kind_and_step(&record), ("new", "transient", "connection"));
     assert!(!record.to_string().contains("s3cr3t"));
 }

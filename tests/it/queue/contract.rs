@@ -259,10 +259,10 @@ async fn a_failed_record_waits_longer_with_each_retry(backend: Backend) {
     let mut next = claim_one(&queue).await;
     for (retries, seconds) in [(0, 60.0), (1, 300.0), (2, 1_500.0)] {
         let before = clock::now();
-        queue.settle(next, failed(ErrorKind::Dependency)).await.unwrap();
+        queue.settle(next, failed(ErrorKind::Transient)).await.unwrap();
         let record = the(&queue, "f-1").await;
         assert_eq!((record.status, record.run_retries), (Status::Failed, retries));
-        assert_eq!(record.error_kind, Some(ErrorKind::Dependency));
+        assert_eq!(record.error_kind, Some(ErrorKind::Transient));
         assert_eq!(record.last_step.as_deref(), Some("Household__c"));
         assert_eq!(record.error.as_deref(), Some("it did not work"));
         let NextRetry::At(due) = record.next_retry_at else { panic!("{:?}", record.next_retry_at) };
@@ -334,7 +334,7 @@ async fn a_due_retry_is_claimed_and_no_other(backend: Backend) {
     let queue = backend.open().await;
     let impatient = backend.open_with(RetryPolicy { retry_backoff: Duration::ZERO, ..POLICY }).await;
     for (id, kind) in
-        [("later", ErrorKind::Transient), ("never", ErrorKind::Permanent), ("due", ErrorKind::Dependency)]
+        [("later", ErrorKind::Transient), ("never", ErrorKind::Permanent), ("due", ErrorKind::Transient)]
     {
         put_id(&queue, id).await;
         let claimed = claim_one(&queue).await;

@@ -54,7 +54,7 @@ async fn whatever_firestore_answers_a_webhook_it_is_our_trouble() {
     let app = TestApp::with(&firestore.variables()).await;
     let codes = [Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument, Code::NotFound];
     for (n, code) in codes.into_iter().enumerate() {
-        firestore.fail_next("CreateDocument", code, 1);
+        firestore.fail_next("Commit", code, 1);
         let form = registration(&format!("f-{n}")).to_string();
         let answer = app.post("/process-data-cc", form.clone()).await;
         assert_eq!(answer.status, 503, "{code:?}");
@@ -67,7 +67,7 @@ async fn whatever_firestore_answers_a_webhook_it_is_our_trouble() {
 async fn a_form_whose_answer_was_lost_is_stored_once() {
     let firestore = Firestore::start();
     let app = TestApp::with(&firestore.variables()).await;
-    firestore.lose_next_answer("CreateDocument");
+    firestore.lose_next_answer("Commit");
     let form = registration("f-1").to_string();
     // The Firestore client may ask again by itself; otherwise CommCare sends again.
     let first = app.post("/process-data-cc", form.clone()).await;

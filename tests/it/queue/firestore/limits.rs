@@ -38,7 +38,7 @@ async fn a_key_that_is_too_long_for_an_index_holds_up_nothing() {
         queue.settle(claimed, outcome).await.unwrap();
     }
     let record = the(&queue, "a").await;
-    let others = queue.other_writers(Origin::CommCare, "a", &record, clock::now(), &keys).await.unwrap();
+    let others = queue.other_writers(Origin::CommCare, record.arrived(), clock::now(), &keys).await.unwrap();
     let others: Vec<String> = others.into_iter().map(|(doc_id, _)| doc_id).collect();
     assert_eq!(others, ["b"], "by the other key");
 }
