@@ -8,13 +8,13 @@ mod demo_plot_observation;
 mod farm_visit;
 mod fields;
 mod form;
+mod form_kind;
 mod note;
 mod observation;
 mod participant_checks;
 mod people;
 mod registration;
 mod salesforce_to_commcare;
-mod survey;
 mod training_observation;
 mod wetmill;
 mod wetmill_registration;
@@ -92,12 +92,12 @@ pub struct Job {
 
 /// Every handled job name (`docs/service.md`, section 1).
 pub static JOBS: &[Job] = &[
-    to_salesforce(survey::FARMER_REGISTRATION, registration::map),
-    to_salesforce(survey::EDIT_FARMER_DETAILS, registration::map),
-    to_salesforce(survey::FIELD_DAY_REGISTRATION, registration::map),
-    to_salesforce(survey::ATTENDANCE_FULL, attendance::map),
-    to_salesforce(survey::ATTENDANCE_LIGHT, attendance::map),
-    to_salesforce(survey::FIELD_DAY_ATTENDANCE, attendance::map),
+    to_salesforce(form_kind::FARMER_REGISTRATION, registration::map),
+    to_salesforce(form_kind::EDIT_FARMER_DETAILS, registration::map),
+    to_salesforce(form_kind::FIELD_DAY_REGISTRATION, registration::map),
+    to_salesforce(form_kind::ATTENDANCE_FULL, attendance::map),
+    to_salesforce(form_kind::ATTENDANCE_LIGHT, attendance::map),
+    to_salesforce(form_kind::FIELD_DAY_ATTENDANCE, attendance::map),
     to_salesforce("Training Observation", training_observation::map),
     to_salesforce("Demo Plot Observation", demo_plot_observation::map),
     to_salesforce("Farm Visit Full", farm_visit::map),
@@ -177,7 +177,7 @@ pub fn job_name(origin: Origin, payload: &Value) -> Option<&str> {
     let name = name?.as_str().filter(|name| !name.trim().is_empty())?;
     let survey_type = payload.pointer("/form/survey_type").and_then(Value::as_str);
     if origin == Origin::CommCare && name == "Followup" && survey_type == Some("Attendance Light") {
-        return Some(survey::ATTENDANCE_LIGHT);
+        return Some(form_kind::ATTENDANCE_LIGHT);
     }
     Some(name)
 }

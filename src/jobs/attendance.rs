@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::jobs::fields::Source::{Attachment, Flag, Gps, Sent, SentOrNull};
 use crate::jobs::fields::{Row, fill};
 use crate::jobs::form::Form;
-use crate::jobs::survey::{ATTENDANCE_FULL, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, Survey};
+use crate::jobs::form_kind::{ATTENDANCE_FULL, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, FormKind};
 use crate::jobs::{Facts, MapError, note};
 use crate::plan::{Plan, Upsert};
 
@@ -92,31 +92,31 @@ const FIELD_DAY_ITEMS: &str = "form.barrios_repeat_group.item";
 /// Maps an attendance form.
 pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     let form = Form::new(payload);
-    let survey = Survey::of(&form)?;
-    let mut upserts = sessions(&form, &survey)?;
-    upserts.extend(attendances(&form, &survey)?);
+    let kind = FormKind::from_form(&form)?;
+    let mut upserts = sessions(&form, &kind)?;
+    upserts.extend(attendances(&form, &kind)?);
     if upserts.is_empty() {
-        return Ok(Plan::nothing(why_nothing(&form, &survey)?));
+        return Ok(Plan::nothing(why_nothing(&form, &kind)?));
     }
     Ok(Plan::salesforce(upserts))
 }
 
 /// The training sessions that the form changes: those of the first matching row.
-pub(super) fn sessions(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, MapError> {
+pub(super) fn sessions(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
     let one = |path, rows| Ok(vec![fill(session_by(form, path)?, rows, form)?]);
-    if survey.is_new() || survey.is_move() {
+    if kind.is_new() || kind.is_move() {
         return one("form.training_session", REGISTRATION_SESSION);
     }
-    if survey.is_named(&[ATTENDANCE_FULL]) {
+    if kind.is_named(&[ATTENDANCE_FULL]) {
         return one("form.training_session", FULL_SESSION);
     }
-    if survey.is_light() {
+    if kind.is_light() {
         let session = form.text("form.session")?;
         if let Some((_, rows)) = LIGHT_SESSIONS.iter().find(|(known, _)| *known == session) {
             return one("form.selected_training_module", rows);
         }
     }
-    if survey.is_field_day() {
+    if kind.is_field_day() {
         return counted_items(form)?
             .iter()
             .map(|item| fill(session_by(item, "training_session")?, FIELD_DAY_SESSION, item))
@@ -126,21 +126,21 @@ pub(super) fn sessions(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, MapE
 }
 
 /// Who was present: the participants of the first matching row.
-pub(super) fn attendances(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, MapError> {
-    let registers = survey.is_named(&[FARMER_REGISTRATION, FIELD_DAY_REGISTRATION]);
-    if registers && survey.is_new() {
+pub(super) fn attendances(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
+    let registers = kind.is_named(&[FARMER_REGISTRATION, FIELD_DAY_REGISTRATION]);
+    if registers && kind.is_new() {
         let session = form.id("form.training_session")?;
         return Ok(vec![present(&session, &form.id("form.subcase_0.case.@case_id")?)]);
     }
-    if registers && survey.is_move() {
+    if registers && kind.is_move() {
         let session = form.id("form.training_session")?;
         return Ok(vec![present(&session, &form.id("form.existing_farmer_change_in_ffg.old_farmer_id")?)]);
     }
-    if survey.is_named(&[ATTENDANCE_FULL]) {
+    if kind.is_named(&[ATTENDANCE_FULL]) {
         return all_present(form, "form.training_session", "form.present_participants");
     }
     let mut upserts = Vec::new();
-    if survey.is_field_day() {
+    if kind.is_field_day() {
         for item in counted_items(form)? {
             upserts.extend(all_present(&item, "training_session", "present_participants_repeat")?);
         }
@@ -149,8 +149,8 @@ pub(super) fn attendances(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, M
 }
 
 /// What an attendance form that changes nothing answered.
-pub(super) fn why_nothing(form: &Form, survey: &Survey) -> Result<String, MapError> {
-    if survey.is_field_day() {
+pub(super) fn why_nothing(form: &Form, kind: &FormKind) -> Result<String, MapError> {
+    if kind.is_field_day() {
         let items = form.repeat(FIELD_DAY_ITEMS)?.unwrap_or_default();
         let counts = items.iter().map(|item| item.text_if_sent("attendance_count_repeat"));
         let counts = counts.collect::<Result<Vec<_>, _>>()?;

@@ -49,20 +49,20 @@ const OBSERVATION: &[Row] = &[
 ];
 
 /// How an answer, read at `form.best_practice_questions`, becomes a field.
-enum Answer {
+enum ResultSource {
     /// A code, or a label from the apps that send those.
     Coded(&'static str, Labels),
     /// The same for every app.
     Same(Source),
 }
 
-use Answer::{Coded, Same};
+use ResultSource::{Coded, Same};
 
 /// A criterion: its result, and what else is written with it.
 struct Criterion {
     name: &'static str,
-    result: Answer,
-    others: &'static [(&'static str, Answer)],
+    result: ResultSource,
+    others: &'static [(&'static str, ResultSource)],
 }
 
 const CRITERIA: &[Criterion] = &[
@@ -233,7 +233,7 @@ fn criterion_result(
     Ok(Some(upsert))
 }
 
-impl Answer {
+impl ResultSource {
     fn read(&self, questions: &Form, app: &str) -> Result<Value, MapError> {
         match self {
             Coded(path, _) if LABEL_APPS.contains(&app) => Sent(path).read(questions),

@@ -24,7 +24,7 @@ use crate::jobs::fields::Row;
 use crate::jobs::fields::Source::{FilledOrNull, Flag, Text};
 use crate::jobs::fields::fill;
 use crate::jobs::form::Form;
-use crate::jobs::survey::Survey;
+use crate::jobs::form_kind::FormKind;
 use crate::jobs::{Facts, MapError, attendance, note, people};
 use crate::plan::{Plan, Upsert};
 
@@ -61,24 +61,24 @@ const REPLACED: &[Replaced] = &[
 /// Maps a registration form.
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let form = Form::new(payload);
-    let survey = Survey::of(&form)?;
+    let kind = FormKind::from_form(&form)?;
     let mut upserts = Vec::new();
-    upserts.extend(training_group(&form, &survey)?);
-    upserts.extend(people::household(&form, &survey)?);
-    upserts.extend(people::participant(&form, &survey)?);
+    upserts.extend(training_group(&form, &kind)?);
+    upserts.extend(people::household(&form, &kind)?);
+    upserts.extend(people::participant(&form, &kind)?);
     upserts.extend(replaced_member(&form)?);
-    upserts.extend(attendance::sessions(&form, &survey)?);
+    upserts.extend(attendance::sessions(&form, &kind)?);
     if facts.registration_attendance {
-        upserts.extend(attendance::attendances(&form, &survey)?);
+        upserts.extend(attendance::attendances(&form, &kind)?);
     }
     if upserts.is_empty() {
-        return Ok(Plan::nothing(why_nothing(&form, &survey)?));
+        return Ok(Plan::nothing(why_nothing(&form, &kind)?));
     }
     Ok(Plan::salesforce(upserts))
 }
 
-fn training_group(form: &Form, survey: &Survey) -> Result<Option<Upsert>, MapError> {
-    if !survey.is_new_household() && !survey.is_move() {
+fn training_group(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, MapError> {
+    if !kind.is_new_household() && !kind.is_move() {
         return Ok(None);
     }
     let group = Upsert::new("Training_Group__c", "CommCare_Case_Id__c", form.id("form.Training_Group_Id")?);
@@ -96,9 +96,9 @@ fn replaced_member(form: &Form) -> Result<Option<Upsert>, MapError> {
     Ok(None)
 }
 
-fn why_nothing(form: &Form, survey: &Survey) -> Result<String, MapError> {
-    if survey.is_field_day() {
-        return attendance::why_nothing(form, survey);
+fn why_nothing(form: &Form, kind: &FormKind) -> Result<String, MapError> {
+    if kind.is_field_day() {
+        return attendance::why_nothing(form, kind);
     }
     let detail = note::quote(form.text_if_sent("form.survey_detail")?.as_deref());
     Ok(format!("survey_detail {detail} matches no registration step"))

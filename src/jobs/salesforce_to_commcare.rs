@@ -79,7 +79,7 @@ struct Batch<'p> {
 }
 
 /// One record of a payload.
-struct Record<'p> {
+struct PayloadRecord<'p> {
     batch: &'p Batch<'p>,
     fields: &'p Map<String, Value>,
     position: u32,
@@ -114,7 +114,7 @@ fn map_record(job: &JobType, batch: &Batch<'_>, position: u32, record: &Value) -
         return Err(Unfit::Blank(job.case_id));
     }
     let case_id = case_id.into_owned();
-    let record = Record { batch, fields, position, case_id };
+    let record = PayloadRecord { batch, fields, position, case_id };
     let questions = element::values(job.questions, &record, &[])?;
     let update = element::values(job.update, &record, &questions)?;
     let case_name = record.value(&job.case_name)?;

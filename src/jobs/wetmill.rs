@@ -45,7 +45,7 @@ pub(super) struct Attachments {
 
 impl Attachments {
     /// Those of this payload.
-    pub(super) fn of(payload: &Value) -> Self {
+    pub(super) fn new(payload: &Value) -> Self {
         let part = |path| find(payload, path).and_then(as_text).filter(|text| !text.is_empty());
         let of_form = part("domain").zip(part("form.meta.instanceID"));
         let of_form = of_form.map(|(domain, instance)| (domain.into_owned(), instance.into_owned()));

@@ -62,7 +62,7 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     let survey_type = find(payload, "form.survey_type").and_then(Value::as_str).unwrap_or_default();
     let detail = |name: &str| text(payload, &format!("{DETAILS}.{name}"));
     let choice = |name: &str, labels| label(&form, payload, name, labels);
-    let files = Attachments::of(payload);
+    let files = Attachments::new(payload);
     let attachment = |name: &str| files.url(find(payload, &format!("{DETAILS}.{name}")));
     let manager_role = match code(payload, "manager_role") {
         Some(OTHER_ROLE) => detail("manager_role_other")?.map(Cow::Owned),

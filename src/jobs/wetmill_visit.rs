@@ -39,7 +39,7 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     let form_name = text(payload, "form.survey_type")?;
     let form_name = form_name.ok_or_else(|| error("form.survey_type", "missing"))?;
     let form = Form::new(payload);
-    let attachments = Attachments::of(payload);
+    let attachments = Attachments::new(payload);
     let context = Context {
         form: &form,
         attachments: &attachments,
@@ -47,10 +47,10 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
         version: find(payload, "form.@version").and_then(as_text).and_then(|text| text.trim().parse().ok()),
     };
     let id = find(payload, "id").and_then(as_text).unwrap_or("None".into());
-    let surveys = surveys::ALL.iter().filter_map(|survey| {
+    let surveys = surveys::ALL.iter().filter_map(|transformation| {
         // A blank one, or a repeat group, was not filled in.
-        let sent = find(payload, "form.surveys")?.get(survey.name)?.as_object()?;
-        Some(self::survey(&context, payload, &id, survey, sent.clone()))
+        let sent = find(payload, "form.surveys")?.get(transformation.name)?.as_object()?;
+        Some(survey(&context, payload, &id, transformation, sent.clone()))
     });
     let visit = Visit {
         submission_id: format!("WV-{id}"),
@@ -68,12 +68,12 @@ fn survey(
     context: &Context,
     payload: &Value,
     id: &str,
-    survey: &surveys::Survey,
+    transformation: &surveys::Transformation,
     mut members: Map<String, Value>,
 ) -> Result<Survey, MapError> {
-    let name = survey.name;
+    let name = transformation.name;
     let completed_date = completed(payload, name)?;
-    survey.transform(&mut Group::new(context, format!("form.surveys.{name}"), &mut members))?;
+    transformation.apply(&mut Group::new(context, format!("form.surveys.{name}"), &mut members))?;
     let general_feedback = members.get("general_feedback").filter(|value| !value.is_null());
     Ok(Survey {
         submission_id: format!("SR-{id}-{name}"),

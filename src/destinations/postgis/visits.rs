@@ -128,7 +128,7 @@ async fn store_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Re
 }
 
 async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
-    let columns = Columns::of(&visit.surveys);
+    let columns = Columns::from_surveys(&visit.surveys);
     let stored = sqlx::query!(
         r#"
         INSERT INTO survey_question_responses (
@@ -188,7 +188,7 @@ struct Columns<'v> {
 }
 
 impl<'v> Columns<'v> {
-    fn of(surveys: &'v [Survey]) -> Self {
+    fn from_surveys(surveys: &'v [Survey]) -> Self {
         let mut columns = Self::default();
         for survey in surveys {
             for answer in &survey.answers {

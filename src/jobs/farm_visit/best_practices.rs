@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::country::Country::{Bu, Et, Ke, Pr, Zm};
 use super::country::{ALL, NOT_BU, NOT_ET, Section, fill_for};
-use super::{Visit, YES_NO};
+use super::{FarmVisit, YES_NO};
 use crate::jobs::MapError;
 use crate::jobs::fields::Condition::{Is, Positive};
 use crate::jobs::fields::Source::{Attachment, AttachmentIf, Label, LabelOr, Rule, Sent, Text};
@@ -267,7 +267,7 @@ const COHORTS: &[Cohort] = &[
 const ANY_COHORT: Labels = &[("both_periods", "Both Stumping Periods")];
 
 /// The best practices of a visit.
-pub(super) fn best_practices(visit: &Visit) -> Result<Upsert, MapError> {
+pub(super) fn best_practices(visit: &FarmVisit) -> Result<Upsert, MapError> {
     let upsert = Upsert::new("FV_Best_Practices__c", "FV_Submission_ID__c", &visit.key)
         .set("Name__c", &*visit.key)
         .relate("Farm_Visit__r", "FV_Submission_ID__c", &*visit.key);

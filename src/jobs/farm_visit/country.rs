@@ -42,7 +42,7 @@ pub(super) const NOT_BU: &[Country] = &[Ke, Pr, Zm, Et, Other];
 
 impl Country {
     /// The country of a visit, AA visits included.
-    pub(super) fn of(form: &Form) -> Result<Self, MapError> {
+    pub(super) fn from_form(form: &Form) -> Result<Self, MapError> {
         let survey_type = form.text("form.survey_type")?;
         let country = SURVEY_TYPES.iter().find(|(known, _)| *known == survey_type);
         Ok(country.map_or(Other, |(_, country)| *country))

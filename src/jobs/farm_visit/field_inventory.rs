@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Visit;
+use super::FarmVisit;
 use crate::jobs::MapError;
 use crate::jobs::fields::Source::{Attachment, IsOneOf, Rule, Sent};
 use crate::jobs::fields::{Row, fill};
@@ -49,7 +49,7 @@ const VARIETIES: Labels = &[
 const OTHER_VARIETY: &str = "9";
 
 /// Farms, then varieties, then the household that they belong to; nothing without a survey.
-pub(super) fn plots(visit: &Visit) -> Result<Vec<Upsert>, MapError> {
+pub(super) fn plots(visit: &FarmVisit) -> Result<Vec<Upsert>, MapError> {
     let Some(plots) = visit.form.repeat("form.field_inventory_survey.general_plot_information")? else {
         return Ok(Vec::new());
     };

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::Visit;
+use super::FarmVisit;
 use super::country::Country::{self, Bu, Et, Ke, Other, Pr, Zm};
 use super::country::{ALL, NOT_ET};
 use super::result_labels as labels;
@@ -166,7 +166,7 @@ const FAMILIES: &[Family] = &[
 ];
 
 /// The rows of all families that apply to the visit.
-pub(super) fn results(visit: &Visit) -> Result<Vec<Upsert>, MapError> {
+pub(super) fn results(visit: &FarmVisit) -> Result<Vec<Upsert>, MapError> {
     let mut upserts = Vec::new();
     for family in FAMILIES.iter().filter(|family| family.countries.contains(&visit.country)) {
         if is_asked(family, visit)? {
@@ -176,14 +176,14 @@ pub(super) fn results(visit: &Visit) -> Result<Vec<Upsert>, MapError> {
     Ok(upserts)
 }
 
-fn is_asked(family: &Family, visit: &Visit) -> Result<bool, MapError> {
+fn is_asked(family: &Family, visit: &FarmVisit) -> Result<bool, MapError> {
     match family.only_if {
         Some((path, code)) => visit.practices.is(path, code),
         None => Ok(true),
     }
 }
 
-fn family_results(family: &Family, visit: &Visit) -> Result<Vec<Upsert>, MapError> {
+fn family_results(family: &Family, visit: &FarmVisit) -> Result<Vec<Upsert>, MapError> {
     let codes = visit.practices.id_tokens(family.path)?;
     let hidden = match family.hidden_below {
         Some(age) => visit.form.decimal("form.field_age")? < age,
@@ -201,14 +201,14 @@ fn family_results(family: &Family, visit: &Visit) -> Result<Vec<Upsert>, MapErro
         .collect()
 }
 
-fn describe(family: &Family, visit: &Visit, code: &str) -> Result<Value, MapError> {
+fn describe(family: &Family, visit: &FarmVisit, code: &str) -> Result<Value, MapError> {
     match family.in_words {
         Some((own, source)) if own == code => source.read(&visit.practices),
         _ => Ok(visit.practices.label_of(family.path, code, family.labels).unwrap_or(family.fallback).into()),
     }
 }
 
-fn row(family: &Family, visit: &Visit, code: &str, description: Value) -> Upsert {
+fn row(family: &Family, visit: &FarmVisit, code: &str, description: Value) -> Upsert {
     let external_id = format!("FVBPN-{}_{}_{code}", visit.id, family.infix);
     Upsert::new("FV_Best_Practice_Results__c", "Best_Practice_Result_Submission_ID__c", external_id)
         .set("FV_Submission_ID__c", &*visit.key)

@@ -11,7 +11,7 @@ use quick_xml::name::QName;
 use uuid::Uuid;
 
 use super::element::Values;
-use super::{Batch, JobType, Layout, Record};
+use super::{Batch, JobType, Layout, PayloadRecord};
 
 const FORMS: &str = "http://openrosa.org/formdesigner/";
 const CASE: &str = "http://commcarehq.org/case/transaction/v2";
@@ -28,7 +28,12 @@ pub(super) struct Case<'r> {
 }
 
 /// The document of a record.
-pub(super) fn write(job: &JobType, record: &Record<'_>, questions: &Values<'_>, case: &Case<'_>) -> String {
+pub(super) fn write(
+    job: &JobType,
+    record: &PayloadRecord<'_>,
+    questions: &Values<'_>,
+    case: &Case<'_>,
+) -> String {
     let mut xml = Xml::new();
     let namespace = format!("{FORMS}{}", job.namespace);
     let root = [
@@ -55,7 +60,7 @@ pub(super) fn write(job: &JobType, record: &Record<'_>, questions: &Values<'_>, 
     xml.into_text()
 }
 
-fn case_attributes<'r>(record: &'r Record<'_>) -> [(&'static str, &'r str); 4] {
+fn case_attributes<'r>(record: &'r PayloadRecord<'_>) -> [(&'static str, &'r str); 4] {
     [
         ("xmlns", CASE),
         ("case_id", &record.case_id),
@@ -64,7 +69,7 @@ fn case_attributes<'r>(record: &'r Record<'_>) -> [(&'static str, &'r str); 4] {
     ]
 }
 
-fn case_block(xml: &mut Xml, job: &JobType, record: &Record<'_>, case: &Case<'_>) {
+fn case_block(xml: &mut Xml, job: &JobType, record: &PayloadRecord<'_>, case: &Case<'_>) {
     let case_type = |suffix: &str| format!("{}{suffix}", record.batch.project);
     xml.open("case", &case_attributes(record));
     xml.open("create", &[]);
@@ -87,7 +92,7 @@ fn case_block(xml: &mut Xml, job: &JobType, record: &Record<'_>, case: &Case<'_>
     xml.close("case");
 }
 
-fn meta(xml: &mut Xml, record: &Record<'_>) {
+fn meta(xml: &mut Xml, record: &PayloadRecord<'_>) {
     let Batch { facts, job_id, now, .. } = record.batch;
     xml.open("meta", &[("xmlns", META)]);
     xml.leaf("deviceID", &facts.sender.device_id);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Record, text};
+use super::{PayloadRecord, text};
 
 /// An element and where its text comes from.
 pub(super) type Element = (&'static str, Source);
@@ -28,7 +28,7 @@ pub(super) enum Source {
     /// Several, one behind the other.
     Joined(&'static [Source]),
     /// A rule of its own.
-    Derived(fn(&Record<'_>) -> Result<String, Unfit>),
+    Derived(fn(&PayloadRecord<'_>) -> Result<String, Unfit>),
 }
 
 /// Why a record cannot be sent.
@@ -48,7 +48,7 @@ pub(super) type Values<'r> = Vec<(&'static str, Cow<'r, str>)>;
 /// The texts of a table's elements. `asked` are those of the question elements.
 pub(super) fn values<'r>(
     elements: &[Element],
-    record: &'r Record<'_>,
+    record: &'r PayloadRecord<'_>,
     asked: &[(&'static str, Cow<'r, str>)],
 ) -> Result<Values<'r>, Unfit> {
     elements
@@ -66,7 +66,7 @@ pub(super) fn values<'r>(
         .collect()
 }
 
-impl Record<'_> {
+impl PayloadRecord<'_> {
     /// The text that `source` gives; nothing for what only another element's text tells.
     pub(super) fn value(&self, source: &Source) -> Result<Cow<'_, str>, Unfit> {
         match source {

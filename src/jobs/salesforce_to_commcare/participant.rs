@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::element::Source::{AsAsked, CaseId, Derived, Joined, Text, WholeNumber, Words};
 use super::element::{Element, Source, Unfit};
-use super::{JobType, Layout, Parent, Record, text};
+use super::{JobType, Layout, Parent, PayloadRecord, text};
 use crate::jobs::{Facts, MapError};
 use crate::plan::Plan;
 
@@ -101,7 +101,7 @@ const GROWERS: [&str; 4] = ["coffee_zw_2024c", "coffee_zw_c21_ag", "coffee_zim",
 const NATIONALS: [&str; 2] = ["coffee_bdi_kahawatu_2024c", "coffee_bdi_tns_2024c"];
 
 /// *full name*: the parts joined by one space; nothing is trimmed.
-fn full_name(record: &Record<'_>) -> Result<String, Unfit> {
+fn full_name(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     let middle = record.text("participantMiddleName")?;
     let (first, last) = (record.as_is("participantName")?, record.as_is("participantLastName")?);
     let parts = [Some(first), Some(middle).filter(|middle| !middle.is_empty()), Some(last)];
@@ -109,7 +109,7 @@ fn full_name(record: &Record<'_>) -> Result<String, Unfit> {
 }
 
 /// *primary member* (decision X8).
-fn primary_member(record: &Record<'_>) -> Result<String, Unfit> {
+fn primary_member(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "participantPrimaryHouseholdMember";
     let value = record.text(KEY)?;
     Ok(match record.fields.get(KEY) {
@@ -121,7 +121,7 @@ fn primary_member(record: &Record<'_>) -> Result<String, Unfit> {
     })
 }
 
-fn farmer_number(record: &Record<'_>) -> Result<String, Unfit> {
+fn farmer_number(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     Ok(match primary_member(record)?.as_str() {
         "Yes" => "1".to_owned(),
         "No" => "2".to_owned(),
@@ -129,21 +129,21 @@ fn farmer_number(record: &Record<'_>) -> Result<String, Unfit> {
     })
 }
 
-fn cooperative_number(record: &Record<'_>) -> Result<String, Unfit> {
+fn cooperative_number(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     if !record.is_of(&COOPERATIVES) {
         return Ok(String::new());
     }
     record.as_is("participantOtherIDNumber").map(Cow::into_owned)
 }
 
-fn grower_number(record: &Record<'_>) -> Result<String, Unfit> {
+fn grower_number(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     if !record.is_of(&GROWERS) {
         return Ok(String::new());
     }
     record.as_is("participantOtherIDNumber").map(Cow::into_owned)
 }
 
-fn national_id(record: &Record<'_>) -> Result<String, Unfit> {
+fn national_id(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     if !record.is_of(&NATIONALS) {
         return Ok(String::new());
     }
@@ -151,7 +151,7 @@ fn national_id(record: &Record<'_>) -> Result<String, Unfit> {
 }
 
 /// *phone*: a text keeps its plus sign, its leading zero and its separators (decision X12).
-fn phone(record: &Record<'_>) -> Result<String, Unfit> {
+fn phone(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "participantPhoneNumber";
     Ok(match record.fields.get(KEY) {
         Some(Value::String(phone)) => text::clean(phone).trim().to_owned(),
@@ -160,7 +160,7 @@ fn phone(record: &Record<'_>) -> Result<String, Unfit> {
 }
 
 /// *farm size*: read as a number in Kenya and Zimbabwe alone; missing is 0 everywhere.
-fn farm_size(record: &Record<'_>) -> Result<String, Unfit> {
+fn farm_size(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "householdFarmSize";
     if !record.fields.contains_key(KEY) {
         return Ok("0".to_owned());

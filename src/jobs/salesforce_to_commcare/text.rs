@@ -34,7 +34,7 @@ pub(super) fn as_is(value: Option<&Value>) -> Option<Cow<'_, str>> {
         Some(Value::Bool(true)) => Some(Cow::Borrowed("True")),
         Some(Value::Bool(false)) => Some(Cow::Borrowed("False")),
         Some(Value::String(text)) => Some(clean(text)),
-        Some(Value::Number(number)) => Some(Cow::Owned(match Numeric::of(number) {
+        Some(Value::Number(number)) => Some(Cow::Owned(match Numeric::from_number(number) {
             Numeric::Integer(digits) => digits,
             Numeric::Float(float) => float_text(float),
         })),
@@ -46,7 +46,7 @@ pub(super) fn as_is(value: Option<&Value>) -> Option<Cow<'_, str>> {
 pub(super) fn whole_number(value: Option<&Value>) -> Option<Cow<'_, str>> {
     match value {
         Some(Value::Bool(truth)) => Some(Cow::Borrowed(if *truth { "1" } else { "0" })),
-        Some(Value::Number(number)) => match Numeric::of(number) {
+        Some(Value::Number(number)) => match Numeric::from_number(number) {
             Numeric::Integer(digits) => Some(Cow::Owned(digits)),
             Numeric::Float(float) => truncated(float).map(Cow::Owned),
         },
@@ -66,7 +66,7 @@ enum Numeric {
 }
 
 impl Numeric {
-    fn of(number: &Number) -> Self {
+    fn from_number(number: &Number) -> Self {
         let text = number.to_string();
         match integer_literal(&text) {
             Some(digits) => Self::Integer(digits),
@@ -77,7 +77,7 @@ impl Numeric {
 }
 
 fn is_zero(number: &Number) -> bool {
-    match Numeric::of(number) {
+    match Numeric::from_number(number) {
         Numeric::Integer(digits) => digits == "0",
         Numeric::Float(float) => float == 0.0,
     }

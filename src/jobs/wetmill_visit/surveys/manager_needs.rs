@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::form::Labels;
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const RULES: &[Row] = &[
+pub(super) const RULES: &[MemberRule] = &[
     ("business_and_operations", "coffee_sale_period", Rule::OneOf(SALE_PERIOD)),
     ("business_and_operations", "primary_buyer_additional_services_yn", Rule::ManyOf(BUYER_SERVICES)),
     ("banking", "significant_challenges_accessing_loans", Rule::OneOf(LOAN_CHALLENGES)),

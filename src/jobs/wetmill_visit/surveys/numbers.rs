@@ -3,18 +3,18 @@
 use chrono::Datelike;
 use serde_json::{Map, Number, Value};
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::MapError;
 use crate::jobs::wetmill::{calendar_date, error};
 use crate::jobs::wetmill_visit::answer::plain_number;
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const KPIS: &[Row] = &[
+pub(super) const KPIS: &[MemberRule] = &[
     ("", "photo_of_cherry_receipts", Rule::PhotoIfAny),
     ("", "farmer_payment_method", Rule::OneOf(&[("1", "Direct payment"), ("2", "Broker")])),
 ];
 
-pub(super) const EMPLOYEES: &[Row] = &[
+pub(super) const EMPLOYEES: &[MemberRule] = &[
     ("", "accountant", Rule::YesNo),
     ("", "sustainability_officer", Rule::YesNo),
     ("", "community_manager", Rule::YesNo),

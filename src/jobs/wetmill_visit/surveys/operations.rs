@@ -2,18 +2,18 @@
 
 use serde_json::Value;
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const INFRASTRUCTURE: &[Row] = &[
+pub(super) const INFRASTRUCTURE: &[MemberRule] = &[
     ("", "main_water_source", Rule::OneOf(WATER_SOURCE)),
     ("", "pulping_machine_brand", Rule::OneOf(PULPER_BRAND)),
     ("", "pulping_machine_type", Rule::OneOf(PULPER_TYPE)),
     ("", "network_coverage", Rule::OneOf(NETWORK)),
 ];
 
-pub(super) const WASTE_WATER: &[Row] = &[
+pub(super) const WASTE_WATER: &[MemberRule] = &[
     ("lagoons", "material", Rule::OneOf(&[("1", "Earth"), ("2", "Concrete")])),
     ("lagoons", "photo", Rule::PhotoIfAny),
     (
@@ -29,7 +29,7 @@ pub(super) const WASTE_WATER: &[Row] = &[
     ("pulp_separator", "how_is_the_pulp_separated", Rule::ManyOrNone(PULP_SEPARATION)),
 ];
 
-pub(super) const CPQI: &[Row] = &[
+pub(super) const CPQI: &[MemberRule] = &[
     ("cherry_reception", "cherry_sorting", Rule::YesNo),
     ("cherry_reception", "cherry_weighing_essentials", Rule::YesNo),
     ("cherry_reception", "quality_cherry_delivery", Rule::YesNo),
@@ -50,7 +50,7 @@ pub(super) const CPQI: &[Row] = &[
     ("washing", "washing_monitoring", Rule::YesNo),
 ];
 
-pub(super) const WATER_AND_ENERGY: &[Row] = &[
+pub(super) const WATER_AND_ENERGY: &[MemberRule] = &[
     (WATER, "what_method_is_used_to_measure_water_use", Rule::OneOf(WATER_MEASURES)),
     (WATER, EFFORTS, Rule::ManyOrNone(WATER_EFFORTS)),
     (WATER, "is_there_a_record_book", Rule::YesIf1),

@@ -1,10 +1,10 @@
 //! Trainings and routine visits.
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const TRAINING: &[Row] = &[
+pub(super) const TRAINING: &[MemberRule] = &[
     ("", "training_topic_category", Rule::Removed),
     ("", "training_status", Rule::OneOf(&[("1", "New"), ("2", "Refresher")])),
     ("", "picture_of_trainees_group", Rule::PhotoOrNull),

@@ -20,24 +20,24 @@ pub(super) const ATTENDANCE_LIGHT: &str = "Attendance Light - Current Module";
 pub(super) const FIELD_DAY_ATTENDANCE: &str = "Field Day Attendance Full";
 
 /// A form's name and survey detail.
-pub(super) struct Survey<'a> {
+pub(super) struct FormKind<'a> {
     /// `form.@name`.
     name: Cow<'a, str>,
     /// `form.survey_detail`.
     detail: Cow<'a, str>,
     /// `form.survey_type`.
-    kind: Cow<'a, str>,
+    survey_type: Cow<'a, str>,
     /// Whether `form.new_farmer` says yes.
     new_farmer: bool,
 }
 
-impl<'a> Survey<'a> {
+impl<'a> FormKind<'a> {
     /// What `form` says.
-    pub(super) fn of(form: &Form<'a>) -> Result<Self, MapError> {
+    pub(super) fn from_form(form: &Form<'a>) -> Result<Self, MapError> {
         Ok(Self {
             name: form.text("form.@name")?,
             detail: form.text("form.survey_detail")?,
-            kind: form.text("form.survey_type")?,
+            survey_type: form.text("form.survey_type")?,
             new_farmer: form.is("form.new_farmer", "1")?,
         })
     }
@@ -64,12 +64,12 @@ impl<'a> Survey<'a> {
 
     /// A Puerto Rican farm visit that registers its farmer.
     pub(super) fn is_new_on_visit(&self) -> bool {
-        self.kind == "Farm Visit Full - PR" && self.new_farmer
+        self.survey_type == "Farm Visit Full - PR" && self.new_farmer
     }
 
     /// A light attendance, under either of its names.
     pub(super) fn is_light(&self) -> bool {
-        self.name == ATTENDANCE_LIGHT || (self.name == "Followup" && self.kind == "Attendance Light")
+        self.name == ATTENDANCE_LIGHT || (self.name == "Followup" && self.survey_type == "Attendance Light")
     }
 
     /// A field day's attendance, by name or by detail.
