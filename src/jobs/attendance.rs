@@ -1,6 +1,6 @@
 //! Who came to a training session: `Attendance Full - Current Module`, `Attendance Light -
-//! Current Module` (also sent as `Followup`), `Field Day Attendance Full`; the same steps end a
-//! registration (`docs/mappings/commcare-to-salesforce.md`, section 4).
+//! Current Module` (also sent as `Followup`), `Field Day Attendance Full`. A registration ends with
+//! the same steps (`docs/mappings/commcare-to-salesforce.md`, section 4).
 //!
 //! # Sends
 //! `Training_Session__c`, then one `Attendance__c` for each participant present.
@@ -13,9 +13,9 @@
 //! None.
 //!
 //! # Kept quirks
-//! - A light attendance only counts heads: it writes no attendance of its own, unless its survey
-//!   detail says field day.
-//! - A participant named twice is upserted twice, by the same external id.
+//! - A light attendance only counts heads. It writes no `Attendance__c`, unless its survey detail is
+//!   that of a field day.
+//! - A participant who is named twice is upserted twice, by the same external id.
 
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ const FIELD_DAY_SESSION: &[Row] = &[
     ("Altitude__c", Gps("form.gps_coordinates", 2)),
 ];
 
-/// Which training session of the day a light attendance counts, and what it then writes.
+/// The answers to `form.session`, and the fields that a light attendance writes for each.
 const LIGHT_SESSIONS: &[(&str, &[Row])] = &[
     ("", LIGHT_FIRST_SESSION),
     ("first_session", LIGHT_FIRST_SESSION),
@@ -101,7 +101,7 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     Ok(Plan::salesforce(upserts))
 }
 
-/// The training sessions that the form changes: those of the first matching row.
+/// The training sessions that the form changes. The first condition that matches decides.
 pub(super) fn sessions(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
     let one = |path, rows| Ok(vec![fill(session_by(form, path)?, rows, form)?]);
     if kind.is_new() || kind.is_move() {
@@ -125,7 +125,7 @@ pub(super) fn sessions(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapE
     Ok(Vec::new())
 }
 
-/// Who was present: the participants of the first matching row.
+/// The attendances of the participants present. The first condition that matches decides.
 pub(super) fn attendances(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
     let registers = kind.is_named(&[FARMER_REGISTRATION, FIELD_DAY_REGISTRATION]);
     if registers && kind.is_new() {
@@ -148,7 +148,7 @@ pub(super) fn attendances(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, M
     Ok(upserts)
 }
 
-/// What an attendance form that changes nothing answered.
+/// The note of an attendance form that changes nothing: the answer that decided.
 pub(super) fn why_nothing(form: &Form, kind: &FormKind) -> Result<String, MapError> {
     if kind.is_field_day() {
         let items = form.repeat(FIELD_DAY_ITEMS)?.unwrap_or_default();
@@ -177,8 +177,8 @@ fn session_by(form: &Form, path: &str) -> Result<Upsert, MapError> {
     Ok(Upsert::new("Training_Session__c", "CommCare_Case_Id__c", form.id(path)?))
 }
 
-/// One attendance for each participant in the answer at `participants`. The session's id is
-/// needed only where somebody is.
+/// One attendance for each participant in the answer at `participants`. Without a participant the
+/// session needs no id.
 fn all_present(form: &Form, session: &str, participants: &str) -> Result<Vec<Upsert>, MapError> {
     let participants = form.id_tokens(participants)?;
     if participants.is_empty() {

@@ -8,18 +8,17 @@
 //! `Coffee_Variety__c`, `Household__c`), an AA visit's `Check__c`.
 //!
 //! # Order
-//! As listed: Salesforce resolves the visit's farmer, and the visit of everything after it, by
-//! external ids that the earlier steps write.
+//! As listed: later records name the farmer and the visit by external ids that earlier steps write.
 //!
 //! # Country differences
-//! The visit's type names the country ([`country`]); a difference is a section or a row for the
-//! countries it applies to. They apply to AA visits whose type carries a country, too.
+//! The visit's type names the country ([`country`]), also that of an AA visit. A difference is a section
+//! or a row for some countries.
 //!
 //! # Kept quirks
-//! - The first farmer of an AA visit who was not asked counts as `No`, the second as `""`.
-//! - An AA visit's household is keyed by Salesforce `Id`, all others by `Household_ID__c`.
-//! - Zambia's best practices stand at the form's root in a fixed list of versions, not a range.
-//! - Relationship ids that are in no external id may be sent empty.
+//! - The first farmer of an AA visit counts as `No` where the question was not asked, the second as `""`.
+//! - An AA visit's household has the key `Id`, all other households `Household_ID__c`.
+//! - Zambia's best practices stand at the form's root in four versions, which are a list and no range.
+//! - The id of a relationship may be empty, unless an external id is built from it.
 
 mod best_practices;
 mod country;
@@ -43,7 +42,7 @@ use country::{ALL, Country, NOT_ET, Section, fill_for};
 /// `form.@name` of an agronomy advisor's visit.
 pub(super) const FARM_VISIT_AA: &str = "Farm Visit - AA";
 
-/// Builds of the Zambian app that ask the best practices at the form's root.
+/// Builds of the Zambian app with the best practices at the form's root.
 const ROOT_BUILDS: [u16; 4] = [97, 233, 267, 463];
 
 const YES_NO: Labels = &[("1", "Yes"), ("0", "No")];
@@ -129,7 +128,7 @@ const AA_VISIT: &[Row] = &[
 
 const AA_HOUSEHOLD: &[Row] = &[("FV_AA_Visited__c", SentOrNull("form.case.update.FV_AA_Visited"))];
 
-/// A visit, as the steps need it.
+/// A visit and what the steps know of it.
 struct FarmVisit<'a> {
     form: Form<'a>,
     /// The group that holds the best practices.
@@ -139,7 +138,7 @@ struct FarmVisit<'a> {
     by_advisor: bool,
     /// The payload's id.
     id: String,
-    /// External id of the visit and its best practices.
+    /// External id of the visit and of its best practices.
     key: String,
 }
 

@@ -1,16 +1,17 @@
-//! The household and the participant that a form registers, moves or changes: steps that
-//! registrations and farm visits share (`docs/mappings/commcare-to-salesforce.md`, sections 3.2 and 3.3).
+//! The household and the participant that a form registers, moves or changes. Registrations and farm
+//! visits share these steps (`docs/mappings/commcare-to-salesforce.md`, sections 3.2 and 3.3).
 //!
 //! # Sends
-//! At most one `Household__c`, at most one `Participant__c`: each by its first matching block.
+//! At most one `Household__c` and at most one `Participant__c`. For each, the first condition that
+//! matches decides.
 //!
 //! # Kept quirks
-//! - `Participant Update` writes null or `""` over whatever the form leaves blank.
-//! - `Field Day Farmer Registration` updates the household whatever its detail, and sends a null
-//!   `Other_Id_Number__c` even when the form carries an id number.
-//! - A move whose `former_farmer_primary_secondary_yn` isn't `Yes` sends `""` as farm size, but
-//!   the form's own plot count.
-//! - `Training_Group_Id` is a Salesforce lookup here (`Training_Group__c`), a case id elsewhere.
+//! - `Participant Update` overwrites fields with null or `""` where the form is blank.
+//! - `Field Day Farmer Registration` updates the household with every survey detail, and sends a null
+//!   `Other_Id_Number__c` even where the form has an id number.
+//! - A move whose `former_farmer_primary_secondary_yn` isn't `Yes` sends `""` as farm size, and yet
+//!   the plot count of the form.
+//! - `Training_Group_Id` is a Salesforce id in `Training_Group__c`, and a case id elsewhere.
 
 use serde_json::Value;
 
@@ -86,7 +87,7 @@ const UPDATED_PARTICIPANT: &[Row] = &[
     ("Create_In_CommCare__c", Flag(false)),
 ];
 
-/// The answers that a farm visit registers its farmer from.
+/// The group of a farm visit that registers a farmer.
 const VISIT_REGISTRATION: &str = "form.participant_data.farmer_registration_details";
 
 /// The household, where the form changes it.

@@ -2,9 +2,9 @@
 //! `Field Day Farmer Registration` (`docs/mappings/commcare-to-salesforce.md`, section 3).
 //!
 //! # Sends
-//! `Training_Group__c` (its household counter), `Household__c`, `Participant__c`, the replaced
-//! member's `Participant__c` (deactivated), `Training_Session__c`, `Attendance__c`; each only
-//! where the form's survey detail or flags call for it.
+//! `Training_Group__c` (the household counter), `Household__c`, `Participant__c`, the
+//! `Participant__c` of a member who is replaced (deactivated), `Training_Session__c`,
+//! `Attendance__c`. Each is sent only where the form's survey detail or flags call for it.
 //!
 //! # Order
 //! As listed: Salesforce resolves a participant's household, and an attendance's session and
@@ -14,9 +14,9 @@
 //! None. In the Salesforce sandbox the attendance is left out, as in the original.
 //!
 //! # Kept quirks
-//! - The deactivation runs whenever its flags are set, whatever the form and its detail.
+//! - A replaced member is deactivated wherever the flags say so, in every form and with every detail.
 //! - `New Farmer Existing Household` leaves the training group's household counter alone.
-//! - `Training_Group_Id` is a case id here and a Salesforce lookup in the participant.
+//! - `Training_Group_Id` is a case id here and a Salesforce id in the participant.
 
 use serde_json::Value;
 
@@ -34,13 +34,13 @@ const INACTIVE: &[Row] = &[
     ("Create_In_CommCare__c", Flag(true)),
 ];
 
-/// A household's member whom the new one replaces, and the answers that say so.
+/// A member of the household whom the new member replaces. One of two answers says so.
 struct Replaced {
     any: [(&'static str, &'static str); 2],
     id: &'static str,
 }
 
-/// The first that applies is deactivated.
+/// The first of these that applies is deactivated.
 const REPLACED: &[Replaced] = &[
     Replaced {
         any: [

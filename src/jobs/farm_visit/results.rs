@@ -1,8 +1,8 @@
 //! One `FV_Best_Practice_Results__c` for each code of a multi-select answer
 //! (`docs/mappings/commcare-to-salesforce.md`, section 8.3).
 //!
-//! A family is one question and its labels; a country that labels it otherwise has a family of
-//! its own. A code without a label still makes a row.
+//! A family is one question and its labels. A country with other labels has its own family. A code
+//! without a label makes a row, too.
 
 use serde_json::Value;
 
@@ -19,25 +19,25 @@ use crate::plan::Upsert;
 #[derive(Clone, Copy)]
 struct Family {
     countries: &'static [Country],
-    /// The answer; read at the group that holds the best practices.
+    /// The answer's path, from the group that holds the best practices.
     path: &'static str,
-    /// What tells its rows' external ids from another family's.
+    /// The part of an external id that tells this family's rows from another family's.
     infix: &'static str,
-    /// Its label in Salesforce.
+    /// The family's label in Salesforce.
     type_label: &'static str,
     labels: Labels,
-    /// The code that stands for an answer in words, and that answer.
+    /// The code that stands for an answer in words, and the source of that answer.
     in_words: Option<(&'static str, Source)>,
-    /// The description of any other code.
+    /// The description of a code without label.
     fallback: &'static str,
-    /// An answer, and the code without which there are no rows.
+    /// An answer and the code that it must have, or there are no rows.
     only_if: Option<(&'static str, &'static str)>,
-    /// Field age below which the phone hides the question: then every row says so, and one row
-    /// is wanted without an answer (decision S9).
+    /// The field age below which the phone hides the question. Then every row says `N/A`, and a form
+    /// without an answer gives one such row (decision S9).
     hidden_below: Option<f64>,
 }
 
-/// What most families are like.
+/// The values that most families share.
 const FAMILY: Family = Family {
     countries: ALL,
     path: "",
@@ -65,7 +65,7 @@ const FERTILIZER: Family = Family {
     ..FAMILY
 };
 
-/// Ethiopia asks about the white stem borer, and stores it as berry borer all the same.
+/// Ethiopia asks about the white stem borer, and yet stores the answer as berry borer.
 const BORER: Family = Family {
     path: "pest_disease_management.methods_of_controlling_coffee_berry_borer",
     infix: "cbb",
@@ -117,7 +117,7 @@ const COMPOST: Family = Family {
     ..FAMILY
 };
 
-/// Never read at the form's root, whichever group holds the best practices.
+/// Read below `form.best_practice_questions` even where the best practices stand at the form's root.
 const KITCHEN_GARDEN: Family = Family {
     path: "form.best_practice_questions.kitchen_garden.vegetables_planted",
     infix: "kitchen_garden",
@@ -165,7 +165,7 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
-/// The rows of all families that apply to the visit.
+/// The rows of every family that applies to the visit.
 pub(super) fn results(visit: &FarmVisit) -> Result<Vec<Upsert>, MapError> {
     let mut upserts = Vec::new();
     for family in FAMILIES.iter().filter(|family| family.countries.contains(&visit.country)) {

@@ -1,5 +1,5 @@
-//! Writes one `XForm` instance (`docs/mappings/salesforce-to-commcare.md`, section 3). Nothing in it depends on when
-//! or how often it is written.
+//! Writes one `XForm` instance (`docs/mappings/salesforce-to-commcare.md`, section 3). The same record
+//! always gives the same bytes.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ const META: &str = "http://openrosa.org/jr/xforms";
 /// The same in every job type.
 const UI_VERSION: &str = "1";
 
-/// What the case block holds beside the ids.
+/// The parts of a case block, except the ids.
 pub(super) struct Case<'r> {
     pub(super) name: &'r str,
     pub(super) owner_id: Option<&'r str>,
@@ -105,7 +105,7 @@ fn meta(xml: &mut Xml, record: &PayloadRecord<'_>) {
     xml.close("meta");
 }
 
-/// By which CommCare HQ knows a repeat (decision X2).
+/// The id by which CommCare HQ recognises a document that is sent again (decision X2).
 fn instance_id(job_id: &str, case_id: &str, position: u32) -> String {
     let name = format!("{job_id}/{case_id}/{position}");
     Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).hyphenated().to_string()
@@ -157,7 +157,8 @@ impl Xml {
     }
 }
 
-/// An attribute's value as written: tabs and line ends as references, or a parser reads blanks.
+/// The escaped value of an attribute. Tabs and line ends are character references, because a parser would
+/// read them as blanks.
 fn attribute(value: &str) -> Cow<'_, str> {
     let escaped = escape(value);
     if escaped.contains(['\t', '\n']) {

@@ -1,8 +1,8 @@
 //! Participant: a farmer in a training group.
 //!
 //! # Country differences
-//! Which identity number `participantOtherIDNumber` is depends on the project, and so does how the
-//! size of the farm is read.
+//! The project decides which identity number `participantOtherIDNumber` is, and how the size of the farm
+//! is read.
 
 use std::borrow::Cow;
 
@@ -81,7 +81,7 @@ const UPDATE: &[Element] = &[
     ("Parent_Id", AsAsked),
 ];
 
-/// *full name* and the household's number, read as a number in the form and as text in the case
+/// *full name* and the household's number. The form reads that number as a number, the case as text
 /// (quirk 5).
 const NAME_AND_HOUSEHOLD: &[Source] =
     &[Derived(full_name), Words(" "), WholeNumber("HHID"), Words("-"), Derived(farmer_number)];
@@ -150,7 +150,7 @@ fn national_id(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     record.text("participantOtherIDNumber").map(Cow::into_owned)
 }
 
-/// *phone*: a text keeps its plus sign, its leading zero and its separators (decision X12).
+/// *phone*: a text keeps plus sign, leading zero and separators (decision X12).
 fn phone(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "participantPhoneNumber";
     Ok(match record.fields.get(KEY) {
@@ -159,7 +159,7 @@ fn phone(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     })
 }
 
-/// *farm size*: read as a number in Kenya and Zimbabwe alone; missing is 0 everywhere.
+/// *farm size*: read as a number in Kenya and Zimbabwe only; a missing size is 0 everywhere.
 fn farm_size(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "householdFarmSize";
     if !record.fields.contains_key(KEY) {

@@ -1,5 +1,5 @@
-//! The twelve surveys and what happens to their answers before they are stored
-//! (`docs/mappings/commcare-to-postgis.md`, section 7). A member that no rule speaks of passes through unchanged.
+//! The twelve surveys, and the transformation of each before the answers are stored
+//! (`docs/mappings/commcare-to-postgis.md`, section 7). A member without a rule stays unchanged.
 
 mod gender;
 mod manager_needs;
@@ -10,20 +10,20 @@ mod training;
 use super::group::{Group, Rule};
 use crate::jobs::MapError;
 
-/// What happens to a member of a group; the group's name is empty for the survey itself.
+/// A group's name, one of its members and the rule for that member. The survey itself has an empty name.
 type MemberRule = (&'static str, &'static str, Rule);
 
-/// What no table of rules can say.
+/// The part of a transformation that no table of rules can express.
 enum More {
     Nothing,
     Change(fn(&mut Group)),
-    /// A change that an answer can make impossible.
+    /// A change that fails on an unfit answer.
     Check(fn(&mut Group) -> Result<(), MapError>),
 }
 
-/// One survey.
+/// The transformation of one survey.
 pub(super) struct Transformation {
-    /// Its member of `form.surveys`.
+    /// The survey's name in `form.surveys`.
     pub(super) name: &'static str,
     rules: &'static [MemberRule],
     /// Done after the rules.
@@ -31,7 +31,7 @@ pub(super) struct Transformation {
 }
 
 impl Transformation {
-    /// Transforms what was answered.
+    /// Transforms the answers of a survey.
     pub(super) fn apply(&self, survey: &mut Group) -> Result<(), MapError> {
         for (group, member, rule) in self.rules {
             if group.is_empty() {
@@ -51,7 +51,7 @@ impl Transformation {
     }
 }
 
-/// Every survey that is stored.
+/// The transformations of all surveys that are stored.
 pub(super) const ALL: &[Transformation] = &[
     with_more("wet_mill_training", training::TRAINING, training::training),
     with_more("routine_visit", &[], training::routine_visit),

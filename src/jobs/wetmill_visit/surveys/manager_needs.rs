@@ -1,4 +1,4 @@
-//! What a mill's manager needs.
+//! The needs of a mill's manager.
 
 use serde_json::Value;
 
@@ -61,8 +61,8 @@ const INFORMATION: Labels = &[
     ("6", "Do not use any digital tool"),
 ];
 
-/// Documents by country; the revenues' distribution moves up; and the manager's perspective takes in
-/// its supplement, whose answers are also stored on their own.
+/// Labels the documents by country, moves the distribution of revenues one level up, and merges the
+/// supplement of the manager's perspective into that perspective. The supplement itself is stored, too.
 pub(super) fn transform(survey: &mut Group) {
     let documents = match survey.context.survey_type {
         "Wet Mill Visit - ET" | "Wet Mill Visit - BU" => DOCUMENTS,

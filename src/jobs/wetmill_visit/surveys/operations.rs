@@ -1,4 +1,4 @@
-//! How a mill works: its infrastructure, its waste water, its quality, its water and energy.
+//! A mill's operations: infrastructure, waste water, quality, water and energy.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(super) const WASTE_WATER: &[MemberRule] = &[
     ("vetiver_wetland", "photo", Rule::PhotoOrNull),
     ("advice_to_wet_mill", "advice_type", Rule::ManyOf(ADVICE)),
     ("pulp_separator", "waste_water_management_methods", Rule::ManyOf(WASTE_WATER_METHODS)),
-    // Whatever the methods are (decision P13).
+    // Labelled for every method (decision P13).
     ("pulp_separator", "how_is_the_pulp_separated", Rule::ManyOrNone(PULP_SEPARATION)),
 ];
 
@@ -73,8 +73,8 @@ const IN_REPAIR: &str = "are_the_following_in_good_state_of_repair";
 const NEEDS_REPAIR: &str = "which_of_the_following_needs_repair";
 const NEEDS_REPAIR_CODES: &str = "which_of_the_following_needs_repair_check_all_that_apply";
 
-/// What needs repair is not in good repair, whatever is said there. Its codes are stored beside their
-/// labels.
+/// Removes what needs repair from what is in good repair. The codes of what needs repair are stored
+/// beside their labels.
 pub(super) fn infrastructure(survey: &mut Group) {
     let needing = survey.text(NEEDS_REPAIR_CODES).map(str::to_owned);
     if let Some(codes) = &needing {
@@ -91,7 +91,7 @@ pub(super) fn infrastructure(survey: &mut Group) {
     }
 }
 
-/// An effort in words is one more entry of the list (decision P4: where it says anything).
+/// An effort in words becomes one more entry of the list, unless it is blank (decision P4).
 pub(super) fn water_and_energy(survey: &mut Group) {
     let Some(water) = survey.within(WATER) else { return };
     let effort =
