@@ -1,20 +1,21 @@
-//! One row per form type: the names it answers to, where it goes, and its pure mapping.
+//! The form types that the service handles: one file below this module and one row of [`JOBS`] for each.
 //!
-//! A mapping turns a payload into a [`Plan`] and does nothing else: no I/O, no clock, no
-//! randomness, so that the same payload always gives the same plan. A form type is one file
-//! below this module and one row of [`JOBS`].
+//! A row holds a form type's name, origin, destination and mapping. A mapping turns a payload into a
+//! [`Plan`] and does nothing else. It has no I/O, no clock and no randomness, so that one payload always
+//! gives the same plan.
+
 mod attendance;
 mod demo_plot_observation;
 mod farm_visit;
 mod fields;
 mod form;
+mod form_kind;
 mod note;
 mod observation;
 mod participant_checks;
 mod people;
 mod registration;
 mod salesforce_to_commcare;
-mod survey;
 mod training_observation;
 mod wetmill;
 mod wetmill_registration;
@@ -27,24 +28,24 @@ use crate::plan::Plan;
 use crate::submission::{Destination, Origin, Sender};
 use salesforce_to_commcare::JobType;
 
-/// What a mapping may know beside the payload.
+/// What a mapping knows apart from the payload.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Whether registrations write attendance: not in the Salesforce sandbox, as in the
-    /// original, unless `SF_SANDBOX_ATTENDANCE=true`.
+    /// Whether registrations write attendance. As in the original, they do not in the Salesforce
+    /// sandbox, unless `SF_SANDBOX_ATTENDANCE=true`.
     pub registration_attendance: bool,
-    /// Who CommCare documents come from.
+    /// The sender that CommCare documents name.
     pub sender: Sender,
-    /// When the payload arrived: the time of CommCare documents, so that a repeat is the same
-    /// bytes.
+    /// When the payload arrived. CommCare documents carry this time, so that a document that is sent
+    /// again has the same bytes.
     pub arrived: DateTime<Utc>,
-    /// 1-based position of the first record that the payload holds: more than 1 in the later parts
-    /// of a payload that is stored in parts.
+    /// 1-based position of the payload's first record. It is above 1 in the later parts of a payload
+    /// that is stored in parts.
     pub first_position: u32,
 }
 
 impl Facts {
-    /// What holds for the whole service. When a payload arrived is for [`Facts::of`] to say.
+    /// The facts that hold for the whole service. [`Facts::of`] adds those of one payload.
     pub const fn new(registration_attendance: bool) -> Self {
         Self {
             registration_attendance,
@@ -54,21 +55,21 @@ impl Facts {
         }
     }
 
-    /// The same, for one payload.
+    /// These facts for one payload.
     #[must_use]
     pub fn of(&self, arrived: DateTime<Utc>, first_position: u32) -> Self {
         Self { arrived, first_position, ..self.clone() }
     }
 }
 
-/// Why a payload can't be mapped. Names the form path and the type that was found, never the
-/// value: values are personal data.
+/// Why a payload can't be mapped. The error names the form path and the type that was found there. It
+/// never quotes the value, because values are personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {rule}")]
 pub struct MapError {
     /// Form path, e.g. `form.subcase_0.case.@case_id`.
     pub path: String,
-    /// The rule that it breaks, in words an operator can act on.
+    /// The rule that the payload breaks there, in words that an operator can act on.
     pub rule: String,
 }
 
@@ -79,25 +80,25 @@ pub type Mapping = fn(&Value, &Facts) -> Result<Plan, MapError>;
 pub struct Job {
     /// The exact name (`form.@name`, or `jobType` from Salesforce).
     pub name: &'static str,
-    /// Who sends it.
+    /// Who sends its payloads.
     pub origin: Origin,
-    /// Where it goes.
+    /// Where its plans are performed.
     pub destination: Destination,
-    /// What turns its payload into a plan.
+    /// The function from payload to plan.
     pub mapping: Mapping,
-    /// The list of its payload that holds records which do not depend on one another, where it has
-    /// one.
+    /// The payload's member that lists records, where the payload has one. These records do not depend
+    /// on one another.
     pub records: Option<&'static str>,
 }
 
 /// Every handled job name (`docs/service.md`, section 1).
 pub static JOBS: &[Job] = &[
-    to_salesforce(survey::FARMER_REGISTRATION, registration::map),
-    to_salesforce(survey::EDIT_FARMER_DETAILS, registration::map),
-    to_salesforce(survey::FIELD_DAY_REGISTRATION, registration::map),
-    to_salesforce(survey::ATTENDANCE_FULL, attendance::map),
-    to_salesforce(survey::ATTENDANCE_LIGHT, attendance::map),
-    to_salesforce(survey::FIELD_DAY_ATTENDANCE, attendance::map),
+    to_salesforce(form_kind::FARMER_REGISTRATION, registration::map),
+    to_salesforce(form_kind::EDIT_FARMER_DETAILS, registration::map),
+    to_salesforce(form_kind::FIELD_DAY_REGISTRATION, registration::map),
+    to_salesforce(form_kind::ATTENDANCE_FULL, attendance::map),
+    to_salesforce(form_kind::ATTENDANCE_LIGHT, attendance::map),
+    to_salesforce(form_kind::FIELD_DAY_ATTENDANCE, attendance::map),
     to_salesforce("Training Observation", training_observation::map),
     to_salesforce("Demo Plot Observation", demo_plot_observation::map),
     to_salesforce("Farm Visit Full", farm_visit::map),
@@ -137,7 +138,7 @@ const fn to_commcare(job: &JobType, mapping: Mapping) -> Job {
 }
 
 impl Job {
-    /// What a payload of this job would do, as the HTTP API and the command line show it
+    /// The plan of a payload of this job, as the HTTP API and the command line show it
     /// (`docs/service.md`, section 2, preview).
     pub(crate) fn preview(&self, plan: &Plan) -> Value {
         let mut shown = plan.to_json();
@@ -147,7 +148,7 @@ impl Job {
     }
 }
 
-/// The same of a payload whose form type isn't handled.
+/// The preview of a payload whose form type isn't handled.
 pub(crate) fn preview_of_unhandled(name: &str) -> Value {
     json!({ "job_name": name, "note": "this form type is not handled: nothing would be stored or sent" })
 }
@@ -157,7 +158,7 @@ pub fn find(origin: Origin, name: &str) -> Option<&'static Job> {
     JOBS.iter().find(|job| job.origin == origin && job.name == name)
 }
 
-/// The payload's `id` as text; a number counts as its text. `None` where it has none, or a blank one.
+/// The payload's `id` as text; a number counts as its text. `None` where the id is missing or blank.
 pub fn job_id(payload: &Value) -> Option<String> {
     match payload.get("id") {
         Some(Value::String(id)) if !id.trim().is_empty() => Some(id.clone()),
@@ -166,9 +167,9 @@ pub fn job_id(payload: &Value) -> Option<String> {
     }
 }
 
-/// The name that routes a payload: CommCare's `form.@name`, where a light attendance may call
-/// itself `Followup` (`docs/mappings/commcare-to-salesforce.md`, section 2), or Salesforce's `jobType`.
-/// `None` where the payload carries none.
+/// The job name of a payload: `form.@name` from CommCare, `jobType` from Salesforce. A `Followup` may be a
+/// light attendance (`docs/mappings/commcare-to-salesforce.md`, section 2). `None` where the payload
+/// names no job.
 pub fn job_name(origin: Origin, payload: &Value) -> Option<&str> {
     let name = match origin {
         Origin::CommCare => payload.pointer("/form/@name"),
@@ -177,7 +178,7 @@ pub fn job_name(origin: Origin, payload: &Value) -> Option<&str> {
     let name = name?.as_str().filter(|name| !name.trim().is_empty())?;
     let survey_type = payload.pointer("/form/survey_type").and_then(Value::as_str);
     if origin == Origin::CommCare && name == "Followup" && survey_type == Some("Attendance Light") {
-        return Some(survey::ATTENDANCE_LIGHT);
+        return Some(form_kind::ATTENDANCE_LIGHT);
     }
     Some(name)
 }

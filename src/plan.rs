@@ -1,7 +1,8 @@
-//! What a form would do, complete and ordered: the only thing that jobs and destinations share.
+//! A plan: everything that a form would do, complete and ordered. Jobs make plans, destinations perform
+//! them; they share nothing else.
 //!
-//! A plan leaves its destination nothing to decide: no optional steps, no look-ups by name.
-//! A plan that sends nothing says why in its `note` (`docs/service.md`, guarantee 8).
+//! A plan leaves its destination nothing to decide: it has no optional steps and no look-ups by name. The
+//! `note` of a plan that sends nothing says why (`docs/service.md`, guarantee 8).
 
 pub mod rows;
 pub(crate) mod table;
@@ -15,11 +16,11 @@ use utoipa::ToSchema;
 use crate::submission::{ERRORS_LISTED, Unmapped};
 use rows::Rows;
 
-/// Characters from which on an id stands in no other by chance. CommCare's have 36.
+/// The fewest characters of an id that cannot be part of another id by chance. CommCare's ids have 36.
 const UNMISTAKABLE: usize = 16;
 
-/// An external id as Salesforce compares it: trimmed, and without case unless the field says
-/// otherwise. Two ids that differ for Salesforce and not here only make forms wait for each other.
+/// An external id in the form in which Salesforce compares it: trimmed and in lower case. A few fields are
+/// case-sensitive. Two of their ids may be equal here, which only makes forms wait for each other.
 pub fn comparable(external_id: &str) -> String {
     external_id.trim().to_lowercase()
 }
@@ -38,10 +39,10 @@ const WRITTEN_BY: &[(&str, &[&str])] = &[
     ("TNS_Id__c", &["Farm__c"]),
 ];
 
-/// What one submission would do.
+/// The effects of one submission.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// Its effects, in the order in which they happen.
+    /// The effects, in the order in which they happen.
     #[serde(flatten)]
     pub effects: Effects,
     /// Why nothing is sent, for a plan without effects.
@@ -50,12 +51,12 @@ pub struct Plan {
     /// Answers whose code no label table knows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
-    /// Records of the payload that are not sent, in their order; the others are.
+    /// Records of the payload that are not sent, in their order. The others are sent.
     #[serde(rename = "errors", skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
 }
 
-/// The effects of a plan, by what performs them. Named as the HTTP API shows them.
+/// The effects of a plan, by destination. The names are those of the HTTP API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effects {
@@ -68,12 +69,12 @@ pub enum Effects {
 }
 
 impl Plan {
-    /// A plan of Salesforce upserts. An empty one is made by [`Plan::nothing`].
+    /// A plan of Salesforce upserts. [`Plan::nothing`] makes an empty one.
     pub fn salesforce(upserts: Vec<Upsert>) -> Self {
         Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new(), refused: Vec::new() }
     }
 
-    /// A plan of CommCare documents, and of the records that make none.
+    /// A plan of CommCare documents, and of the records that cannot be sent.
     pub fn commcare(documents: Vec<Document>, refused: Vec<Refused>) -> Self {
         Self { effects: Effects::Documents(documents), note: None, unmapped: Vec::new(), refused }
     }
@@ -83,7 +84,7 @@ impl Plan {
         Self { effects: Effects::Rows(rows), note: None, unmapped: Vec::new(), refused: Vec::new() }
     }
 
-    /// The Salesforce records that it writes.
+    /// The Salesforce records that the plan writes.
     pub fn upserts(&self) -> &[Upsert] {
         match &self.effects {
             Effects::Upserts(upserts) => upserts,
@@ -91,7 +92,8 @@ impl Plan {
         }
     }
 
-    /// What it writes that other forms may write or refer to: object or table, and external id.
+    /// The records that the plan writes and that other forms may write or refer to: object or table, and
+    /// external id.
     pub fn writes(&self) -> Vec<(&'static str, &str)> {
         match &self.effects {
             Effects::Upserts(upserts) => {
@@ -104,7 +106,7 @@ impl Plan {
         }
     }
 
-    /// The external ids that it refers to.
+    /// The external ids to which the plan refers.
     pub fn references(&self) -> Vec<&str> {
         match &self.effects {
             Effects::Upserts(upserts) => upserts.iter().flat_map(Upsert::references).collect(),
@@ -134,7 +136,7 @@ impl Plan {
         awaited
     }
 
-    /// The documents that it submits to CommCare.
+    /// The documents that the plan submits to CommCare.
     pub fn documents(&self) -> &[Document] {
         match &self.effects {
             Effects::Documents(documents) => documents,
@@ -151,8 +153,7 @@ impl Plan {
         self
     }
 
-    /// The error of a plan that has nothing to send, because every record of its payload is
-    /// refused.
+    /// The error of a plan that has nothing to send because every record of the payload is refused.
     pub fn refusal(&self) -> Option<String> {
         let all = self.documents().is_empty() && !self.refused.is_empty();
         all.then(|| list_errors(self.refused.iter().map(|refused| refused.error.as_str())))
@@ -163,10 +164,10 @@ impl Plan {
         json!(self)
     }
 
-    /// The records that it writes and that are not the form's own, as `object/external id`: those
-    /// whose external id is not made of the submission's. A short submission id may stand in others
-    /// by chance: with one, no record counts as its own. CommCare's cases are not among them: there
-    /// the latest submission counts, by CommCare's own rules.
+    /// The records that other submissions may write as well, as `object/external id`. A record belongs to
+    /// this submission alone if its external id contains the submission's id. A short submission id may
+    /// be part of another id by chance, so that then every record counts as shared. CommCare's cases are
+    /// left out: by CommCare's own rules the latest submission counts.
     pub fn shared_records(&self, job_id: &str) -> Vec<String> {
         if matches!(self.effects, Effects::Documents(_)) {
             return Vec::new();
@@ -180,9 +181,9 @@ impl Plan {
         records
     }
 
-    /// The first record of this plan that would undo what `newer` has written: one that both write,
-    /// with another value in a field that both set; a mill with anything else of its row. Its object
-    /// or table, and its external id.
+    /// Object or table, and external id, of the first record of this plan that would undo a change of
+    /// `newer`: a Salesforce record for which both plans set one field to different values, or a mill or
+    /// visit for which the two rows differ.
     pub fn overwrites(&self, newer: &Self) -> Option<(&'static str, &str)> {
         if let (Effects::Rows(rows), Effects::Rows(others)) = (&self.effects, &newer.effects) {
             let written = rows.written();
@@ -195,7 +196,7 @@ impl Plan {
         undone.map(|upsert| (upsert.object, upsert.external_id.as_str()))
     }
 
-    /// The fields of `newer` into which this plan would write another value.
+    /// The fields of `newer` to which this plan would give other values.
     pub fn undone_of(&self, newer: &Self) -> Vec<Field> {
         if let (Effects::Rows(rows), Effects::Rows(_)) = (&self.effects, &newer.effects) {
             let undone = self.overwrites(newer).map(|_| Field::of_row(rows.written()));
@@ -214,35 +215,35 @@ impl Plan {
         self.upserts().iter().flat_map(Upsert::fields).collect()
     }
 
-    /// A success that sends nothing, and why.
+    /// A plan that sends nothing, and the reason.
     pub fn nothing(note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..Self::salesforce(Vec::new()) }
     }
 
-    /// The same plan, with why it sends nothing.
+    /// The same plan with the reason why it sends nothing.
     #[must_use]
     pub fn noting(self, note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..self }
     }
 
-    /// The same plan, with the answers whose code no label table knows.
+    /// The same plan with the answers whose code no label table knows.
     #[must_use]
     pub fn reporting(self, unmapped: Vec<Unmapped>) -> Self {
         Self { unmapped, ..self }
     }
 }
 
-/// One Salesforce record, written by its external id: updated where it exists, else created.
+/// One Salesforce record: updated where its external id exists, else created.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Upsert {
     /// API name of the object, e.g. `Household__c`.
     pub object: &'static str,
-    /// API name of the external-id field that finds the record; `Id` updates that very record.
+    /// API name of the external-id field. `Id` stands for Salesforce's own id.
     pub external_id_field: &'static str,
-    /// Its value: never empty.
+    /// The value of that field, never empty.
     pub external_id: String,
-    /// The fields to write. A relationship (`…__r`) is an object that names the other record by
-    /// its own external id.
+    /// The fields to write. A relationship (`…__r`) is an object that names the other record by an
+    /// external id.
     pub fields: Map<String, Value>,
 }
 
@@ -263,16 +264,15 @@ impl Upsert {
         self
     }
 
-    /// Adds a relationship: `relationship` (`…__r`) names the other record by the value of its
-    /// external-id field `key`.
+    /// Adds a relationship (`…__r`) to the record whose external-id field `key` has this value.
     #[must_use]
     pub fn relate(self, relationship: &str, key: &str, value: impl Into<Value>) -> Self {
         let target = Map::from_iter([(key.to_owned(), value.into())]);
         self.set(relationship, target)
     }
 
-    /// Adds one field under its name in the contracts: with a dot (`Household__r.Household_ID__c`)
-    /// a relationship, else a plain field.
+    /// Adds one field under its name in the mapping tables. A name with a dot
+    /// (`Household__r.Household_ID__c`) is a relationship.
     #[must_use]
     pub fn put(self, name: &str, value: impl Into<Value>) -> Self {
         match name.split_once('.') {
@@ -281,7 +281,7 @@ impl Upsert {
         }
     }
 
-    /// The fields of the record that `other` writes too into which this one writes another value.
+    /// The fields that both set to different values, if both write the same record.
     fn undone_of(&self, other: &Self) -> impl Iterator<Item = Field> {
         let same =
             self.object == other.object && comparable(&self.external_id) == comparable(&other.external_id);
@@ -311,7 +311,7 @@ impl Upsert {
         })
     }
 
-    /// The external ids that its relationships name.
+    /// The external ids in the relationships.
     fn references(&self) -> impl Iterator<Item = &str> {
         let targets = self.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
         targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
@@ -344,16 +344,16 @@ pub fn list_errors<'e>(errors: impl Iterator<Item = &'e str>) -> String {
     }
 }
 
-/// One `XForm` instance: what becomes of one record of a Salesforce payload. Shown as its XML.
+/// One `XForm` instance, made of one record of a Salesforce payload. The HTTP API shows the XML.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// 1-based position of its record in the payload as it arrived.
+    /// 1-based position of the record in the payload as it arrived.
     pub position: u32,
     /// The case that it writes.
     pub case_id: String,
-    /// The case that it hangs on; blank or absent where there is none.
+    /// The parent case; blank or `None` where there is none.
     pub parent_id: Option<String>,
-    /// The document, the same bytes whenever it is built from the same queue record.
+    /// The document. One record of the queue always gives the same bytes.
     pub xml: String,
 }
 

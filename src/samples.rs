@@ -1,5 +1,5 @@
-//! Invented submissions, one of every form and job type: what the demo posts, and the examples of the API's
-//! documentation.
+//! Invented submissions, one of every form type and job type. The demo posts them, and the documentation
+//! of the API shows them as examples.
 
 use crate::submission::Origin;
 
@@ -19,7 +19,7 @@ const FORMS: &[&str] = &[
     include_str!("samples/wet_mill_visit.json"),
 ];
 
-/// One sample of every job type from Salesforce, in the order in which cases hang on one another.
+/// One sample of every job type from Salesforce. Parent cases come first.
 const PAYLOADS: &[&str] = &[
     include_str!("samples/project_role.json"),
     include_str!("samples/training_group.json"),
@@ -29,7 +29,7 @@ const PAYLOADS: &[&str] = &[
     include_str!("samples/wetmill.json"),
 ];
 
-/// The samples of an origin's form or job types.
+/// The samples of one origin.
 pub(crate) fn of(origin: Origin) -> &'static [&'static str] {
     match origin {
         Origin::CommCare => FORMS,

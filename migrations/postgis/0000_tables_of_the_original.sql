@@ -1,15 +1,15 @@
--- The tables as the original service's own program makes them: the documented schema without defaults,
--- cascades, unique submission ids and four columns, and with visits called `wetmill_visits`
--- (docs/mappings/commcare-to-postgis.md, section 1). This file makes up for all of that and keeps every
--- row. Where the tables are as documented, or not there at all, it changes nothing.
+-- Brings the tables that the original service's own program makes up to the documented schema
+-- (`docs/mappings/commcare-to-postgis.md`, section 1). They lack defaults, cascades, unique submission ids and
+-- four columns, and they call the visits `wetmill_visits`. Every row is kept. Where the tables are as
+-- documented, or not there at all, this file changes nothing.
 --
--- It comes before 0001 because 0002 fails on such tables. A database that has 0001 already gets it
--- before whatever else it lacks.
+-- The file has the number 0000 because 0002 fails on such tables. A database that has run 0001 runs this file
+-- next. To run it again does no harm (`deploy/CUTOVER.md`, "Back again").
 
 CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
 CREATE EXTENSION IF NOT EXISTS postgis;
 
--- The original may be writing meanwhile. Its transactions take the tables in this order, too.
+-- The original may be writing meanwhile. Its transactions lock the tables in the same order.
 DO $$
 DECLARE
     of_table regclass;
@@ -27,8 +27,8 @@ BEGIN
 END
 $$;
 
--- The visits get their documented name. Foreign keys follow; the old name becomes a view, which takes
--- inserts, updates and deletes because it shows one table.
+-- The visits get their documented name, which foreign keys follow. The old name becomes a view. As a view of
+-- one table it takes inserts, updates and deletes.
 DO $$
 BEGIN
     IF to_regclass('form_visits') IS NULL
@@ -103,7 +103,7 @@ BEGIN
 END
 $$;
 
--- What belongs to a row goes with it.
+-- With a row, the rows that belong to it are deleted, too.
 DO $$
 DECLARE
     parent_key RECORD;
@@ -182,8 +182,8 @@ $$;
 
 DROP FUNCTION pg_temp.repeats_submission_ids(text);
 
--- Below `wetmills` the documented schema has no `updated_at`, so that the service writes none. Where
--- the column is there, it moves by itself unless the writer sets it.
+-- Only `wetmills` has an `updated_at` in the documented schema, so that the service does not write this column
+-- of the other tables. Where they have it, a trigger sets it, unless the writer does.
 DO $$
 DECLARE
     of_table regclass;
@@ -204,6 +204,7 @@ BEGIN
             RETURN NEW;
         END
         $body$;
+        EXECUTE format('DROP TRIGGER IF EXISTS move_updated_at ON %s', of_table);
         EXECUTE format(
             'CREATE TRIGGER move_updated_at BEFORE UPDATE ON %s
              FOR EACH ROW EXECUTE FUNCTION move_updated_at()',

@@ -1,12 +1,11 @@
 //! PostGIS: the rows of one form in one transaction, all of them or none.
 //!
-//! `mills` and `visits` hold the statements, one round trip for each table however many rows it
-//! gets; `failure` says what a refusal means. Every
-//! statement is an upsert by an id of the form, so that a form can be stored again without harm and
-//! the database ends as its latest version says.
+//! `mills` and `visits` hold the statements: one round trip for each table, for any number of rows.
+//! `failure` gives the meaning of a refusal. Every statement is an upsert by an id of the form. A form can
+//! therefore be stored again without harm, and the database ends as the latest version of the form says.
 //!
-//! A database that is down, full or without its schema is the destination's trouble: its forms go back uncounted, and
-//! the forms of the same drain that go to Salesforce go on.
+//! If the database is down, full or without a schema, the trouble is the destination's: wet-mill forms go back
+//! uncounted. Forms to Salesforce in the same drain go on.
 
 mod failure;
 mod migrations;
@@ -28,12 +27,12 @@ use crate::plan::rows::Rows;
 use crate::retry::{Retries, RetryTimes};
 pub use migrations::{MigrationError, migrate};
 
-use failure::StoreError;
+use failure::{CONNECTION, StoreError};
 
-/// How long a form waits for a connection, be it that all are in use or that none can be made.
+/// How long a form waits for a connection, whether all are in use or none can be made.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Tries of one form within a call.
+/// How often one form is tried within a call, and the wait before the second try.
 const TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
@@ -54,7 +53,7 @@ impl Postgis {
         Self { pool, request_timeout: settings.request_timeout, guard: Guard::new() }
     }
 
-    /// What work would meet now, without asking anyone.
+    /// Whether PostGIS takes forms now, as far as is known without asking it.
     pub fn admission(&self) -> Admission {
         self.guard.view(Instant::now())
     }
@@ -64,7 +63,7 @@ impl Postgis {
         !self.guard.is_well()
     }
 
-    /// Says that a drain begins: after an outage it tries again at once, with one form.
+    /// Says that a drain begins. After an outage the drain tries one form at once.
     pub fn drain_begins(&self) {
         self.guard.hasten(Instant::now());
     }
@@ -80,7 +79,7 @@ impl Postgis {
         let started = Instant::now();
         let entry = self.guard.enter(started, suspicion)?;
         let times = RetryTimes { tries: TRIES, budget: self.request_timeout, first_wait: FIRST_WAIT };
-        // A deadlock or a cut connection may be gone at once.
+        // After a deadlock or a cut connection, another try may succeed at once.
         let tries = Retries::new(started, times).run(|| self.store(rows, staff), StoreError::may_pass);
         let stored = timeout(self.request_timeout, tries).await;
         let stored = stored.unwrap_or_else(|_| Err(StoreError::no_answer(self.request_timeout)));
@@ -110,13 +109,13 @@ impl Postgis {
             Rows::Mill(mill) => mills::store(&mut transaction, mill, staff).await?,
             Rows::Visit(visit) => visits::store(&mut transaction, visit).await?,
         }
-        transaction.commit().await.map_err(|error| StoreError::of("commit", &error))
+        transaction.commit().await.map_err(|error| StoreError::from_sqlx("commit", &error))
     }
 
     async fn begin(&self) -> Result<PgTransaction<'static>, StoreError> {
         self.pool.begin().await.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => StoreError::no_connection(&self.pool),
-            error => StoreError::of("connection", &error),
+            error => StoreError::from_sqlx(CONNECTION, &error),
         })
     }
 }

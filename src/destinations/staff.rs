@@ -17,8 +17,8 @@ use crate::plan::rows::Rows;
 /// How long a mill waits for its user. After that it is stored without a user.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The Salesforce id of the staff member whose project role `rows` name. `None` where they name none,
-/// and where it is not found for any reason.
+/// The Salesforce id of the staff member whose project role `rows` name. `None` where they name no role, and
+/// where the staff member is not found, for any reason.
 pub(super) async fn look_up(rows: &Rows, salesforce: Option<&Salesforce>) -> Option<String> {
     let (role, salesforce) = rows.project_role().zip(salesforce)?;
     let soql = Soql::select_by_id("Staff__c", "Project_Role__c", role);

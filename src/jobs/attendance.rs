@@ -1,6 +1,6 @@
 //! Who came to a training session: `Attendance Full - Current Module`, `Attendance Light -
-//! Current Module` (also sent as `Followup`), `Field Day Attendance Full`; the same steps end a
-//! registration (`docs/mappings/commcare-to-salesforce.md`, section 4).
+//! Current Module` (also sent as `Followup`), `Field Day Attendance Full`. A registration ends with
+//! the same steps (`docs/mappings/commcare-to-salesforce.md`, section 4).
 //!
 //! # Sends
 //! `Training_Session__c`, then one `Attendance__c` for each participant present.
@@ -13,16 +13,16 @@
 //! None.
 //!
 //! # Kept quirks
-//! - A light attendance only counts heads: it writes no attendance of its own, unless its survey
-//!   detail says field day.
-//! - A participant named twice is upserted twice, by the same external id.
+//! - A light attendance only counts heads. It writes no `Attendance__c`, unless its survey detail is
+//!   that of a field day.
+//! - A participant who is named twice is upserted twice, by the same external id.
 
 use serde_json::Value;
 
 use crate::jobs::fields::Source::{Attachment, Flag, Gps, Sent, SentOrNull};
 use crate::jobs::fields::{Row, fill};
 use crate::jobs::form::Form;
-use crate::jobs::survey::{ATTENDANCE_FULL, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, Survey};
+use crate::jobs::form_kind::{ATTENDANCE_FULL, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, FormKind};
 use crate::jobs::{Facts, MapError, note};
 use crate::plan::{Plan, Upsert};
 
@@ -79,7 +79,7 @@ const FIELD_DAY_SESSION: &[Row] = &[
     ("Altitude__c", Gps("form.gps_coordinates", 2)),
 ];
 
-/// Which training session of the day a light attendance counts, and what it then writes.
+/// The answers to `form.session`, and the fields that a light attendance writes for each.
 const LIGHT_SESSIONS: &[(&str, &[Row])] = &[
     ("", LIGHT_FIRST_SESSION),
     ("first_session", LIGHT_FIRST_SESSION),
@@ -92,31 +92,31 @@ const FIELD_DAY_ITEMS: &str = "form.barrios_repeat_group.item";
 /// Maps an attendance form.
 pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     let form = Form::new(payload);
-    let survey = Survey::of(&form)?;
-    let mut upserts = sessions(&form, &survey)?;
-    upserts.extend(attendances(&form, &survey)?);
+    let kind = FormKind::from_form(&form)?;
+    let mut upserts = sessions(&form, &kind)?;
+    upserts.extend(attendances(&form, &kind)?);
     if upserts.is_empty() {
-        return Ok(Plan::nothing(why_nothing(&form, &survey)?));
+        return Ok(Plan::nothing(why_nothing(&form, &kind)?));
     }
     Ok(Plan::salesforce(upserts))
 }
 
-/// The training sessions that the form changes: those of the first matching row.
-pub(super) fn sessions(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, MapError> {
+/// The training sessions that the form changes. The first condition that matches decides.
+pub(super) fn sessions(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
     let one = |path, rows| Ok(vec![fill(session_by(form, path)?, rows, form)?]);
-    if survey.is_new() || survey.is_move() {
+    if kind.is_new() || kind.is_move() {
         return one("form.training_session", REGISTRATION_SESSION);
     }
-    if survey.is_named(&[ATTENDANCE_FULL]) {
+    if kind.is_named(&[ATTENDANCE_FULL]) {
         return one("form.training_session", FULL_SESSION);
     }
-    if survey.is_light() {
+    if kind.is_light() {
         let session = form.text("form.session")?;
         if let Some((_, rows)) = LIGHT_SESSIONS.iter().find(|(known, _)| *known == session) {
             return one("form.selected_training_module", rows);
         }
     }
-    if survey.is_field_day() {
+    if kind.is_field_day() {
         return counted_items(form)?
             .iter()
             .map(|item| fill(session_by(item, "training_session")?, FIELD_DAY_SESSION, item))
@@ -125,22 +125,22 @@ pub(super) fn sessions(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, MapE
     Ok(Vec::new())
 }
 
-/// Who was present: the participants of the first matching row.
-pub(super) fn attendances(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, MapError> {
-    let registers = survey.is_named(&[FARMER_REGISTRATION, FIELD_DAY_REGISTRATION]);
-    if registers && survey.is_new() {
+/// The attendances of the participants present. The first condition that matches decides.
+pub(super) fn attendances(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
+    let registers = kind.is_named(&[FARMER_REGISTRATION, FIELD_DAY_REGISTRATION]);
+    if registers && kind.is_new() {
         let session = form.id("form.training_session")?;
         return Ok(vec![present(&session, &form.id("form.subcase_0.case.@case_id")?)]);
     }
-    if registers && survey.is_move() {
+    if registers && kind.is_move() {
         let session = form.id("form.training_session")?;
         return Ok(vec![present(&session, &form.id("form.existing_farmer_change_in_ffg.old_farmer_id")?)]);
     }
-    if survey.is_named(&[ATTENDANCE_FULL]) {
+    if kind.is_named(&[ATTENDANCE_FULL]) {
         return all_present(form, "form.training_session", "form.present_participants");
     }
     let mut upserts = Vec::new();
-    if survey.is_field_day() {
+    if kind.is_field_day() {
         for item in counted_items(form)? {
             upserts.extend(all_present(&item, "training_session", "present_participants_repeat")?);
         }
@@ -148,9 +148,9 @@ pub(super) fn attendances(form: &Form, survey: &Survey) -> Result<Vec<Upsert>, M
     Ok(upserts)
 }
 
-/// What an attendance form that changes nothing answered.
-pub(super) fn why_nothing(form: &Form, survey: &Survey) -> Result<String, MapError> {
-    if survey.is_field_day() {
+/// The note of an attendance form that changes nothing: the answer that decided.
+pub(super) fn why_nothing(form: &Form, kind: &FormKind) -> Result<String, MapError> {
+    if kind.is_field_day() {
         let items = form.repeat(FIELD_DAY_ITEMS)?.unwrap_or_default();
         let counts = items.iter().map(|item| item.text_if_sent("attendance_count_repeat"));
         let counts = counts.collect::<Result<Vec<_>, _>>()?;
@@ -177,8 +177,8 @@ fn session_by(form: &Form, path: &str) -> Result<Upsert, MapError> {
     Ok(Upsert::new("Training_Session__c", "CommCare_Case_Id__c", form.id(path)?))
 }
 
-/// One attendance for each participant in the answer at `participants`. The session's id is
-/// needed only where somebody is.
+/// One attendance for each participant in the answer at `participants`. Without a participant the
+/// session needs no id.
 fn all_present(form: &Form, session: &str, participants: &str) -> Result<Vec<Upsert>, MapError> {
     let participants = form.id_tokens(participants)?;
     if participants.is_empty() {

@@ -9,11 +9,11 @@
 //! The observation goes first: Salesforce resolves a result's observation by its submission id.
 //!
 //! # Country differences
-//! The Ethiopian apps send labels where the others send codes: their answers are copied.
+//! The Ethiopian apps send labels where the others send codes. These labels are copied.
 //!
 //! # Kept quirks
 //! - A criterion without a result is dropped with its photo and its other answers.
-//! - An unknown code drops its row; so does a label sent by an app that should send codes.
+//! - A result whose code is unknown is dropped; so is a label from an app that should send codes.
 
 use serde_json::Value;
 
@@ -48,21 +48,21 @@ const OBSERVATION: &[Row] = &[
     ("Observer_Signature__c", Attachment("form.agronomy_advisor_signature")),
 ];
 
-/// How an answer, read at `form.best_practice_questions`, becomes a field.
-enum Answer {
-    /// A code, or a label from the apps that send those.
+/// How an answer below `form.best_practice_questions` becomes a field.
+enum ResultSource {
+    /// A code; in the apps that send labels, a label.
     Coded(&'static str, Labels),
-    /// The same for every app.
+    /// The same source in every app.
     Same(Source),
 }
 
-use Answer::{Coded, Same};
+use ResultSource::{Coded, Same};
 
-/// A criterion: its result, and what else is written with it.
+/// A criterion: its result, and the fields that go with the result.
 struct Criterion {
     name: &'static str,
-    result: Answer,
-    others: &'static [(&'static str, Answer)],
+    result: ResultSource,
+    others: &'static [(&'static str, ResultSource)],
 }
 
 const CRITERIA: &[Criterion] = &[
@@ -175,7 +175,7 @@ const CRITERIA: &[Criterion] = &[
     },
 ];
 
-/// A criterion with a result for each code of a multi-select answer.
+/// The criteria that have a result for each code of a multi-select answer: name, path and labels.
 const MULTI_CRITERIA: &[(&str, &str, Labels)] = &[
     (
         "coffee_global__pruning",
@@ -233,7 +233,7 @@ fn criterion_result(
     Ok(Some(upsert))
 }
 
-impl Answer {
+impl ResultSource {
     fn read(&self, questions: &Form, app: &str) -> Result<Value, MapError> {
         match self {
             Coded(path, _) if LABEL_APPS.contains(&app) => Sent(path).read(questions),

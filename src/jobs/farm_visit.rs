@@ -8,18 +8,17 @@
 //! `Coffee_Variety__c`, `Household__c`), an AA visit's `Check__c`.
 //!
 //! # Order
-//! As listed: Salesforce resolves the visit's farmer, and the visit of everything after it, by
-//! external ids that the earlier steps write.
+//! As listed: later records name the farmer and the visit by external ids that earlier steps write.
 //!
 //! # Country differences
-//! The visit's type names the country ([`country`]); a difference is a section or a row for the
-//! countries it applies to. They apply to AA visits whose type carries a country, too.
+//! The visit's type names the country ([`country`]), also that of an AA visit. A difference is a section
+//! or a row for some countries.
 //!
 //! # Kept quirks
-//! - The first farmer of an AA visit who was not asked counts as `No`, the second as `""`.
-//! - An AA visit's household is keyed by Salesforce `Id`, all others by `Household_ID__c`.
-//! - Zambia's best practices stand at the form's root in a fixed list of versions, not a range.
-//! - Relationship ids that are in no external id may be sent empty.
+//! - The first farmer of an AA visit counts as `No` where the question was not asked, the second as `""`.
+//! - An AA visit's household has the key `Id`, all other households `Household_ID__c`.
+//! - Zambia's best practices stand at the form's root in four versions, which are a list and no range.
+//! - The id of a relationship may be empty, unless an external id is built from it.
 
 mod best_practices;
 mod country;
@@ -34,7 +33,7 @@ use crate::jobs::fields::Source::{
 };
 use crate::jobs::fields::{Row, fill};
 use crate::jobs::form::{Form, Labels};
-use crate::jobs::survey::Survey;
+use crate::jobs::form_kind::FormKind;
 use crate::jobs::{Facts, MapError, participant_checks, people};
 use crate::plan::{Plan, Upsert};
 use country::Country::{Bu, Et, Zm};
@@ -43,7 +42,7 @@ use country::{ALL, Country, NOT_ET, Section, fill_for};
 /// `form.@name` of an agronomy advisor's visit.
 pub(super) const FARM_VISIT_AA: &str = "Farm Visit - AA";
 
-/// Builds of the Zambian app that ask the best practices at the form's root.
+/// Builds of the Zambian app with the best practices at the form's root.
 const ROOT_BUILDS: [u16; 4] = [97, 233, 267, 463];
 
 const YES_NO: Labels = &[("1", "Yes"), ("0", "No")];
@@ -129,8 +128,8 @@ const AA_VISIT: &[Row] = &[
 
 const AA_HOUSEHOLD: &[Row] = &[("FV_AA_Visited__c", SentOrNull("form.case.update.FV_AA_Visited"))];
 
-/// A visit, as the steps need it.
-struct Visit<'a> {
+/// A visit and what the steps know of it.
+struct FarmVisit<'a> {
     form: Form<'a>,
     /// The group that holds the best practices.
     practices: Form<'a>,
@@ -139,18 +138,18 @@ struct Visit<'a> {
     by_advisor: bool,
     /// The payload's id.
     id: String,
-    /// External id of the visit and its best practices.
+    /// External id of the visit and of its best practices.
     key: String,
 }
 
 /// Maps a farm visit.
 pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     let form = Form::new(payload);
-    let survey = Survey::of(&form)?;
+    let kind = FormKind::from_form(&form)?;
     let mut upserts = Vec::new();
-    upserts.extend(people::household(&form, &survey)?);
-    upserts.extend(people::participant(&form, &survey)?);
-    let visit = Visit::of(form, &survey)?;
+    upserts.extend(people::household(&form, &kind)?);
+    upserts.extend(people::participant(&form, &kind)?);
+    let visit = FarmVisit::from_form(form, &kind)?;
     upserts.push(farm_visit(&visit)?);
     upserts.push(best_practices::best_practices(&visit)?);
     upserts.extend(results::results(&visit)?);
@@ -164,13 +163,13 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     Ok(Plan::salesforce(upserts).reporting(visit.form.unmapped()))
 }
 
-impl<'a> Visit<'a> {
-    fn of(form: Form<'a>, survey: &Survey) -> Result<Self, MapError> {
-        let country = Country::of(&form)?;
+impl<'a> FarmVisit<'a> {
+    fn from_form(form: Form<'a>, kind: &FormKind) -> Result<Self, MapError> {
+        let country = Country::from_form(&form)?;
         let id = form.id("payload.id")?.into_owned();
         let at_root = country == Zm && is_root_build(&form)?;
         let practices = form.group(if at_root { "form" } else { "form.best_practice_questions" })?;
-        let by_advisor = survey.is_named(&[FARM_VISIT_AA]);
+        let by_advisor = kind.is_named(&[FARM_VISIT_AA]);
         Ok(Self { practices, country, by_advisor, key: format!("FV-{id}"), id, form })
     }
 }
@@ -180,7 +179,7 @@ fn is_root_build(form: &Form) -> Result<bool, MapError> {
     Ok(ROOT_BUILDS.iter().any(|build| f64::from(*build).total_cmp(&version).is_eq()))
 }
 
-fn farm_visit(visit: &Visit) -> Result<Upsert, MapError> {
+fn farm_visit(visit: &FarmVisit) -> Result<Upsert, MapError> {
     let form = &visit.form;
     let upsert = Upsert::new("Farm_Visit__c", "FV_Submission_ID__c", &visit.key).set("Name__c", &*visit.key);
     let upsert = fill_for(visit.country, upsert, FARM_VISIT, form)?;
@@ -198,7 +197,7 @@ fn farm_visit(visit: &Visit) -> Result<Upsert, MapError> {
 }
 
 /// The farmer visited and a second one, `""` where there is none.
-fn farmers(visit: &Visit) -> Result<(Value, Value), MapError> {
+fn farmers(visit: &FarmVisit) -> Result<(Value, Value), MapError> {
     let form = &visit.form;
     if visit.by_advisor {
         let mut visited = form.tokens("form.farm_being_visted")?.into_iter().map(Value::from);
@@ -227,7 +226,7 @@ fn what_happened_to_the_trees(form: &Form) -> Result<Value, MapError> {
     Ok(label.into())
 }
 
-fn aa_household(visit: &Visit) -> Result<Upsert, MapError> {
+fn aa_household(visit: &FarmVisit) -> Result<Upsert, MapError> {
     let household = Upsert::new("Household__c", "Id", visit.form.id("form.case.@case_id")?).relate(
         "Latest_Farm_Visit_Record__r",
         "FV_Submission_ID__c",

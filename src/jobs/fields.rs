@@ -1,8 +1,8 @@
-//! The mapping tables' language: a Salesforce field and where its value comes from, as the rows
-//! of `docs/mappings/commcare-to-salesforce.md` say it.
+//! The language of the mapping tables: a Salesforce field and the source of its value, as in the rows of
+//! `docs/mappings/commcare-to-salesforce.md`.
 //!
-//! A job is then mostly tables that can be read beside the page and corrected there: a field is
-//! a row, a difference between countries another table.
+//! Most of a job is such tables, which can be read beside the page. A field is a row; a difference
+//! between countries is another table.
 
 use serde_json::Value;
 
@@ -17,9 +17,9 @@ pub(super) type Row = (&'static str, Source);
 /// Where a field's value comes from. The first text is the answer's path.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
-    /// This text, whatever was answered.
+    /// This text, in every form.
     Text(&'static str),
-    /// This flag, whatever was answered.
+    /// This flag, in every form.
     Flag(bool),
     /// The answer as sent; missing → `""`.
     Sent(&'static str),
@@ -33,21 +33,21 @@ pub(super) enum Source {
     WholeNumber(&'static str),
     /// Whether the answer is one of these codes.
     IsOneOf(&'static str, &'static [&'static str]),
-    /// The label of the answer's code; `""` without one.
+    /// The label of the answer's code; without a label, `""`.
     Label(&'static str, Labels),
-    /// The label of the answer's code; the last text without one.
+    /// The label of the answer's code; without a label, the last text.
     LabelOr(&'static str, Labels, &'static str),
     /// The URL of an attached file.
     Attachment(&'static str),
-    /// The same, but `""` unless the condition holds.
+    /// The URL of an attached file where the condition holds, else `""`.
     AttachmentIf(&'static str, Condition),
     /// Piece 0, 1 or 2 of coordinates: latitude, longitude, altitude.
     Gps(&'static str, usize),
-    /// A rule of its own.
+    /// A rule that no other source can express.
     Rule(fn(&Form) -> Result<Value, MapError>),
 }
 
-/// When an attachment counts.
+/// A condition for an attachment.
 #[derive(Clone, Copy)]
 pub(super) enum Condition {
     /// The answer is exactly this code.
@@ -66,7 +66,7 @@ impl Condition {
 }
 
 impl Source {
-    /// The value for what `form` answers.
+    /// The value that `form` gives.
     pub(super) fn read(self, form: &Form) -> Result<Value, MapError> {
         Ok(match self {
             Self::Text(text) => text.into(),
@@ -88,7 +88,7 @@ impl Source {
     }
 }
 
-/// `upsert` with the fields of `rows` as `form` answers them.
+/// Adds the fields of `rows`, with the values that `form` gives, to `upsert`.
 pub(super) fn fill(mut upsert: Upsert, rows: &[Row], form: &Form) -> Result<Upsert, MapError> {
     for (name, source) in rows {
         upsert = upsert.put(name, source.read(form)?);

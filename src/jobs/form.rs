@@ -1,15 +1,15 @@
-//! A typed reader over a form payload: every answer is read through it, and every error about a
-//! payload comes from it.
+//! A typed reader over a form payload. Every answer is read through it, and every error about a payload
+//! comes from it.
 //!
-//! It owns the reading rules of `docs/mappings/commcare-to-salesforce.md`, section 1, so that a mapping only
-//! says *which* answer goes where. Paths are those of the page: one that starts with `form` or
-//! `payload` counts from the top, any other from the group that the reader stands at.
+//! The reader owns the rules of `docs/mappings/commcare-to-salesforce.md`, section 1, so that a mapping
+//! only says *which* answer goes where. Paths are those of the page: a path that starts with `form` or
+//! `payload` counts from the top, any other path from the group that the reader stands at.
 //!
-//! Answers are copied as sent. Where their text is needed (codes, ids, file names, coordinates)
-//! a number or boolean counts as its JSON text, and a group or list is an error. An error names
-//! the path and what is wrong there, never the answer: answers are personal data.
+//! Answers are copied as sent. Where a mapping needs text (codes, ids, file names, coordinates), a number
+//! or boolean counts as its JSON text, and a group or list is an error. An error names the path and the
+//! fault. It never quotes the answer, because answers are personal data.
 //!
-//! A code that a label table lacks is no error: the reader remembers it, and the plan reports it.
+//! A code without label is no error: the reader remembers the code, and the plan reports it.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -20,22 +20,22 @@ use serde_json::{Map, Value};
 use crate::jobs::MapError;
 use crate::submission::Unmapped;
 
-/// Codes and the labels that Salesforce knows them by. Picklist data: typos, double spaces and
-/// stray capitals are kept exactly.
+/// Codes and Salesforce's labels for them. Labels are picklist data: typos, double spaces and stray
+/// capitals are kept exactly.
 pub(super) type Labels = &'static [(&'static str, &'static str)];
 
-/// Longest answer that can still be an option's code.
+/// The longest answer, in characters, that may be the code of an option.
 const LONGEST_CODE: usize = 64;
 
-/// Where CommCare keeps a form's photos and signatures.
+/// The address under which CommCare keeps the photos and signatures of forms.
 const ATTACHMENTS: &str = "https://www.commcarehq.org/a";
 
-/// One group of a payload and the path to it. The group may be absent: then it is empty.
+/// One group of a payload and the path to it. A missing group counts as an empty group.
 pub(super) struct Form<'a> {
     payload: &'a Value,
     here: &'a Value,
     path: String,
-    /// One list for the payload, whichever group an answer is read at.
+    /// The codes without label. All readers of one payload share the list.
     unmapped: Rc<RefCell<Vec<Unmapped>>>,
 }
 
@@ -45,13 +45,13 @@ impl<'a> Form<'a> {
         Self { payload, here: payload, path: "payload".to_owned(), unmapped: Rc::default() }
     }
 
-    /// The group at `path`; missing, `""` or null is an empty group.
+    /// The group at `path`. A group that is missing, `""` or null counts as empty.
     pub(super) fn group(&self, path: &str) -> Result<Self, MapError> {
         self.stand_at(self.find(path)?.unwrap_or(&Value::Null), self.full_path(path))
     }
 
-    /// The groups of a repeat: a list, or one object for a single one. `None` where the form has
-    /// no such repeat (missing, `""` or null).
+    /// The groups of a repeat, which the form sends as a list, or as one object for a single group.
+    /// `None` where the repeat is missing, `""` or null.
     pub(super) fn repeat(&self, path: &str) -> Result<Option<Vec<Self>>, MapError> {
         if let Some(Value::Array(items)) = self.find(path)? {
             let stand_at = |(index, item)| self.stand_at(item, format!("{}[{index}]", self.full_path(path)));
@@ -116,7 +116,7 @@ impl<'a> Form<'a> {
             .ok_or_else(|| self.error(path, "an external id is built from it, but it is missing or blank"))
     }
 
-    /// The same; `None` where it is missing or blank.
+    /// The same id; `None` where it is missing or blank.
     pub(super) fn id_if_filled(&self, path: &str) -> Result<Option<Cow<'a, str>>, MapError> {
         let id = self.text(path)?;
         if is_blank(&id) {
@@ -132,7 +132,7 @@ impl<'a> Form<'a> {
         Ok(text.split(' ').filter(|token| !token.is_empty()).map(str::to_owned).collect())
     }
 
-    /// The same, where each code becomes part of an external id.
+    /// The codes of a multi-select answer, each of which becomes part of an external id.
     pub(super) fn id_tokens(&self, path: &str) -> Result<Vec<String>, MapError> {
         let tokens = self.tokens(path)?;
         for token in &tokens {
@@ -146,8 +146,8 @@ impl<'a> Form<'a> {
         Ok(tokens)
     }
 
-    /// The URL of an attached file; `""` where the domain, the instance id or the file name is
-    /// missing or blank.
+    /// The URL of an attached file. The URL is `""` where the domain, the instance id or the file
+    /// name is missing or blank.
     pub(super) fn attachment(&self, path: &str) -> Result<String, MapError> {
         let domain = self.text("payload.domain")?;
         let instance = self.text("form.meta.instanceID")?;
@@ -158,19 +158,19 @@ impl<'a> Form<'a> {
         Ok(attachment_url(&domain, &instance, &file))
     }
 
-    /// Piece `index` of coordinates: split at every single space, `""` where there is none.
+    /// Piece `index` of coordinates, which are split at every single space; `""` where there is no such piece.
     pub(super) fn gps(&self, path: &str, index: usize) -> Result<String, MapError> {
         Ok(self.text(path)?.split(' ').nth(index).unwrap_or_default().to_owned())
     }
 
-    /// The label of a coded answer. A code that `labels` lacks gives none and is remembered, a
-    /// blank or missing answer gives none.
+    /// The label of a coded answer; `None` where the answer is missing or blank, or `labels` lacks the
+    /// code. A code that `labels` lacks is remembered.
     pub(super) fn label(&self, path: &str, labels: Labels) -> Result<Option<&'static str>, MapError> {
         let code = self.text(path)?;
         Ok(self.label_of(path, &code, labels))
     }
 
-    /// The label of one code of the answer at `path`; one that `labels` lacks is remembered.
+    /// The label of one code of the answer at `path`. A code that `labels` lacks is remembered.
     pub(super) fn label_of(&self, path: &str, code: &str, labels: Labels) -> Option<&'static str> {
         let label = find_label(labels, code);
         if label.is_none() {
@@ -179,8 +179,8 @@ impl<'a> Form<'a> {
         label
     }
 
-    /// Remembers a code that no label table knows, once per form. What doesn't look like a code
-    /// may be somebody's words, so it is left out.
+    /// Remembers a code that no label table knows, once per form. An answer that doesn't look like a
+    /// code is left out, because it may be somebody's words.
     pub(super) fn remember_unmapped(&self, path: &str, code: &str) {
         let like_a_code = !code.is_empty()
             && code.chars().count() <= LONGEST_CODE
@@ -212,7 +212,7 @@ impl<'a> Form<'a> {
         Ok(number.into())
     }
 
-    /// The app's build version: missing or blank → 0, `None` for what is no number.
+    /// The app's build version; missing or blank → 0. `None` where it is no number.
     pub(super) fn version(&self) -> Result<Option<f64>, MapError> {
         Ok(match self.find(VERSION)? {
             None => Some(0.0),
@@ -221,7 +221,7 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// The app's build version where the form depends on it being a number.
+    /// The app's build version, for a form that depends on it. It is an error where it is no number.
     pub(super) fn required_version(&self) -> Result<f64, MapError> {
         self.version()?.ok_or_else(|| self.error(VERSION, "must be a number"))
     }
@@ -258,7 +258,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// The error of a `found` type where the group above `keys`, the end of `path`, should be.
+    /// The error of a type, `found`, in place of a group: the group above `keys`, which end `path`.
     fn not_a_group(&self, path: &str, keys: &str, found: &str) -> MapError {
         let path = self.full_path(path);
         let above = path.strip_suffix(keys).unwrap_or(&path).trim_end_matches('.');
@@ -266,7 +266,7 @@ impl<'a> Form<'a> {
         MapError { path: above.to_owned(), rule: format!("must be a group, but is {found}") }
     }
 
-    /// `path` from the top.
+    /// `path` as counted from the top.
     fn full_path(&self, path: &str) -> String {
         if is_from_top(path) || path.starts_with("payload.") {
             path.to_owned()
@@ -289,7 +289,7 @@ impl<'a> Form<'a> {
 
 const VERSION: &str = "payload.metadata.app_build_version";
 
-/// The members of a group, none where it is `""` or null; the type of anything else.
+/// The members of a group; `None` where the group is `""` or null. The error is the type of any other value.
 fn members(value: &Value) -> Result<Option<&Map<String, Value>>, &'static str> {
     match value {
         Value::Object(members) => Ok(Some(members)),
@@ -316,7 +316,7 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// Where CommCare keeps a file of a form.
+/// The URL at which CommCare keeps a file of a form.
 pub(super) fn attachment_url(domain: &str, instance: &str, file: &str) -> String {
     format!("{ATTACHMENTS}/{domain}/api/form/attachment/{instance}/{file}")
 }
@@ -330,7 +330,7 @@ pub(super) fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Plain decimal notation only: no exponent, no `inf`, no `nan`.
+/// The value of plain decimal notation: no exponent, no `inf`, no `nan`.
 fn as_decimal(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),

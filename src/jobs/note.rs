@@ -1,14 +1,13 @@
-//! The words of a plan that sends nothing. A note quotes what a form answered to the question
-//! that decides, as long as that looks like one of its options: a note is read by operators and
-//! must not hold personal data.
+//! The words of a plan that sends nothing. A note quotes the answer to the question that decided, but
+//! only an answer that looks like an option: operators read notes, so notes hold no personal data.
 
-/// Longest answer that can still be an option.
+/// The longest answer, in characters, that may be an option.
 const LONGEST_OPTION: usize = 48;
 
 /// How many different answers a note quotes.
 const MOST_QUOTED: usize = 5;
 
-/// The answer, in quotes if it looks like an option.
+/// The answer in quotes where it looks like an option, else words that replace it.
 pub(super) fn quote(answer: Option<&str>) -> String {
     match answer {
         None => "(missing)".to_owned(),

@@ -1,17 +1,17 @@
-//! What both kinds of observation share: where they took place, and how their results name them.
+//! The parts that both kinds of observation share: the place, and the frame of a result.
 
 use crate::jobs::MapError;
 use crate::jobs::form::Form;
 use crate::plan::Upsert;
 
-/// The phone's own position, else the one that the observer took.
+/// The paths of the position: the phone's own, else the one that the observer took.
 const LOCATION: [&str; 2] = ["form.meta.location.#text", "form.gps_information.gps_location"];
 
 /// Fields for latitude, longitude and altitude.
 const LOCATION_FIELDS: [&str; 3] =
     ["Observation_Location__Latitude__s", "Observation_Location__Longitude__s", "Altitude__c"];
 
-/// The observation that `id` names, at its place: only coordinates of exactly four pieces count (`gps4` of
+/// The observation with this id and its place. Only coordinates of exactly four pieces count (`gps4` of
 /// `docs/mappings/commcare-to-salesforce.md`, section 5.1).
 pub(super) fn observation(form: &Form, id: &str) -> Result<Upsert, MapError> {
     let mut observation = Upsert::new("Observation__c", "Submission_ID__c", id);
@@ -26,7 +26,7 @@ pub(super) fn observation(form: &Form, id: &str) -> Result<Upsert, MapError> {
     Ok(observation)
 }
 
-/// One result of the observation that `id` names; `suffix` tells a criterion's results apart.
+/// One result of the observation with this id. `suffix` tells the results of one criterion apart.
 pub(super) fn result(id: &str, criterion: &str, suffix: &str, record_type: &str) -> Upsert {
     Upsert::new("Observation_Result__c", "Submission_ID__c", format!("{id}{criterion}{suffix}"))
         .relate("Observation__r", "Submission_ID__c", id)

@@ -1,5 +1,5 @@
-//! Spot checks of what participants say about their trainings: the last steps of training
-//! observations and of AA farm visits (`docs/mappings/commcare-to-salesforce.md`, section 7).
+//! Spot checks of what participants say about their trainings. Training observations and AA farm visits
+//! end with them (`docs/mappings/commcare-to-salesforce.md`, section 7).
 //!
 //! # Sends
 //! One `Check__c` for each participant, where the app asks these questions in the form's version. A

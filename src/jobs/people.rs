@@ -1,16 +1,17 @@
-//! The household and the participant that a form registers, moves or changes: steps that
-//! registrations and farm visits share (`docs/mappings/commcare-to-salesforce.md`, sections 3.2 and 3.3).
+//! The household and the participant that a form registers, moves or changes. Registrations and farm
+//! visits share these steps (`docs/mappings/commcare-to-salesforce.md`, sections 3.2 and 3.3).
 //!
 //! # Sends
-//! At most one `Household__c`, at most one `Participant__c`: each by its first matching block.
+//! At most one `Household__c` and at most one `Participant__c`. For each, the first condition that
+//! matches decides.
 //!
 //! # Kept quirks
-//! - `Participant Update` writes null or `""` over whatever the form leaves blank.
-//! - `Field Day Farmer Registration` updates the household whatever its detail, and sends a null
-//!   `Other_Id_Number__c` even when the form carries an id number.
-//! - A move whose `former_farmer_primary_secondary_yn` isn't `Yes` sends `""` as farm size, but
-//!   the form's own plot count.
-//! - `Training_Group_Id` is a Salesforce lookup here (`Training_Group__c`), a case id elsewhere.
+//! - `Participant Update` overwrites fields with null or `""` where the form is blank.
+//! - `Field Day Farmer Registration` updates the household with every survey detail, and sends a null
+//!   `Other_Id_Number__c` even where the form has an id number.
+//! - A move whose `former_farmer_primary_secondary_yn` isn't `Yes` sends `""` as farm size, and yet
+//!   the plot count of the form.
+//! - `Training_Group_Id` is a Salesforce id in `Training_Group__c`, and a case id elsewhere.
 
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use crate::jobs::MapError;
 use crate::jobs::fields::Source::{FilledOrNull, Flag, Sent, SentOrNull, Text};
 use crate::jobs::fields::{Row, fill};
 use crate::jobs::form::Form;
-use crate::jobs::survey::{EDIT_FARMER_DETAILS, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, Survey};
+use crate::jobs::form_kind::{EDIT_FARMER_DETAILS, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, FormKind};
 use crate::plan::Upsert;
 
 const FIELD_DAY_HOUSEHOLD: &[Row] = &[
@@ -86,31 +87,31 @@ const UPDATED_PARTICIPANT: &[Row] = &[
     ("Create_In_CommCare__c", Flag(false)),
 ];
 
-/// The answers that a farm visit registers its farmer from.
+/// The group of a farm visit that registers a farmer.
 const VISIT_REGISTRATION: &str = "form.participant_data.farmer_registration_details";
 
 /// The household, where the form changes it.
-pub(super) fn household(form: &Form, survey: &Survey) -> Result<Option<Upsert>, MapError> {
-    let field_day = survey.is_named(&[FIELD_DAY_REGISTRATION]);
-    let registers = survey.is_named(&[FARMER_REGISTRATION]) && (survey.is_new() || survey.is_move());
+pub(super) fn household(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, MapError> {
+    let field_day = kind.is_named(&[FIELD_DAY_REGISTRATION]);
+    let registers = kind.is_named(&[FARMER_REGISTRATION]) && (kind.is_new() || kind.is_move());
     if field_day || registers {
         let name = form.sent_or_null("form.Household_Number")?;
         let mut household = household_by(form, "form.Household_Id")?.set("Name", name);
         if field_day {
             household = fill(household, FIELD_DAY_HOUSEHOLD, form)?;
         }
-        if survey.is_move() || is_primary(form)? {
-            household = with_farm(household, form, survey)?;
+        if kind.is_move() || is_primary(form)? {
+            household = with_farm(household, form, kind)?;
         }
         return Ok(Some(household));
     }
-    if survey.is_update() {
+    if kind.is_update() {
         if !is_primary(form)? {
             return Ok(None);
         }
-        return with_farm(household_by(form, "form.Household_Id")?, form, survey).map(Some);
+        return with_farm(household_by(form, "form.Household_Id")?, form, kind).map(Some);
     }
-    if survey.is_new_on_visit() {
+    if kind.is_new_on_visit() {
         let details = form.group(VISIT_REGISTRATION)?;
         return fill(household_by(&details, "Household_Id")?, VISIT_HOUSEHOLD, &details).map(Some);
     }
@@ -118,21 +119,21 @@ pub(super) fn household(form: &Form, survey: &Survey) -> Result<Option<Upsert>, 
 }
 
 /// The participant, where the form changes one.
-pub(super) fn participant(form: &Form, survey: &Survey) -> Result<Option<Upsert>, MapError> {
-    let participant = if survey.is_new() {
+pub(super) fn participant(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, MapError> {
+    let participant = if kind.is_new() {
         let new = participant_by(form, "form.subcase_0.case.@case_id")?
-            .set("Other_Id_Number__c", other_id(form, survey)?);
+            .set("Other_Id_Number__c", other_id(form, kind)?);
         fill(new, NEW_PARTICIPANT, form)
-    } else if survey.is_move() {
+    } else if kind.is_move() {
         let moved = participant_by(form, "form.existing_farmer_change_in_ffg.old_farmer_id")?;
         fill(moved, MOVED_PARTICIPANT, form)
-    } else if survey.is_update() {
+    } else if kind.is_update() {
         let updated = participant_by(form, "form.case.@case_id")?
-            .set("Farm_Size__c", farm_size(form, survey)?)
-            .set("Number_of_Coffee_Plots__c", coffee_plots(form, survey)?)
-            .set("Other_Id_Number__c", other_id(form, survey)?);
+            .set("Farm_Size__c", farm_size(form, kind)?)
+            .set("Number_of_Coffee_Plots__c", coffee_plots(form, kind)?)
+            .set("Other_Id_Number__c", other_id(form, kind)?);
         fill(updated, UPDATED_PARTICIPANT, form)
-    } else if survey.is_new_on_visit() {
+    } else if kind.is_new_on_visit() {
         let new = participant_by(form, "form.subcase_0.case.@case_id")?;
         fill(new, VISIT_PARTICIPANT, &form.group(VISIT_REGISTRATION)?)
     } else {
@@ -154,15 +155,15 @@ fn is_primary(form: &Form) -> Result<bool, MapError> {
     form.is("form.Farmer_Number", "1")
 }
 
-fn with_farm(household: Upsert, form: &Form, survey: &Survey) -> Result<Upsert, MapError> {
+fn with_farm(household: Upsert, form: &Form, kind: &FormKind) -> Result<Upsert, MapError> {
     Ok(household
-        .set("Farm_Size__c", or_empty(farm_size(form, survey)?))
-        .set("Number_of_Coffee_Plots__c", or_empty(coffee_plots(form, survey)?)))
+        .set("Farm_Size__c", or_empty(farm_size(form, kind)?))
+        .set("Number_of_Coffee_Plots__c", or_empty(coffee_plots(form, kind)?)))
 }
 
 /// `farmSize` of section 3.
-fn farm_size(form: &Form, survey: &Survey) -> Result<Value, MapError> {
-    if registers_or_edits(survey) || survey.is_named(&[FIELD_DAY_REGISTRATION]) {
+fn farm_size(form: &Form, kind: &FormKind) -> Result<Value, MapError> {
+    if registers_or_edits(kind) || kind.is_named(&[FIELD_DAY_REGISTRATION]) {
         form.filled_or_null("form.Number_of_Trees")
     } else if replaces_member(form)? {
         form.filled_or_null("form.existing_farmer_change_in_ffg.former_farmer_coffeetrees")
@@ -172,8 +173,8 @@ fn farm_size(form: &Form, survey: &Survey) -> Result<Value, MapError> {
 }
 
 /// `plots` of section 3.
-fn coffee_plots(form: &Form, survey: &Survey) -> Result<Value, MapError> {
-    if !registers_or_edits(survey) && replaces_member(form)? {
+fn coffee_plots(form: &Form, kind: &FormKind) -> Result<Value, MapError> {
+    if !registers_or_edits(kind) && replaces_member(form)? {
         form.filled_or_null("form.existing_farmer_change_in_ffg.former_farmer_coffeeplots")
     } else {
         form.filled_or_null("form.Number_of_Plots")
@@ -181,8 +182,8 @@ fn coffee_plots(form: &Form, survey: &Survey) -> Result<Value, MapError> {
 }
 
 /// `otherId` of section 3.
-fn other_id(form: &Form, survey: &Survey) -> Result<Value, MapError> {
-    if !registers_or_edits(survey) {
+fn other_id(form: &Form, kind: &FormKind) -> Result<Value, MapError> {
+    if !registers_or_edits(kind) {
         return Ok(Value::Null);
     }
     form.first_filled(&[
@@ -192,8 +193,8 @@ fn other_id(form: &Form, survey: &Survey) -> Result<Value, MapError> {
     ])
 }
 
-fn registers_or_edits(survey: &Survey) -> bool {
-    (survey.is_named(&[FARMER_REGISTRATION]) && !survey.is_move()) || survey.is_named(&[EDIT_FARMER_DETAILS])
+fn registers_or_edits(kind: &FormKind) -> bool {
+    (kind.is_named(&[FARMER_REGISTRATION]) && !kind.is_move()) || kind.is_named(&[EDIT_FARMER_DETAILS])
 }
 
 fn replaces_member(form: &Form) -> Result<bool, MapError> {

@@ -2,9 +2,9 @@
 //! `Field Day Farmer Registration` (`docs/mappings/commcare-to-salesforce.md`, section 3).
 //!
 //! # Sends
-//! `Training_Group__c` (its household counter), `Household__c`, `Participant__c`, the replaced
-//! member's `Participant__c` (deactivated), `Training_Session__c`, `Attendance__c`; each only
-//! where the form's survey detail or flags call for it.
+//! `Training_Group__c` (the household counter), `Household__c`, `Participant__c`, the
+//! `Participant__c` of a member who is replaced (deactivated), `Training_Session__c`,
+//! `Attendance__c`. Each is sent only where the form's survey detail or flags call for it.
 //!
 //! # Order
 //! As listed: Salesforce resolves a participant's household, and an attendance's session and
@@ -14,9 +14,9 @@
 //! None. In the Salesforce sandbox the attendance is left out, as in the original.
 //!
 //! # Kept quirks
-//! - The deactivation runs whenever its flags are set, whatever the form and its detail.
+//! - A replaced member is deactivated wherever the flags say so, in every form and with every detail.
 //! - `New Farmer Existing Household` leaves the training group's household counter alone.
-//! - `Training_Group_Id` is a case id here and a Salesforce lookup in the participant.
+//! - `Training_Group_Id` is a case id here and a Salesforce id in the participant.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ use crate::jobs::fields::Row;
 use crate::jobs::fields::Source::{FilledOrNull, Flag, Text};
 use crate::jobs::fields::fill;
 use crate::jobs::form::Form;
-use crate::jobs::survey::Survey;
+use crate::jobs::form_kind::FormKind;
 use crate::jobs::{Facts, MapError, attendance, note, people};
 use crate::plan::{Plan, Upsert};
 
@@ -34,13 +34,13 @@ const INACTIVE: &[Row] = &[
     ("Create_In_CommCare__c", Flag(true)),
 ];
 
-/// A household's member whom the new one replaces, and the answers that say so.
+/// A member of the household whom the new member replaces. One of two answers says so.
 struct Replaced {
     any: [(&'static str, &'static str); 2],
     id: &'static str,
 }
 
-/// The first that applies is deactivated.
+/// The first of these that applies is deactivated.
 const REPLACED: &[Replaced] = &[
     Replaced {
         any: [
@@ -61,24 +61,24 @@ const REPLACED: &[Replaced] = &[
 /// Maps a registration form.
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let form = Form::new(payload);
-    let survey = Survey::of(&form)?;
+    let kind = FormKind::from_form(&form)?;
     let mut upserts = Vec::new();
-    upserts.extend(training_group(&form, &survey)?);
-    upserts.extend(people::household(&form, &survey)?);
-    upserts.extend(people::participant(&form, &survey)?);
+    upserts.extend(training_group(&form, &kind)?);
+    upserts.extend(people::household(&form, &kind)?);
+    upserts.extend(people::participant(&form, &kind)?);
     upserts.extend(replaced_member(&form)?);
-    upserts.extend(attendance::sessions(&form, &survey)?);
+    upserts.extend(attendance::sessions(&form, &kind)?);
     if facts.registration_attendance {
-        upserts.extend(attendance::attendances(&form, &survey)?);
+        upserts.extend(attendance::attendances(&form, &kind)?);
     }
     if upserts.is_empty() {
-        return Ok(Plan::nothing(why_nothing(&form, &survey)?));
+        return Ok(Plan::nothing(why_nothing(&form, &kind)?));
     }
     Ok(Plan::salesforce(upserts))
 }
 
-fn training_group(form: &Form, survey: &Survey) -> Result<Option<Upsert>, MapError> {
-    if !survey.is_new_household() && !survey.is_move() {
+fn training_group(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, MapError> {
+    if !kind.is_new_household() && !kind.is_move() {
         return Ok(None);
     }
     let group = Upsert::new("Training_Group__c", "CommCare_Case_Id__c", form.id("form.Training_Group_Id")?);
@@ -96,9 +96,9 @@ fn replaced_member(form: &Form) -> Result<Option<Upsert>, MapError> {
     Ok(None)
 }
 
-fn why_nothing(form: &Form, survey: &Survey) -> Result<String, MapError> {
-    if survey.is_field_day() {
-        return attendance::why_nothing(form, survey);
+fn why_nothing(form: &Form, kind: &FormKind) -> Result<String, MapError> {
+    if kind.is_field_day() {
+        return attendance::why_nothing(form, kind);
     }
     let detail = note::quote(form.text_if_sent("form.survey_detail")?.as_deref());
     Ok(format!("survey_detail {detail} matches no registration step"))

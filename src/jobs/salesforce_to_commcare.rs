@@ -1,7 +1,9 @@
 //! Salesforce → CommCare: every record of a payload becomes one `XForm` instance
-//! (`docs/mappings/salesforce-to-commcare.md`). A job type is one file of tables below this module that read like
-//! section 6 of the page; `element` says what the tables' words mean, `text` is how a value becomes
-//! text, and `document` writes the result.
+//! (`docs/mappings/salesforce-to-commcare.md`).
+//!
+//! A job type is one file of tables below this module. The tables read like section 6 of the page.
+//! `element` defines the words of the tables, `text` turns a value into text, and `document` writes the
+//! result.
 
 mod document;
 mod element;
@@ -28,9 +30,9 @@ pub(super) struct JobType {
     pub(super) name: &'static str,
     /// The payload's list of records.
     pub(super) records: &'static str,
-    /// A record's case id.
+    /// The record's field that holds the case id.
     case_id: &'static str,
-    /// The form namespace, after what all have in common.
+    /// The end of the form namespace. All namespaces begin alike.
     namespace: &'static str,
     /// The form's name.
     form_name: &'static str,
@@ -38,11 +40,11 @@ pub(super) struct JobType {
     form_version: &'static str,
     /// `create/case_name`.
     case_name: Source,
-    /// `create/case_type`, after the project key.
+    /// `create/case_type` without the project key in front.
     case_type: &'static str,
-    /// The case that it hangs on, where it hangs on one.
+    /// The parent case, where there is one.
     parent: Option<Parent>,
-    /// Where the case block stands.
+    /// The place of the case block.
     layout: Layout,
     /// The question elements, in order.
     questions: &'static [Element],
@@ -54,39 +56,39 @@ pub(super) struct JobType {
 struct Parent {
     /// The field that holds the parent's case id.
     id: &'static str,
-    /// Its case type, after the project key.
+    /// The parent's case type without the project key in front.
     case_type: &'static str,
 }
 
-/// Where the case block stands.
+/// The place of the case block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Layout {
     /// Under the root.
     Case,
     /// Under the root, followed by a second, empty one.
     CaseTwice,
-    /// Under `subcase_0`; an empty one follows under the root.
+    /// Under `subcase_0`, followed by a second, empty one under the root.
     SubcaseAndCase,
 }
 
-/// What the records of one payload share.
+/// The values that all records of a payload share.
 struct Batch<'p> {
     facts: &'p Facts,
     job_id: Cow<'p, str>,
     project: String,
-    /// [`Facts::arrived`] as documents write it.
+    /// [`Facts::arrived`] in the notation of documents.
     now: String,
 }
 
 /// One record of a payload.
-struct Record<'p> {
+struct PayloadRecord<'p> {
     batch: &'p Batch<'p>,
     fields: &'p Map<String, Value>,
     position: u32,
     case_id: String,
 }
 
-/// Maps a payload: a document for each record that can be sent, an error for each that cannot.
+/// Maps a payload: a document for each record that can be sent, and an error for each other record.
 fn map(job: &JobType, payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let batch = Batch {
         facts,
@@ -114,7 +116,7 @@ fn map_record(job: &JobType, batch: &Batch<'_>, position: u32, record: &Value) -
         return Err(Unfit::Blank(job.case_id));
     }
     let case_id = case_id.into_owned();
-    let record = Record { batch, fields, position, case_id };
+    let record = PayloadRecord { batch, fields, position, case_id };
     let questions = element::values(job.questions, &record, &[])?;
     let update = element::values(job.update, &record, &questions)?;
     let case_name = record.value(&job.case_name)?;
@@ -132,7 +134,8 @@ fn map_record(job: &JobType, batch: &Batch<'_>, position: u32, record: &Value) -
     Ok(Document { position, parent_id, case_id: record.case_id, xml })
 }
 
-/// Absent and null are empty (quirk 14; the service refuses such a payload on arrival).
+/// The payload's id. A missing or null id is empty (`docs/mappings/salesforce-to-commcare.md`, quirk 14);
+/// the service refuses such a payload on arrival.
 fn job_id(payload: &Value) -> Result<Cow<'_, str>, MapError> {
     text::as_is(payload.get("id")).ok_or_else(|| refusal("id is not a number or text"))
 }
@@ -144,7 +147,7 @@ fn project_key(payload: &Value) -> Result<String, MapError> {
         .ok_or_else(|| refusal("uniqueProjectKey is missing or blank"))
 }
 
-/// The payload's records; an absent list is an empty one.
+/// The payload's records. A missing list counts as empty.
 fn records<'p>(job: &JobType, payload: &'p Value) -> Result<&'p [Value], MapError> {
     match payload.get(job.records) {
         None => Ok(&[]),

@@ -2,18 +2,18 @@
 //! section 5).
 //!
 //! # Sends
-//! `Observation__c`, nine `Observation_Result__c` of three participants, eight of the observer,
-//! and, from newer versions of two apps, a `Check__c` for each participant.
+//! `Observation__c`, nine `Observation_Result__c` for three participants, eight for the observer,
+//! and a `Check__c` for each participant, if the form comes from a newer version of one of two apps.
 //!
 //! # Order
 //! The observation goes first: Salesforce resolves a result's and a check's observation by its
 //! submission id.
 //!
 //! # Country differences
-//! None; the participant checks depend on app and version.
+//! None. The participant checks depend on the app and its version.
 //!
 //! # Kept quirks
-//! - All nine and eight results are written, `""` for absent participants.
+//! - All 17 results are written, with `""` where a participant is absent.
 //! - A participant's comment is repeated on all three criteria.
 
 use serde_json::Value;

@@ -1,8 +1,7 @@
-//! What the two wet-mill forms have in common (`docs/mappings/commcare-to-postgis.md`, sections 1 and 4).
+//! The words that the two wet-mill forms share (`docs/mappings/commcare-to-postgis.md`, sections 1 and 4).
 //!
-//! Unlike the forms to Salesforce, a wet-mill form takes whatever stands where a group should be
-//! for an empty group (decision P3), so that its answers are found by [`find`] and not by
-//! [`Form`](super::form::Form), which would refuse them.
+//! In a wet-mill form, any value in the place of a group counts as an empty group (decision P3). That is
+//! why answers are read by [`find`]: [`Form`](super::form::Form) would refuse such a value.
 
 use chrono::NaiveDate;
 use geo_types::Point;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use crate::jobs::MapError;
 use crate::jobs::form::{as_text, attachment_url, type_name};
 
-/// The answer at `path`; `None` where it, or a group on the way, is missing or null.
+/// The answer at `path`. `None` where the answer or a group above it is missing or null.
 pub(super) fn find<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     let found = path.split('.').try_fold(value, |group, key| group.as_object()?.get(key));
     found.filter(|value| !value.is_null())
@@ -26,7 +25,7 @@ pub(super) fn text(payload: &Value, path: &str) -> Result<Option<String>, MapErr
     }
 }
 
-/// The same, where a missing or blank one is an error.
+/// The answer as text. A missing or blank answer is an error.
 pub(super) fn required(payload: &Value, path: &str) -> Result<String, MapError> {
     let text = text(payload, path)?.filter(|text| !text.is_empty());
     text.ok_or_else(|| error(path, "missing or blank"))
@@ -37,15 +36,15 @@ pub(super) fn error(path: impl Into<String>, rule: impl Into<String>) -> MapErro
     MapError { path: path.into(), rule: rule.into() }
 }
 
-/// Where a form's photos and signatures are.
+/// The address of a form's photos and signatures.
 pub(super) struct Attachments {
-    /// Domain and instance id; `None` where the payload lacks one (decision P17).
+    /// Domain and instance id. `None` where the payload lacks one of the two (decision P17).
     of_form: Option<(String, String)>,
 }
 
 impl Attachments {
-    /// Those of this payload.
-    pub(super) fn of(payload: &Value) -> Self {
+    /// The address of this payload's files.
+    pub(super) fn new(payload: &Value) -> Self {
         let part = |path| find(payload, path).and_then(as_text).filter(|text| !text.is_empty());
         let of_form = part("domain").zip(part("form.meta.instanceID"));
         let of_form = of_form.map(|(domain, instance)| (domain.into_owned(), instance.into_owned()));
@@ -60,7 +59,7 @@ impl Attachments {
     }
 }
 
-/// The position that an answer gives: latitude and longitude, the rest is dropped.
+/// The position that an answer gives. Pieces after latitude and longitude are dropped.
 pub(super) fn point(answer: Option<&Value>) -> Option<Point<f64>> {
     let pieces: Option<Vec<f64>> = answer?.as_str()?.split_whitespace().map(number).collect();
     match pieces?[..] {
@@ -69,8 +68,8 @@ pub(super) fn point(answer: Option<&Value>) -> Option<Point<f64>> {
     }
 }
 
-/// The value of *number text*. A single `_` between two digits is ignored (decision P2: no `nan`,
-/// no `inf`).
+/// The value of *number text*. A single `_` between two digits is ignored. `nan` and `inf` are no numbers
+/// (decision P2).
 pub(super) fn number(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
@@ -94,7 +93,7 @@ pub(super) fn calendar_date(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
 }
 
-/// So many digits, and nothing else.
+/// The value of a text of digits, whose number is in `length`.
 pub(super) fn digits(text: &str, length: std::ops::RangeInclusive<usize>) -> Option<u32> {
     let fits = length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     fits.then(|| text.parse().ok()).flatten()

@@ -2,15 +2,16 @@
 //! (`docs/mappings/commcare-to-postgis.md`, section 2).
 //!
 //! # Writes
-//! One row of `wetmills`, found by its case id. The mill's user is looked up by its destination,
-//! from the project role that the case hangs on.
+//! One row of `wetmills`, whose key is the case id. The row names the project role, the parent of the
+//! mill's case, through which the destinations find the mill's user.
 //!
 //! # Country differences
-//! The labels of the mill's status and of its manager's role.
+//! The labels of the mill's status and of the manager's role.
 //!
 //! # Kept quirks
-//! - A status without label is `undefined`, and so is a role; the other two say `Undefined`.
-//! - Burundi has no status.
+//! - A mill's status or a manager's role without label is `undefined`. Exporting status and vertical
+//!   integration without label are `Undefined`.
+//! - In Burundi the mill's status is always `undefined`.
 //! - `form.meta.location` is not stored.
 
 use std::borrow::Cow;
@@ -49,7 +50,7 @@ const MANAGER_KE: Labels = &[
 const EXPORTING: Labels = &[("1", "Exporter"), ("2", "Non exporter")];
 const VERTICAL_INTEGRATION: Labels = &[("1", "Yes"), ("0", "No")];
 
-/// The role code that is explained in words.
+/// The code of a role that is named in words.
 const OTHER_ROLE: &str = "99";
 
 pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
@@ -62,7 +63,7 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     let survey_type = find(payload, "form.survey_type").and_then(Value::as_str).unwrap_or_default();
     let detail = |name: &str| text(payload, &format!("{DETAILS}.{name}"));
     let choice = |name: &str, labels| label(&form, payload, name, labels);
-    let files = Attachments::of(payload);
+    let files = Attachments::new(payload);
     let attachment = |name: &str| files.url(find(payload, &format!("{DETAILS}.{name}")));
     let manager_role = match code(payload, "manager_role") {
         Some(OTHER_ROLE) => detail("manager_role_other")?.map(Cow::Owned),
@@ -105,7 +106,7 @@ fn code<'p>(payload: &'p Value, name: &str) -> Option<&'p str> {
     find(payload, &format!("{DETAILS}.{name}")).and_then(Value::as_str)
 }
 
-/// The label of a detail; a code that `labels` lacks is remembered.
+/// The label of a detail. A code that `labels` lacks is remembered.
 fn label(form: &Form, payload: &Value, name: &str, labels: Option<Labels>) -> Option<&'static str> {
     let (code, labels) = (code(payload, name)?, labels?);
     let label = find_label(labels, code);
@@ -115,7 +116,7 @@ fn label(form: &Form, payload: &Value, name: &str, labels: Option<Labels>) -> Op
     label
 }
 
-/// The day of a calendar date or of an ISO date-time, as it is written there (decision P9).
+/// The day that a calendar date or an ISO date-time names, without conversion of zones (decision P9).
 fn day(payload: &Value, path: &str) -> Result<Option<NaiveDate>, MapError> {
     let Some(value) = find(payload, path) else { return Ok(None) };
     let day = match value.as_str() {

@@ -1,21 +1,21 @@
 //! A wet mill is visited: `Wet Mill Visit` (`docs/mappings/commcare-to-postgis.md`, sections 3 to 7).
 //!
 //! # Writes
-//! One row of `form_visits`, one of `survey_responses` for each survey that was filled in, and one
-//! of `survey_question_responses` for each answer. A survey is first transformed (`surveys`), then
-//! its answers are walked (`walk`) and typed (`answer`).
+//! One row of `form_visits`, one row of `survey_responses` for each survey that was filled in, and one row
+//! of `survey_question_responses` for each answer. A survey is first transformed (`surveys`); then the
+//! answers are collected (`walk`) and typed (`answer`).
 //!
 //! # Order
-//! The destination finds the mill by its case id; a visit of an unknown one fails until that mill is
-//! registered. What a form lacks in itself is reported before that, since no registration heals it.
+//! The destination finds the mill by case id. The visit of an unknown mill fails until that mill is
+//! registered. Faults of the form itself are reported first, because no registration mends them.
 //!
 //! # Country differences
-//! Labels of the training topics and of the manager's documents.
+//! The labels of the training topics and of the manager's documents.
 //!
 //! # Kept quirks
-//! - Counts of 0 and 1 are booleans, larger ones numbers, under the same question.
+//! - Under one question, counts of 0 and 1 are booleans and larger counts are numbers.
 //! - A survey that arrives as a list is dropped.
-//! - A payload without id counts as `None`.
+//! - Without an id in the payload, the submission ids contain the word `None`.
 
 mod answer;
 mod group;
@@ -39,7 +39,7 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
     let form_name = text(payload, "form.survey_type")?;
     let form_name = form_name.ok_or_else(|| error("form.survey_type", "missing"))?;
     let form = Form::new(payload);
-    let attachments = Attachments::of(payload);
+    let attachments = Attachments::new(payload);
     let context = Context {
         form: &form,
         attachments: &attachments,
@@ -47,10 +47,10 @@ pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
         version: find(payload, "form.@version").and_then(as_text).and_then(|text| text.trim().parse().ok()),
     };
     let id = find(payload, "id").and_then(as_text).unwrap_or("None".into());
-    let surveys = surveys::ALL.iter().filter_map(|survey| {
-        // A blank one, or a repeat group, was not filled in.
-        let sent = find(payload, "form.surveys")?.get(survey.name)?.as_object()?;
-        Some(self::survey(&context, payload, &id, survey, sent.clone()))
+    let surveys = surveys::ALL.iter().filter_map(|transformation| {
+        // A blank survey or a repeat group was not filled in.
+        let sent = find(payload, "form.surveys")?.get(transformation.name)?.as_object()?;
+        Some(survey(&context, payload, &id, transformation, sent.clone()))
     });
     let visit = Visit {
         submission_id: format!("WV-{id}"),
@@ -68,12 +68,12 @@ fn survey(
     context: &Context,
     payload: &Value,
     id: &str,
-    survey: &surveys::Survey,
+    transformation: &surveys::Transformation,
     mut members: Map<String, Value>,
 ) -> Result<Survey, MapError> {
-    let name = survey.name;
+    let name = transformation.name;
     let completed_date = completed(payload, name)?;
-    survey.transform(&mut Group::new(context, format!("form.surveys.{name}"), &mut members))?;
+    transformation.apply(&mut Group::new(context, format!("form.surveys.{name}"), &mut members))?;
     let general_feedback = members.get("general_feedback").filter(|value| !value.is_null());
     Ok(Survey {
         submission_id: format!("SR-{id}-{name}"),

@@ -1,7 +1,7 @@
 //! Rows of the wet-mill tables (`docs/mappings/commcare-to-postgis.md`, sections 2, 3 and 6).
 //!
-//! Rows name their parents by the ids that forms know (case id, submission ids); what only the
-//! database knows, keys and users, is found by its destination.
+//! Rows name their parents by ids that forms know (case id, submission ids). The destination finds the keys
+//! and users that only the database knows.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const MILLS: &str = "wetmills";
 /// The table of visits.
 const VISITS: &str = "form_visits";
 
-/// What one wet-mill form writes.
+/// The rows that one wet-mill form writes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rows {
     /// A registration's mill.
@@ -25,7 +25,7 @@ pub enum Rows {
     Visit(Box<Visit>),
 }
 
-/// A row of `wetmills`, found by its case id.
+/// A row of `wetmills`. The case id is its key.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(
     missing_docs,
@@ -83,11 +83,11 @@ pub struct Survey {
     pub submission_id: String,
     /// The survey's name.
     pub survey_type: &'static str,
-    /// When it was completed.
+    /// The day on which it was completed.
     pub completed_date: Option<NaiveDate>,
     /// The feedback, as it was written.
     pub general_feedback: Option<String>,
-    /// Its answers; no submission id comes twice.
+    /// The answers. Their submission ids differ.
     #[serde(skip)]
     pub answers: Vec<Answer>,
 }
@@ -97,19 +97,19 @@ pub struct Survey {
 pub struct Answer {
     /// `SQR-{id}-{survey}-…`.
     pub submission_id: String,
-    /// The group or list that it stands in.
+    /// The group or list that holds the answer.
     pub section_name: Option<String>,
     /// The question.
     pub question_name: String,
-    /// What was answered.
+    /// The answer.
     #[serde(flatten)]
     pub value: Typed,
 }
 
-/// An answer's value in the column of its type.
+/// An answer's value and its column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Typed {
-    /// `value_text`; `None` where nothing was written.
+    /// `value_text`; `None` where the answer is empty.
     Text(Option<String>),
     /// `value_number`.
     Number(f64),
@@ -132,7 +132,7 @@ impl Typed {
 }
 
 impl Rows {
-    /// Table and key of what it writes that other forms may write or refer to as well.
+    /// Table and key of the row that other forms may write or refer to as well.
     pub(super) fn written(&self) -> (&'static str, &str) {
         match self {
             Self::Mill(mill) => (MILLS, &mill.commcare_case_id),
@@ -148,7 +148,7 @@ impl Rows {
         }
     }
 
-    /// The case id of the mill that it refers to.
+    /// The case id of the mill to which the rows refer.
     pub(super) fn reference(&self) -> Option<&str> {
         match self {
             Self::Mill(_) => None,
@@ -157,7 +157,7 @@ impl Rows {
     }
 }
 
-/// By table, as `docs/service.md`, section 2, shows rows; a child names its parent by submission id.
+/// By table, as in a preview (`docs/service.md`, section 2). A child names its parent by submission id.
 impl Serialize for Rows {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let visit = match self {

@@ -1,4 +1,4 @@
-//! Plans for people: what would be written or sent, one block for each record.
+//! Plans as text for people, one block for each record.
 
 use std::fmt::Write;
 
@@ -6,9 +6,9 @@ use quick_xml::events::Event;
 use quick_xml::{Reader, Writer};
 use serde_json::Value;
 
-/// Records of one object, or documents, that are shown in a row, before the rest of them is only counted.
+/// How many records of one object, or documents, are shown in a row. The rest of them is only counted.
 const SHOWN: usize = 3;
-/// Width of the field names' column.
+/// Width of the column of field names.
 const NAMES: usize = 52;
 
 /// The effects of a plan, as [`Plan::to_json`](super::Plan::to_json) gives it.
@@ -20,7 +20,7 @@ pub(crate) fn effects(plan: &Value) -> String {
     }
 }
 
-/// How many effects there are, and of which kind.
+/// The number of effects and their kind.
 pub(crate) fn count(plan: &Value) -> String {
     let length = |value: &Value| value.as_array().map_or(0, Vec::len);
     match (plan["rows"].as_object(), plan["documents"].as_array()) {
@@ -47,12 +47,12 @@ fn rows(tables: &Value) -> String {
     text
 }
 
-/// The documents, indented: an element a line.
+/// The documents, indented, with one element on a line.
 fn documents(documents: &[Value]) -> String {
     let mut text = String::new();
     for (number, document) in (1..).zip(documents.iter().take(SHOWN)) {
         let xml = document.as_str().unwrap_or_default();
-        // Our own document: it reads, or is shown as it is.
+        // A document that cannot be parsed is shown as it is.
         let indented = indented(xml).unwrap_or_else(|| xml.to_owned());
         for (at, line) in indented.lines().enumerate() {
             let margin = if at == 0 { format!("{number:>5}") } else { " ".repeat(5) };
@@ -68,7 +68,7 @@ fn documents(documents: &[Value]) -> String {
 fn indented(xml: &str) -> Option<String> {
     let mut reader = Reader::from_str(xml);
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
-    // A start is written once it is known whether its end follows.
+    // A start tag is held back until it is known whether its end tag follows.
     let mut started = None;
     loop {
         let event = reader.read_event().ok()?;

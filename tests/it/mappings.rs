@@ -1,5 +1,5 @@
-//! The pure mappings of CommCare's forms: the golden cases of `tests/vectors/`, and the rules
-//! that those don't show.
+//! The pure mappings of CommCare's forms: the golden cases of `tests/vectors/`, and rules that the golden
+//! cases don't show.
 
 mod farm_visits;
 mod goldens;
@@ -15,7 +15,7 @@ use commcare_sf_integration::plan::Plan;
 use commcare_sf_integration::submission::Origin;
 use serde_json::{Map, Value};
 
-/// Production: registrations write attendance.
+/// The facts of production, where registrations write attendance.
 const PRODUCTION: Facts = Facts::new(true);
 
 /// Routes and maps a CommCare payload.
@@ -29,8 +29,8 @@ fn map_with(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     (job.mapping)(payload, facts)
 }
 
-/// `payload` with `value` at `path` (dots between keys, numbers for list items); groups on the
-/// way are made where they are missing.
+/// `payload` with `value` at `path`, which has dots between keys and numbers for list items. Missing groups are
+/// made.
 fn with(mut payload: Value, path: &str, value: impl Into<Value>) -> Value {
     let mut at = &mut payload;
     for key in path.split('.') {

@@ -1,7 +1,7 @@
-//! What a failure of PostgreSQL means.
+//! The meaning of PostgreSQL's failures.
 //!
-//! The error's text names the SQLSTATE, the constraint and the column, never PostgreSQL's own words:
-//! those quote the row.
+//! An error text names the SQLSTATE, the constraint, the table and the column. It leaves out PostgreSQL's own
+//! words, because they quote the row.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,21 +12,24 @@ use sqlx::postgres::PgDatabaseError;
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::destinations::{DeliveryError, Failure};
 
+/// The step before any table.
+pub(super) const CONNECTION: &str = "connection";
+
 /// A form that could not be stored.
 #[derive(Debug)]
 pub(super) struct StoreError {
     pub(super) trouble: Trouble,
-    /// Whether the same may go through in a moment.
+    /// Whether another try may succeed in a moment.
     passes_soon: bool,
 }
 
 impl StoreError {
-    /// What `error` means, at the table that `step` names.
-    pub(super) fn of(step: &str, error: &sqlx::Error) -> Self {
+    /// The meaning of `error` at a step: a table, `commit` or [`CONNECTION`].
+    pub(super) fn from_sqlx(step: &str, error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(refusal) => match refusal.try_downcast_ref::<PgDatabaseError>() {
                 Some(refusal) => Self::refused(step, refusal),
-                None => Self::new(Class::Row, step, "the database refused it".to_owned()),
+                None => Self::new(Class::Row, step, "the database refused the form".to_owned()),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -35,11 +38,11 @@ impl StoreError {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Configuration(_) => {
-                let message = format!("no connection to PostgreSQL, or it broke off ({})", kind(error));
+                let message = format!("the connection to PostgreSQL failed ({})", kind(error));
                 Self { passes_soon: true, ..Self::new(Class::Outage, step, message) }
             }
             _ => {
-                let message = format!("the database's answer is no use: {}", kind(error));
+                let message = format!("PostgreSQL's answer could not be read ({})", kind(error));
                 Self::new(Class::Row, step, message)
             }
         }
@@ -49,13 +52,13 @@ impl StoreError {
     pub(super) fn no_connection(pool: &PgPool) -> Self {
         let (connected, most) = (pool.size(), pool.options().get_max_connections());
         let message = format!("no connection to PostgreSQL: {connected} of {most} are in use");
-        Self::new(Class::Outage, "connection", message)
+        Self::new(Class::Outage, CONNECTION, message)
     }
 
     /// The form took longer than a call may.
     pub(super) fn no_answer(timeout: Duration) -> Self {
         let message = format!("PostgreSQL did not end within {} s", timeout.as_secs());
-        Self::new(Class::Outage, "connection", message)
+        Self::new(Class::Outage, CONNECTION, message)
     }
 
     /// The mill of a visit is not registered.
@@ -72,7 +75,7 @@ impl StoreError {
     }
 
     fn refused(step: &str, refusal: &PgDatabaseError) -> Self {
-        let mut message = format!("PostgreSQL refused it: SQLSTATE {}", refusal.code());
+        let mut message = format!("PostgreSQL refused the form: SQLSTATE {}", refusal.code());
         for (what, name) in
             [("constraint", refusal.constraint()), ("table", refusal.table()), ("column", refusal.column())]
         {
@@ -82,7 +85,7 @@ impl StoreError {
         }
         let class = class_of(refusal.code());
         if class == Class::Schema {
-            message.push_str("; is its schema up to date (the command migrate, or RUN_MIGRATIONS)?");
+            message.push_str("; is the schema up to date (the command migrate, or RUN_MIGRATIONS)?");
         }
         Self::new(class, step, message)
     }
@@ -105,43 +108,43 @@ impl fmt::Display for StoreError {
     }
 }
 
-/// What a SQLSTATE is about.
+/// The subject of a SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Other transactions.
+    /// A conflict with other transactions.
     Conflict,
-    /// The server, whatever it is asked.
+    /// Trouble of the server with any statement.
     Outage,
-    /// The schema or the login: a person's to set right, and not the form's fault.
+    /// The schema or the login. The form is not at fault, and a person must set it right.
     Schema,
-    /// A row that it refers to.
+    /// A row to which the form refers, and which is not there.
     Missing,
-    /// The row itself.
+    /// The form's own rows.
     Row,
 }
 
-/// PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes".
+/// The class of a SQLSTATE (PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes").
 fn class_of(code: &str) -> Class {
     match code {
-        // serialization_failure, deadlock_detected and their like; lock_not_available.
+        // serialization_failure, deadlock_detected and similar ones; lock_not_available.
         _ if code.starts_with("40") => Class::Conflict,
         "55P03" => Class::Conflict,
-        // Connection, resources, prerequisite state (a database that takes no connections), operator
-        // intervention (shutdown, cancelled), system, internal.
+        // Connection, resources, prerequisite state (such as a database that takes no connections), operator
+        // intervention (shutdown, cancellation), system, internal.
         _ if ["08", "53", "55", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => {
             Class::Outage
         }
-        // read_only_sql_transaction: a standby, as after a fail-over.
+        // read_only_sql_transaction: the server is a standby, as after a fail-over.
         "25006" => Class::Outage,
-        // Authorization, no such database or schema, undefined table or column, no privilege.
+        // Authorization, unknown database, schema, table or column, missing privilege.
         _ if ["28", "3D", "3F", "42"].iter().any(|class| code.starts_with(class)) => Class::Schema,
-        // foreign_key_violation: the parent went away meanwhile.
+        // foreign_key_violation: the parent row was deleted meanwhile.
         "23503" => Class::Missing,
         _ => Class::Row,
     }
 }
 
-/// The kind of an error that PostgreSQL did not word.
+/// The kind of an error that does not come from the server.
 fn kind(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.kind().to_string(),

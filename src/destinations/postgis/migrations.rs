@@ -13,26 +13,25 @@ pub enum MigrationError {
     /// There is no connection.
     #[error("no connection to the database {database}")]
     Unreachable {
-        /// Which.
+        /// The database, without its login.
         database: String,
-        /// What stood in the way.
+        /// The cause.
         #[source]
         source: sqlx::Error,
     },
-    /// A migration failed; what it had begun is rolled back.
+    /// A migration failed, and its changes were rolled back.
     #[error("a migration of the database {database} failed")]
     Failed {
-        /// Which.
+        /// The database, without its login.
         database: String,
-        /// What stood in the way.
+        /// The cause.
         #[source]
         source: MigrateError,
     },
 }
 
-/// Runs the migrations that the database lacks. They hold an advisory lock, so that of many
-/// instances one runs them and the others wait; a connection of its own gives the lock back however
-/// this ends.
+/// Runs the migrations that the database lacks. They hold an advisory lock: of many instances, one runs them and
+/// the others wait. The connection is used for nothing else, so that the lock ends with it in every case.
 pub async fn migrate(database: &Database) -> Result<(), MigrationError> {
     let name = database.to_string();
     let mut connection = match PgConnection::connect_with(&database.0).await {

@@ -6,8 +6,8 @@ use sqlx::PgTransaction;
 use super::failure::StoreError;
 use crate::plan::rows::Mill;
 
-/// Updates the mill with this case id, or inserts it. Its user is the one whose `sf_user_id` is
-/// `staff`; where there is none, the stored user stays (decision P16).
+/// Updates the mill with this case id, or inserts it. The mill's user is the one whose `sf_user_id` is
+/// `staff`. Where there is no such user, the stored user stays (decision P16).
 pub(super) async fn store(
     transaction: &mut PgTransaction<'_>,
     mill: &Mill,
@@ -68,6 +68,6 @@ pub(super) async fn store(
         mill.office_gps.map(Point::y),
         staff,
     );
-    stored.execute(&mut **transaction).await.map_err(|error| StoreError::of("wetmills", &error))?;
+    stored.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx("wetmills", &error))?;
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! A visit: one row of `form_visits`, its surveys and their answers (`docs/mappings/commcare-to-postgis.md`,
+//! A visit: one row of `form_visits`, the surveys and their answers (`docs/mappings/commcare-to-postgis.md`,
 //! sections 3 and 6).
 //!
-//! The visit's row comes first. Whoever writes it holds it until the end of the transaction, so that
-//! two instances that store the same visit do so one after the other.
+//! The row of the visit is written first, which locks it until the end of the transaction. Two instances
+//! therefore store the same visit one after the other.
 
 use chrono::NaiveDate;
 use geo_types::Point;
@@ -11,7 +11,7 @@ use sqlx::PgTransaction;
 use super::failure::StoreError;
 use crate::plan::rows::{Answer, Survey, Typed, Visit};
 
-/// Stores the visit as its form says, and nothing else of it (decision P5).
+/// Stores the visit. Afterwards it has the surveys and answers of this form and no others (decision P5).
 pub(super) async fn store(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
     let is_new = store_visit(transaction, visit).await?.ok_or_else(|| StoreError::no_mill(&visit.wetmill))?;
     if !visit.surveys.is_empty() {
@@ -27,7 +27,8 @@ pub(super) async fn store(transaction: &mut PgTransaction<'_>, visit: &Visit) ->
     Ok(())
 }
 
-/// Whether the visit is a new one; `None` where there is no such mill. Its user is the mill's.
+/// Stores the visit's own row, with the user of the mill. Says whether the visit is new; `None` where the mill
+/// is not registered.
 async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<Option<bool>, StoreError> {
     let stored = sqlx::query_scalar!(
         r#"
@@ -53,10 +54,13 @@ async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Resu
         visit.geo_location.map(Point::x),
         visit.geo_location.map(Point::y),
     );
-    stored.fetch_optional(&mut **transaction).await.map_err(|error| StoreError::of("form_visits", &error))
+    stored
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(|error| StoreError::from_sqlx("form_visits", &error))
 }
 
-/// Surveys that the form no longer has go, with their answers.
+/// Deletes the surveys that the form no longer has. The database deletes their answers.
 async fn remove_other_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
     let kept: Vec<&str> = visit.surveys.iter().map(|survey| &*survey.submission_id).collect();
     let removed = sqlx::query!(
@@ -68,11 +72,11 @@ async fn remove_other_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit
         visit.submission_id,
         &kept as &[&str],
     );
-    removed.execute(&mut **transaction).await.map_err(|error| StoreError::of(SURVEYS, &error))?;
+    removed.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(SURVEYS, &error))?;
     Ok(())
 }
 
-/// Answers that the form no longer has go.
+/// Deletes the answers that the form no longer has.
 async fn remove_other_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
     let answers = visit.surveys.iter().flat_map(|survey| &survey.answers);
     let kept: Vec<&str> = answers.map(|answer| &*answer.submission_id).collect();
@@ -91,7 +95,7 @@ async fn remove_other_answers(transaction: &mut PgTransaction<'_>, visit: &Visit
         visit.submission_id,
         &kept as &[&str],
     );
-    removed.execute(&mut **transaction).await.map_err(|error| StoreError::of(ANSWERS, &error))?;
+    removed.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(ANSWERS, &error))?;
     Ok(())
 }
 
@@ -123,12 +127,12 @@ async fn store_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Re
         &completed as &[Option<NaiveDate>],
         &feedback as &[Option<&str>],
     );
-    stored.execute(&mut **transaction).await.map_err(|error| StoreError::of(SURVEYS, &error))?;
+    stored.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(SURVEYS, &error))?;
     Ok(())
 }
 
 async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
-    let columns = Columns::of(&visit.surveys);
+    let columns = Columns::from_surveys(&visit.surveys);
     let stored = sqlx::query!(
         r#"
         INSERT INTO survey_question_responses (
@@ -166,14 +170,14 @@ async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Re
         &columns.booleans as &[Option<bool>],
         &columns.dates as &[Option<NaiveDate>],
     );
-    stored.execute(&mut **transaction).await.map_err(|error| StoreError::of(ANSWERS, &error))?;
+    stored.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(ANSWERS, &error))?;
     Ok(())
 }
 
 const SURVEYS: &str = "survey_responses";
 const ANSWERS: &str = "survey_question_responses";
 
-/// Answers as the columns that a statement takes.
+/// Answers by column, as a statement takes them.
 #[derive(Default)]
 struct Columns<'v> {
     submission_ids: Vec<&'v str>,
@@ -188,7 +192,7 @@ struct Columns<'v> {
 }
 
 impl<'v> Columns<'v> {
-    fn of(surveys: &'v [Survey]) -> Self {
+    fn from_surveys(surveys: &'v [Survey]) -> Self {
         let mut columns = Self::default();
         for survey in surveys {
             for answer in &survey.answers {

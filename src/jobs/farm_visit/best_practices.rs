@@ -1,18 +1,18 @@
-//! What the visitor saw on the farm: one `FV_Best_Practices__c` for every visit
+//! The best practices that the visitor saw on the farm: one `FV_Best_Practices__c` for every visit
 //! (`docs/mappings/commcare-to-salesforce.md`, section 8.2).
 
 use serde_json::Value;
 
 use super::country::Country::{Bu, Et, Ke, Pr, Zm};
 use super::country::{ALL, NOT_BU, NOT_ET, Section, fill_for};
-use super::{Visit, YES_NO};
+use super::{FarmVisit, YES_NO};
 use crate::jobs::MapError;
 use crate::jobs::fields::Condition::{Is, Positive};
 use crate::jobs::fields::Source::{Attachment, AttachmentIf, Label, LabelOr, Rule, Sent, Text};
 use crate::jobs::form::{Form, Labels, find_label};
 use crate::plan::Upsert;
 
-/// Read at the group that holds the best practices; `form.…` counts from the top.
+/// Paths count from the group that holds the best practices; `form.…` counts from the top.
 const BEST_PRACTICES: &[Section] = &[
     (
         ALL,
@@ -233,7 +233,7 @@ const MODERN_HIVES: &str = "form.question1.look_and_ask_how_many_hives_do_you_ha
 const TRANSITIONAL_HIVES: &str =
     "form.question1.look_and_ask_how_many_hives_do_you_have_of_each_type_transitional";
 
-/// What a year of stumping means in the apps of one training cohort.
+/// The meaning of the stumping years in the apps of one training cohort.
 struct Cohort {
     apps: &'static [&'static str],
     years: Labels,
@@ -263,18 +263,18 @@ const COHORTS: &[Cohort] = &[
     },
 ];
 
-/// Years that mean the same in every app.
+/// Stumping years that mean the same in every app.
 const ANY_COHORT: Labels = &[("both_periods", "Both Stumping Periods")];
 
 /// The best practices of a visit.
-pub(super) fn best_practices(visit: &Visit) -> Result<Upsert, MapError> {
+pub(super) fn best_practices(visit: &FarmVisit) -> Result<Upsert, MapError> {
     let upsert = Upsert::new("FV_Best_Practices__c", "FV_Submission_ID__c", &visit.key)
         .set("Name__c", &*visit.key)
         .relate("Farm_Visit__r", "FV_Submission_ID__c", &*visit.key);
     fill_for(visit.country, upsert, BEST_PRACTICES, &visit.practices)
 }
 
-/// In Burundi several kinds of compost can be answered; 0 is none.
+/// In Burundi the answer may name several kinds of compost; `0` is none.
 fn photo_of_any_compost(form: &Form) -> Result<Value, MapError> {
     let compost = form.text("form.compost.do_you_have_compost_manure")?;
     if compost.is_empty() || compost == "0" {
@@ -290,7 +290,8 @@ fn planted_bananas(practices: &Form) -> Result<Value, MapError> {
     Ok(first.chain(letters.as_str().to_lowercase().chars()).collect::<String>().into())
 }
 
-/// Null for a year that no cohort knows, `""` for one that only other apps' cohorts know.
+/// The label of a year of stumping; `""` for a year that only the cohorts of other apps know; null for a
+/// year that no cohort knows.
 fn year_of_stumping(practices: &Form) -> Result<Value, MapError> {
     const PATH: &str = "stumping.year_stumping";
     let code = practices.text(PATH)?;
@@ -305,7 +306,7 @@ fn year_of_stumping(practices: &Form) -> Result<Value, MapError> {
     Ok(if known { "".into() } else { Value::Null })
 }
 
-/// Null, not `""`, where there is no garden.
+/// The photo's URL, or null (not `""`) where there is no garden.
 fn photo_of_kitchen_garden(practices: &Form) -> Result<Value, MapError> {
     if !practices.is("kitchen_garden.is_there_a_kitchen_garden", "1")? {
         return Ok(Value::Null);

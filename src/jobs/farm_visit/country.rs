@@ -1,4 +1,4 @@
-//! The countries whose farm visits differ, and tables that hold for some of them only.
+//! The countries whose farm visits differ, and tables that hold for some countries only.
 
 use crate::jobs::MapError;
 use crate::jobs::fields::{Row, fill};
@@ -18,13 +18,13 @@ pub(super) enum Country {
     Zm,
     /// Ethiopia.
     Et,
-    /// Any other or no country.
+    /// Any other country, or none.
     Other,
 }
 
 use Country::{Bu, Et, Ke, Other, Pr, Zm};
 
-/// `form.survey_type` and the country that it stands for.
+/// The values of `form.survey_type` that stand for a country.
 const SURVEY_TYPES: &[(&str, Country)] = &[
     ("Farm Visit Full - KE", Ke),
     ("Farm Visit Full - BU", Bu),
@@ -35,24 +35,24 @@ const SURVEY_TYPES: &[(&str, Country)] = &[
 
 /// Every visit.
 pub(super) const ALL: &[Country] = &[Ke, Bu, Pr, Zm, Et, Other];
-/// Every visit but Ethiopia's.
+/// Every visit except Ethiopia's.
 pub(super) const NOT_ET: &[Country] = &[Ke, Bu, Pr, Zm, Other];
-/// Every visit but Burundi's.
+/// Every visit except Burundi's.
 pub(super) const NOT_BU: &[Country] = &[Ke, Pr, Zm, Et, Other];
 
 impl Country {
     /// The country of a visit, AA visits included.
-    pub(super) fn of(form: &Form) -> Result<Self, MapError> {
+    pub(super) fn from_form(form: &Form) -> Result<Self, MapError> {
         let survey_type = form.text("form.survey_type")?;
         let country = SURVEY_TYPES.iter().find(|(known, _)| *known == survey_type);
         Ok(country.map_or(Other, |(_, country)| *country))
     }
 }
 
-/// Rows, and the countries that they apply to.
+/// Rows and the countries to which they apply.
 pub(super) type Section = (&'static [Country], &'static [Row]);
 
-/// `upsert` with the fields of the sections that apply to `country`.
+/// Adds the fields of the sections that apply to `country` to `upsert`.
 pub(super) fn fill_for(
     country: Country,
     mut upsert: Upsert,

@@ -1,9 +1,10 @@
-//! The field inventory survey of a visit: its plots and their coffee varieties
-//! (`docs/mappings/commcare-to-salesforce.md`, section 8.5). Zambia's, but written wherever the data is there.
+//! The field inventory survey of a visit: plots and their coffee varieties
+//! (`docs/mappings/commcare-to-salesforce.md`, section 8.5). Only Zambia's forms ask for it, but it is
+//! written for every form that has the data.
 
 use serde_json::Value;
 
-use super::Visit;
+use super::FarmVisit;
 use crate::jobs::MapError;
 use crate::jobs::fields::Source::{Attachment, IsOneOf, Rule, Sent};
 use crate::jobs::fields::{Row, fill};
@@ -45,11 +46,11 @@ const VARIETIES: Labels = &[
     ("8", "Caturra"),
 ];
 
-/// The code of a variety in words.
+/// The code of a variety that is named in words.
 const OTHER_VARIETY: &str = "9";
 
-/// Farms, then varieties, then the household that they belong to; nothing without a survey.
-pub(super) fn plots(visit: &Visit) -> Result<Vec<Upsert>, MapError> {
+/// Farms, then varieties, then their household. Nothing where the form has no such survey.
+pub(super) fn plots(visit: &FarmVisit) -> Result<Vec<Upsert>, MapError> {
     let Some(plots) = visit.form.repeat("form.field_inventory_survey.general_plot_information")? else {
         return Ok(Vec::new());
     };
@@ -85,7 +86,8 @@ fn variety(plot: &Form, code: &str, farm_id: &str) -> Result<Upsert, MapError> {
         .relate("Farm__r", "TNS_Id__c", farm_id))
 }
 
-/// A plot of a form that doesn't ask is the main one; one left blank isn't.
+/// Whether a plot is the main field. It is where the form doesn't ask, and it is not where the answer is
+/// blank.
 fn is_main_field(plot: &Form) -> Result<Value, MapError> {
     Ok(plot.text_if_sent("best_practice_plot")?.is_none_or(|answer| answer == "1").into())
 }

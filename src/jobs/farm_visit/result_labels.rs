@@ -1,9 +1,10 @@
-//! The labels of the result rows' codes: tables L1 to L10 of `docs/mappings/commcare-to-salesforce.md`, section
-//! 8.3. Picklist data: typos, double spaces and stray capitals are kept exactly.
+//! The labels of the codes of result rows: tables L1 to L10 of
+//! `docs/mappings/commcare-to-salesforce.md`, section 8.3. Labels are picklist data: typos, double spaces
+//! and stray capitals are kept exactly.
 
 use crate::jobs::form::Labels;
 
-/// Erosion control, all visits but Ethiopia's.
+/// Erosion control, all visits except Ethiopia's.
 pub(super) const EROSION: Labels = &[
     ("1", "Stabilizing grasses"),
     ("2", "Mulch"),
@@ -206,7 +207,7 @@ pub(super) const PRUNING: Labels = &[
 /// Herbicides, Zambia and Kenya.
 pub(super) const HERBICIDES: Labels = &[("1", "Glyphosate (Eg Round Up)"), ("2", "Paraquat (Eg. Gramoxone)")];
 
-/// Herbicides, Puerto Rico, where the other product is not asked for.
+/// Herbicides, Puerto Rico. Its forms do not ask for the name of another product.
 pub(super) const HERBICIDES_PR: Labels = &[
     ("1", "Glyphosate (Honcho Plus, Round Up Ultra, GlyStar Plus, Credit, Compare and Save, TouchDown)"),
     ("2", "Paraquat (Gramaxon, Parazone, Parashot)"),

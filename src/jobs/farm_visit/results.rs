@@ -1,12 +1,12 @@
 //! One `FV_Best_Practice_Results__c` for each code of a multi-select answer
 //! (`docs/mappings/commcare-to-salesforce.md`, section 8.3).
 //!
-//! A family is one question and its labels; a country that labels it otherwise has a family of
-//! its own. A code without a label still makes a row.
+//! A family is one question and its labels. A country with other labels has its own family. A code
+//! without a label makes a row, too.
 
 use serde_json::Value;
 
-use super::Visit;
+use super::FarmVisit;
 use super::country::Country::{self, Bu, Et, Ke, Other, Pr, Zm};
 use super::country::{ALL, NOT_ET};
 use super::result_labels as labels;
@@ -19,25 +19,25 @@ use crate::plan::Upsert;
 #[derive(Clone, Copy)]
 struct Family {
     countries: &'static [Country],
-    /// The answer; read at the group that holds the best practices.
+    /// The answer's path, from the group that holds the best practices.
     path: &'static str,
-    /// What tells its rows' external ids from another family's.
+    /// The part of an external id that tells this family's rows from another family's.
     infix: &'static str,
-    /// Its label in Salesforce.
+    /// The family's label in Salesforce.
     type_label: &'static str,
     labels: Labels,
-    /// The code that stands for an answer in words, and that answer.
+    /// The code that stands for an answer in words, and the source of that answer.
     in_words: Option<(&'static str, Source)>,
-    /// The description of any other code.
+    /// The description of a code without label.
     fallback: &'static str,
-    /// An answer, and the code without which there are no rows.
+    /// An answer and the code that it must have, or there are no rows.
     only_if: Option<(&'static str, &'static str)>,
-    /// Field age below which the phone hides the question: then every row says so, and one row
-    /// is wanted without an answer (decision S9).
+    /// The field age below which the phone hides the question. Then every row says `N/A`, and a form
+    /// without an answer gives one such row (decision S9).
     hidden_below: Option<f64>,
 }
 
-/// What most families are like.
+/// The values that most families share.
 const FAMILY: Family = Family {
     countries: ALL,
     path: "",
@@ -65,7 +65,7 @@ const FERTILIZER: Family = Family {
     ..FAMILY
 };
 
-/// Ethiopia asks about the white stem borer, and stores it as berry borer all the same.
+/// Ethiopia asks about the white stem borer, and yet stores the answer as berry borer.
 const BORER: Family = Family {
     path: "pest_disease_management.methods_of_controlling_coffee_berry_borer",
     infix: "cbb",
@@ -117,7 +117,7 @@ const COMPOST: Family = Family {
     ..FAMILY
 };
 
-/// Never read at the form's root, whichever group holds the best practices.
+/// Read below `form.best_practice_questions` even where the best practices stand at the form's root.
 const KITCHEN_GARDEN: Family = Family {
     path: "form.best_practice_questions.kitchen_garden.vegetables_planted",
     infix: "kitchen_garden",
@@ -165,8 +165,8 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
-/// The rows of all families that apply to the visit.
-pub(super) fn results(visit: &Visit) -> Result<Vec<Upsert>, MapError> {
+/// The rows of every family that applies to the visit.
+pub(super) fn results(visit: &FarmVisit) -> Result<Vec<Upsert>, MapError> {
     let mut upserts = Vec::new();
     for family in FAMILIES.iter().filter(|family| family.countries.contains(&visit.country)) {
         if is_asked(family, visit)? {
@@ -176,14 +176,14 @@ pub(super) fn results(visit: &Visit) -> Result<Vec<Upsert>, MapError> {
     Ok(upserts)
 }
 
-fn is_asked(family: &Family, visit: &Visit) -> Result<bool, MapError> {
+fn is_asked(family: &Family, visit: &FarmVisit) -> Result<bool, MapError> {
     match family.only_if {
         Some((path, code)) => visit.practices.is(path, code),
         None => Ok(true),
     }
 }
 
-fn family_results(family: &Family, visit: &Visit) -> Result<Vec<Upsert>, MapError> {
+fn family_results(family: &Family, visit: &FarmVisit) -> Result<Vec<Upsert>, MapError> {
     let codes = visit.practices.id_tokens(family.path)?;
     let hidden = match family.hidden_below {
         Some(age) => visit.form.decimal("form.field_age")? < age,
@@ -201,14 +201,14 @@ fn family_results(family: &Family, visit: &Visit) -> Result<Vec<Upsert>, MapErro
         .collect()
 }
 
-fn describe(family: &Family, visit: &Visit, code: &str) -> Result<Value, MapError> {
+fn describe(family: &Family, visit: &FarmVisit, code: &str) -> Result<Value, MapError> {
     match family.in_words {
         Some((own, source)) if own == code => source.read(&visit.practices),
         _ => Ok(visit.practices.label_of(family.path, code, family.labels).unwrap_or(family.fallback).into()),
     }
 }
 
-fn row(family: &Family, visit: &Visit, code: &str, description: Value) -> Upsert {
+fn row(family: &Family, visit: &FarmVisit, code: &str, description: Value) -> Upsert {
     let external_id = format!("FVBPN-{}_{}_{code}", visit.id, family.infix);
     Upsert::new("FV_Best_Practice_Results__c", "Best_Practice_Result_Submission_ID__c", external_id)
         .set("FV_Submission_ID__c", &*visit.key)

@@ -1,5 +1,5 @@
-//! Writes one `XForm` instance (`docs/mappings/salesforce-to-commcare.md`, section 3). Nothing in it depends on when
-//! or how often it is written.
+//! Writes one `XForm` instance (`docs/mappings/salesforce-to-commcare.md`, section 3). The same record
+//! always gives the same bytes.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use quick_xml::name::QName;
 use uuid::Uuid;
 
 use super::element::Values;
-use super::{Batch, JobType, Layout, Record};
+use super::{Batch, JobType, Layout, PayloadRecord};
 
 const FORMS: &str = "http://openrosa.org/formdesigner/";
 const CASE: &str = "http://commcarehq.org/case/transaction/v2";
@@ -19,7 +19,7 @@ const META: &str = "http://openrosa.org/jr/xforms";
 /// The same in every job type.
 const UI_VERSION: &str = "1";
 
-/// What the case block holds beside the ids.
+/// The parts of a case block, except the ids.
 pub(super) struct Case<'r> {
     pub(super) name: &'r str,
     pub(super) owner_id: Option<&'r str>,
@@ -28,7 +28,12 @@ pub(super) struct Case<'r> {
 }
 
 /// The document of a record.
-pub(super) fn write(job: &JobType, record: &Record<'_>, questions: &Values<'_>, case: &Case<'_>) -> String {
+pub(super) fn write(
+    job: &JobType,
+    record: &PayloadRecord<'_>,
+    questions: &Values<'_>,
+    case: &Case<'_>,
+) -> String {
     let mut xml = Xml::new();
     let namespace = format!("{FORMS}{}", job.namespace);
     let root = [
@@ -55,7 +60,7 @@ pub(super) fn write(job: &JobType, record: &Record<'_>, questions: &Values<'_>, 
     xml.into_text()
 }
 
-fn case_attributes<'r>(record: &'r Record<'_>) -> [(&'static str, &'r str); 4] {
+fn case_attributes<'r>(record: &'r PayloadRecord<'_>) -> [(&'static str, &'r str); 4] {
     [
         ("xmlns", CASE),
         ("case_id", &record.case_id),
@@ -64,7 +69,7 @@ fn case_attributes<'r>(record: &'r Record<'_>) -> [(&'static str, &'r str); 4] {
     ]
 }
 
-fn case_block(xml: &mut Xml, job: &JobType, record: &Record<'_>, case: &Case<'_>) {
+fn case_block(xml: &mut Xml, job: &JobType, record: &PayloadRecord<'_>, case: &Case<'_>) {
     let case_type = |suffix: &str| format!("{}{suffix}", record.batch.project);
     xml.open("case", &case_attributes(record));
     xml.open("create", &[]);
@@ -87,7 +92,7 @@ fn case_block(xml: &mut Xml, job: &JobType, record: &Record<'_>, case: &Case<'_>
     xml.close("case");
 }
 
-fn meta(xml: &mut Xml, record: &Record<'_>) {
+fn meta(xml: &mut Xml, record: &PayloadRecord<'_>) {
     let Batch { facts, job_id, now, .. } = record.batch;
     xml.open("meta", &[("xmlns", META)]);
     xml.leaf("deviceID", &facts.sender.device_id);
@@ -100,7 +105,7 @@ fn meta(xml: &mut Xml, record: &Record<'_>) {
     xml.close("meta");
 }
 
-/// By which CommCare HQ knows a repeat (decision X2).
+/// The id by which CommCare HQ recognises a document that is sent again (decision X2).
 fn instance_id(job_id: &str, case_id: &str, position: u32) -> String {
     let name = format!("{job_id}/{case_id}/{position}");
     Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).hyphenated().to_string()
@@ -152,7 +157,8 @@ impl Xml {
     }
 }
 
-/// An attribute's value as written: tabs and line ends as references, or a parser reads blanks.
+/// The escaped value of an attribute. Tabs and line ends are character references, because a parser would
+/// read them as blanks.
 fn attribute(value: &str) -> Cow<'_, str> {
     let escaped = escape(value);
     if escaped.contains(['\t', '\n']) {

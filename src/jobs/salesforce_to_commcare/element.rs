@@ -1,13 +1,13 @@
-//! The words of the element tables, and what they mean (`docs/mappings/salesforce-to-commcare.md`, section 2.4).
+//! The words of the element tables and their meaning (`docs/mappings/salesforce-to-commcare.md`, section 2.4).
 
 use std::borrow::Cow;
 
-use super::{Record, text};
+use super::{PayloadRecord, text};
 
-/// An element and where its text comes from.
+/// An element and the source of its text.
 pub(super) type Element = (&'static str, Source);
 
-/// Where an element's text comes from.
+/// The source of an element's text.
 pub(super) enum Source {
     /// *text of* a field.
     Text(&'static str),
@@ -23,32 +23,32 @@ pub(super) enum Source {
     CaseId,
     /// *now*.
     Now,
-    /// The value of the question element of the same name.
+    /// The text of the question element of the same name.
     AsAsked,
-    /// Several, one behind the other.
+    /// Several sources, one text behind the other.
     Joined(&'static [Source]),
-    /// A rule of its own.
-    Derived(fn(&Record<'_>) -> Result<String, Unfit>),
+    /// A rule that no other source can express.
+    Derived(fn(&PayloadRecord<'_>) -> Result<String, Unfit>),
 }
 
 /// Why a record cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// It is not an object.
+    /// The record is not an object.
     NotAnObject,
-    /// Its case id is missing or blank.
+    /// The case id is missing or blank.
     Blank(&'static str),
-    /// A field that is to be text is a list or a group.
+    /// A field that becomes text is a list or a group.
     NotText(&'static str),
 }
 
 /// Elements with their texts.
 pub(super) type Values<'r> = Vec<(&'static str, Cow<'r, str>)>;
 
-/// The texts of a table's elements. `asked` are those of the question elements.
+/// The texts of a table's elements. `asked` holds the texts of the question elements.
 pub(super) fn values<'r>(
     elements: &[Element],
-    record: &'r Record<'_>,
+    record: &'r PayloadRecord<'_>,
     asked: &[(&'static str, Cow<'r, str>)],
 ) -> Result<Values<'r>, Unfit> {
     elements
@@ -66,8 +66,8 @@ pub(super) fn values<'r>(
         .collect()
 }
 
-impl Record<'_> {
-    /// The text that `source` gives; nothing for what only another element's text tells.
+impl PayloadRecord<'_> {
+    /// The text that `source` gives. It is empty for `AsAsked`, which depends on another element.
     pub(super) fn value(&self, source: &Source) -> Result<Cow<'_, str>, Unfit> {
         match source {
             Source::Text(key) => self.text(key),
@@ -97,7 +97,7 @@ impl Record<'_> {
         text::whole_number(self.fields.get(key)).ok_or(Unfit::NotText(key))
     }
 
-    /// Whether the payload is one of these projects'.
+    /// Whether the payload belongs to one of these projects.
     pub(super) fn is_of(&self, projects: &[&str]) -> bool {
         projects.contains(&self.batch.project.as_str())
     }

@@ -1,7 +1,7 @@
 //! Household Sampling: a household that may be visited.
 //!
 //! # Kept quirks
-//! - `Name` is the household's name read as a number, `case_name` the same as text (quirk 6).
+//! - `Name` is the household's name, read as a number; `case_name` is the name as text (quirk 6).
 
 use serde_json::Value;
 

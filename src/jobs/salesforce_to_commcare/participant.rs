@@ -1,8 +1,8 @@
 //! Participant: a farmer in a training group.
 //!
 //! # Country differences
-//! Which identity number `participantOtherIDNumber` is depends on the project, and so does how the
-//! size of the farm is read.
+//! The project decides which identity number `participantOtherIDNumber` is, and how the size of the farm
+//! is read.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::element::Source::{AsAsked, CaseId, Derived, Joined, Text, WholeNumber, Words};
 use super::element::{Element, Source, Unfit};
-use super::{JobType, Layout, Parent, Record, text};
+use super::{JobType, Layout, Parent, PayloadRecord, text};
 use crate::jobs::{Facts, MapError};
 use crate::plan::Plan;
 
@@ -81,7 +81,7 @@ const UPDATE: &[Element] = &[
     ("Parent_Id", AsAsked),
 ];
 
-/// *full name* and the household's number, read as a number in the form and as text in the case
+/// *full name* and the household's number. The form reads that number as a number, the case as text
 /// (quirk 5).
 const NAME_AND_HOUSEHOLD: &[Source] =
     &[Derived(full_name), Words(" "), WholeNumber("HHID"), Words("-"), Derived(farmer_number)];
@@ -101,7 +101,7 @@ const GROWERS: [&str; 4] = ["coffee_zw_2024c", "coffee_zw_c21_ag", "coffee_zim",
 const NATIONALS: [&str; 2] = ["coffee_bdi_kahawatu_2024c", "coffee_bdi_tns_2024c"];
 
 /// *full name*: the parts joined by one space; nothing is trimmed.
-fn full_name(record: &Record<'_>) -> Result<String, Unfit> {
+fn full_name(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     let middle = record.text("participantMiddleName")?;
     let (first, last) = (record.as_is("participantName")?, record.as_is("participantLastName")?);
     let parts = [Some(first), Some(middle).filter(|middle| !middle.is_empty()), Some(last)];
@@ -109,7 +109,7 @@ fn full_name(record: &Record<'_>) -> Result<String, Unfit> {
 }
 
 /// *primary member* (decision X8).
-fn primary_member(record: &Record<'_>) -> Result<String, Unfit> {
+fn primary_member(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "participantPrimaryHouseholdMember";
     let value = record.text(KEY)?;
     Ok(match record.fields.get(KEY) {
@@ -121,7 +121,7 @@ fn primary_member(record: &Record<'_>) -> Result<String, Unfit> {
     })
 }
 
-fn farmer_number(record: &Record<'_>) -> Result<String, Unfit> {
+fn farmer_number(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     Ok(match primary_member(record)?.as_str() {
         "Yes" => "1".to_owned(),
         "No" => "2".to_owned(),
@@ -129,29 +129,29 @@ fn farmer_number(record: &Record<'_>) -> Result<String, Unfit> {
     })
 }
 
-fn cooperative_number(record: &Record<'_>) -> Result<String, Unfit> {
+fn cooperative_number(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     if !record.is_of(&COOPERATIVES) {
         return Ok(String::new());
     }
     record.as_is("participantOtherIDNumber").map(Cow::into_owned)
 }
 
-fn grower_number(record: &Record<'_>) -> Result<String, Unfit> {
+fn grower_number(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     if !record.is_of(&GROWERS) {
         return Ok(String::new());
     }
     record.as_is("participantOtherIDNumber").map(Cow::into_owned)
 }
 
-fn national_id(record: &Record<'_>) -> Result<String, Unfit> {
+fn national_id(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     if !record.is_of(&NATIONALS) {
         return Ok(String::new());
     }
     record.text("participantOtherIDNumber").map(Cow::into_owned)
 }
 
-/// *phone*: a text keeps its plus sign, its leading zero and its separators (decision X12).
-fn phone(record: &Record<'_>) -> Result<String, Unfit> {
+/// *phone*: a text keeps plus sign, leading zero and separators (decision X12).
+fn phone(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "participantPhoneNumber";
     Ok(match record.fields.get(KEY) {
         Some(Value::String(phone)) => text::clean(phone).trim().to_owned(),
@@ -159,8 +159,8 @@ fn phone(record: &Record<'_>) -> Result<String, Unfit> {
     })
 }
 
-/// *farm size*: read as a number in Kenya and Zimbabwe alone; missing is 0 everywhere.
-fn farm_size(record: &Record<'_>) -> Result<String, Unfit> {
+/// *farm size*: read as a number in Kenya and Zimbabwe only; a missing size is 0 everywhere.
+fn farm_size(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     const KEY: &str = "householdFarmSize";
     if !record.fields.contains_key(KEY) {
         return Ok("0".to_owned());

@@ -1,4 +1,4 @@
-//! Project Role: a member of staff. Hangs on no other case.
+//! Project Role: a member of staff. The case has no parent.
 //!
 //! # Kept quirks
 //! - `FFGs_Observed` is always written empty (quirk 10).
@@ -57,7 +57,7 @@ const UPDATE: &[Element] = &[
     ("Salesforce_Staff_Id", AsAsked),
 ];
 
-/// The name and number of the member of staff.
+/// The name and the number of the member of staff.
 const NAME_AND_NUMBER: &[Source] = &[Text("staffName"), Words(" "), Text("tnsId")];
 
 /// Maps a payload of this job type.

@@ -1,14 +1,14 @@
-//! How a JSON value becomes text (`docs/mappings/salesforce-to-commcare.md`, section 2). Python's conversions, as
-//! the CommCare projects have always been fed with them.
+//! How a JSON value becomes text (`docs/mappings/salesforce-to-commcare.md`, section 2). The conversions
+//! are Python's, because the original's are.
 //!
-//! `None` is a value that no field can hold: a list, a group, or a number beyond any float.
+//! `None` stands for a value that no field can hold: a list, a group, or a number beyond any float.
 
 use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-/// The text without the characters that XML 1.0 forbids (decision X10), and with line ends as any
-/// XML parser reads them.
+/// The text without the characters that XML 1.0 forbids (decision X10). Line ends become LF, as any XML
+/// parser reads them.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     if text.chars().all(|c| allowed(c) && c != '\r') {
@@ -18,7 +18,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// *text of*: what Python calls false is empty.
+/// *text of*: a value that is false in Python is empty.
 pub(super) fn text(value: Option<&Value>) -> Option<Cow<'_, str>> {
     match value {
         Some(Value::Bool(false)) => Some(Cow::Borrowed("")),
@@ -27,14 +27,14 @@ pub(super) fn text(value: Option<&Value>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// *as-is of*: the scalar text, empty for null.
+/// *as-is of*: the text of a scalar; null is empty.
 pub(super) fn as_is(value: Option<&Value>) -> Option<Cow<'_, str>> {
     match value {
         None | Some(Value::Null) => Some(Cow::Borrowed("")),
         Some(Value::Bool(true)) => Some(Cow::Borrowed("True")),
         Some(Value::Bool(false)) => Some(Cow::Borrowed("False")),
         Some(Value::String(text)) => Some(clean(text)),
-        Some(Value::Number(number)) => Some(Cow::Owned(match Numeric::of(number) {
+        Some(Value::Number(number)) => Some(Cow::Owned(match Numeric::from_number(number) {
             Numeric::Integer(digits) => digits,
             Numeric::Float(float) => float_text(float),
         })),
@@ -46,7 +46,7 @@ pub(super) fn as_is(value: Option<&Value>) -> Option<Cow<'_, str>> {
 pub(super) fn whole_number(value: Option<&Value>) -> Option<Cow<'_, str>> {
     match value {
         Some(Value::Bool(truth)) => Some(Cow::Borrowed(if *truth { "1" } else { "0" })),
-        Some(Value::Number(number)) => match Numeric::of(number) {
+        Some(Value::Number(number)) => match Numeric::from_number(number) {
             Numeric::Integer(digits) => Some(Cow::Owned(digits)),
             Numeric::Float(float) => truncated(float).map(Cow::Owned),
         },
@@ -66,33 +66,33 @@ enum Numeric {
 }
 
 impl Numeric {
-    fn of(number: &Number) -> Self {
+    fn from_number(number: &Number) -> Self {
         let text = number.to_string();
         match integer_literal(&text) {
             Some(digits) => Self::Integer(digits),
-            // Every JSON number reads as a float.
+            // Every JSON number can be read as a float.
             None => Self::Float(text.parse().unwrap_or(f64::NAN)),
         }
     }
 }
 
 fn is_zero(number: &Number) -> bool {
-    match Numeric::of(number) {
+    match Numeric::from_number(number) {
         Numeric::Integer(digits) => digits == "0",
         Numeric::Float(float) => float == 0.0,
     }
 }
 
-/// Toward zero, all digits.
+/// The number, truncated toward zero, with all digits.
 fn truncated(float: f64) -> Option<String> {
     float.is_finite().then(|| {
-        // Adding zero makes the negative one positive.
+        // Adding zero turns -0 into 0.
         let whole = float.trunc() + 0.0;
         format!("{whole:.0}")
     })
 }
 
-/// *float text*: the shortest digits that read back as the same number, as Python writes them.
+/// *float text*: Python's notation, the fewest digits that read back as the same number.
 fn float_text(float: f64) -> String {
     if !float.is_finite() {
         return if float > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
@@ -108,7 +108,7 @@ fn float_text(float: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
 }
 
-/// What a text that reads as a number becomes; `None` for any other text.
+/// The new text of a text that reads as a number; `None` for any other text.
 fn read_literal(text: &str) -> Option<String> {
     integer_literal(text).or_else(|| decimal_literal(text).map(float_text))
 }
@@ -125,7 +125,7 @@ fn integer_literal(text: &str) -> Option<String> {
     })
 }
 
-/// A decimal literal as the float that it is.
+/// The value of a decimal literal.
 fn decimal_literal(text: &str) -> Option<f64> {
     let (sign, rest) = split_sign(text);
     let (mantissa, exponent) = match rest.find(['e', 'E']) {
@@ -149,7 +149,7 @@ fn split_sign(text: &str) -> (&str, &str) {
     text.split_at(usize::from(text.starts_with(['+', '-'])))
 }
 
-/// The digits of a literal's part: at least one, single underscores allowed between two.
+/// The digits of a part of a literal: at least one digit; a single underscore may stand between two.
 fn digit_part(text: &str) -> Option<String> {
     let sound = text.split('_').all(|run| !run.is_empty() && run.bytes().all(|b| b.is_ascii_digit()));
     sound.then(|| text.replace('_', ""))

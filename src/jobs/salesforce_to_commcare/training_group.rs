@@ -1,5 +1,5 @@
-//! Training Group: a farmer field group, on the member of staff who runs it. A second, empty case
-//! block follows the first.
+//! Training Group: a farmer field group. The parent case is the member of staff who runs the group. A
+//! second, empty case block follows the first.
 
 use serde_json::Value;
 

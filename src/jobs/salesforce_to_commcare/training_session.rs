@@ -1,8 +1,8 @@
-//! Training Session: a module taught to a group. The case stands in a subcase.
+//! Training Session: a module that is taught to a group. The case block stands in a subcase.
 //!
 //! # Kept quirks
-//! - Its case id is `sessionId`; `commCareCaseId` is not used (quirk 9).
-//! - The two dates are always written empty, which blanks what a phone had stored (quirk 10).
+//! - The case id is `sessionId`; `commCareCaseId` is not used (quirk 9).
+//! - The two dates are always written empty, which deletes the dates that a phone has stored (quirk 10).
 
 use serde_json::Value;
 
@@ -62,7 +62,7 @@ const UPDATE: &[Element] = &[
 /// The module's number and name.
 const NUMBER_AND_NAME: &[Source] = &[Text("trainingModuleNumber"), Words(" "), Text("trainingModuleName")];
 
-/// Whether the module is the current one, and its name.
+/// `currentPrevious` in brackets, and the module's name.
 const CURRENT_AND_NAME: &[Source] =
     &[Words("("), Text("currentPrevious"), Words(") "), Text("trainingModuleName")];
 

@@ -1,4 +1,4 @@
-//! Wetmill: a coffee washing station. Hangs on no other case, and ignores most of what clients send
+//! Wetmill: a coffee washing station. The case has no parent. Most fields that clients send are ignored
 //! (quirk 8).
 
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What type an answer has (`docs/mappings/commcare-to-postgis.md`, section 5): the first rule that fits.
+//! The type of an answer, by the first rule that fits (`docs/mappings/commcare-to-postgis.md`, section 5).
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ pub(super) fn typed(answer: &Value) -> Typed {
         Value::Null => Typed::Text(None),
         Value::String(text) => typed_text(text.trim()),
         Value::Bool(boolean) => Typed::Boolean(*boolean),
-        // A number that no double holds keeps its spelling.
+        // A number beyond any double is stored as it is spelled.
         Value::Number(number) => match number.as_f64().filter(|number| number.is_finite()) {
             Some(number) => Typed::Number(number),
             None => Typed::Text(Some(number.to_string())),
@@ -37,8 +37,8 @@ fn typed_text(text: &str) -> Typed {
     }
 }
 
-/// The value of number text that is no telephone or membership number: those begin with `+` or `0`
-/// and a digit (decision P15).
+/// The value of number text. Text that begins with `+` or `0` and a digit has none: it is a telephone or
+/// membership number (decision P15).
 pub(super) fn plain_number(text: &str) -> Option<f64> {
     let after_sign = text.strip_prefix(['+', '0']);
     let is_label = after_sign.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::jobs::form::{Form, Labels, find_label};
 use crate::jobs::wetmill::Attachments;
 
-/// What a transformation knows beside its survey.
+/// What a transformation knows apart from the survey.
 pub(super) struct Context<'c> {
     /// Remembers codes without label.
     pub(super) form: &'c Form<'c>,
@@ -20,21 +20,21 @@ pub(super) struct Context<'c> {
 /// What happens to one member.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
-    /// A code that has a label becomes it.
+    /// A code becomes its label, where it has one.
     OneOf(Labels),
-    /// Codes become the list of their labels.
+    /// Several codes become the list of their labels.
     ManyOf(Labels),
-    /// The same, where a null or missing answer counts as no codes.
+    /// The same; an answer that is null or missing becomes an empty list.
     ManyOrNone(Labels),
-    /// `1` and `0` become words.
+    /// `1` becomes `yes`, `0` becomes `no`.
     YesNo,
     /// `1` becomes `yes`, anything else `no`.
     YesIf1,
     /// A file becomes its URL, or null.
     PhotoOrNull,
-    /// The same, where a file is named; else it stays.
+    /// A file becomes its URL. Without a file name the member stays as it is.
     PhotoIfAny,
-    /// It is not stored.
+    /// The member is not stored.
     Removed,
 }
 
@@ -43,7 +43,7 @@ const YES_NO: Labels = &[("1", "yes"), ("0", "no")];
 /// A group that is being transformed.
 pub(super) struct Group<'g> {
     pub(super) context: &'g Context<'g>,
-    /// Where it stands in the form.
+    /// The group's path in the form.
     path: String,
     pub(super) members: &'g mut Map<String, Value>,
 }
@@ -65,7 +65,7 @@ impl<'g> Group<'g> {
         format!("{}.{name}", self.path)
     }
 
-    /// The answer, null counting as missing.
+    /// The answer; null counts as missing.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.members.get(name).filter(|value| !value.is_null())
     }
@@ -79,12 +79,12 @@ impl<'g> Group<'g> {
         self.members.insert(name.to_owned(), value.into());
     }
 
-    /// The answer as sent, missing → null; it is no longer a member.
+    /// Removes the answer and returns it as sent; missing → null.
     pub(super) fn take(&mut self, name: &str) -> Value {
         self.members.remove(name).unwrap_or_default()
     }
 
-    /// The group's own members, where it is one; it is no longer a member.
+    /// Removes the group of this name and returns its members; none where it is no group.
     pub(super) fn take_group(&mut self, name: &str) -> Map<String, Value> {
         match self.take(name) {
             Value::Object(members) => members,
@@ -116,13 +116,13 @@ impl<'g> Group<'g> {
         }
     }
 
-    /// The labels of an answer's codes; codes without one are left out (decision P4: order and
-    /// repeats are kept).
+    /// The labels of an answer's codes. Codes without label are left out; order and repeats are kept
+    /// (decision P4).
     pub(super) fn labels(&self, name: &str, codes: &str, labels: Labels) -> Vec<&'static str> {
         codes.split_whitespace().filter_map(|code| self.label(name, code, labels)).collect()
     }
 
-    /// The label of a code; one that `labels` lacks is remembered.
+    /// The label of a code. A code that `labels` lacks is remembered.
     fn label(&self, name: &str, code: &str, labels: Labels) -> Option<&'static str> {
         self.context.form.label_of(&self.path(name), code, labels)
     }

@@ -1,5 +1,5 @@
-//! The twelve surveys and what happens to their answers before they are stored
-//! (`docs/mappings/commcare-to-postgis.md`, section 7). A member that no rule speaks of passes through unchanged.
+//! The twelve surveys, and the transformation of each before the answers are stored
+//! (`docs/mappings/commcare-to-postgis.md`, section 7). A member without a rule stays unchanged.
 
 mod gender;
 mod manager_needs;
@@ -10,29 +10,29 @@ mod training;
 use super::group::{Group, Rule};
 use crate::jobs::MapError;
 
-/// What happens to a member of a group; the group's name is empty for the survey itself.
-type Row = (&'static str, &'static str, Rule);
+/// A group's name, one of its members and the rule for that member. The survey itself has an empty name.
+type MemberRule = (&'static str, &'static str, Rule);
 
-/// What no table of rules can say.
+/// The part of a transformation that no table of rules can express.
 enum More {
     Nothing,
     Change(fn(&mut Group)),
-    /// A change that an answer can make impossible.
+    /// A change that fails on an unfit answer.
     Check(fn(&mut Group) -> Result<(), MapError>),
 }
 
-/// One survey.
-pub(super) struct Survey {
-    /// Its member of `form.surveys`.
+/// The transformation of one survey.
+pub(super) struct Transformation {
+    /// The survey's name in `form.surveys`.
     pub(super) name: &'static str,
-    rules: &'static [Row],
+    rules: &'static [MemberRule],
     /// Done after the rules.
     then: More,
 }
 
-impl Survey {
-    /// Transforms what was answered.
-    pub(super) fn transform(&self, survey: &mut Group) -> Result<(), MapError> {
+impl Transformation {
+    /// Transforms the answers of a survey.
+    pub(super) fn apply(&self, survey: &mut Group) -> Result<(), MapError> {
         for (group, member, rule) in self.rules {
             if group.is_empty() {
                 survey.apply(member, *rule);
@@ -51,15 +51,19 @@ impl Survey {
     }
 }
 
-/// Every survey that is stored.
-pub(super) const ALL: &[Survey] = &[
+/// The transformations of all surveys that are stored.
+pub(super) const ALL: &[Transformation] = &[
     with_more("wet_mill_training", training::TRAINING, training::training),
     with_more("routine_visit", &[], training::routine_visit),
     with_more("manager_needs_assessment", manager_needs::RULES, manager_needs::transform),
     with_more("infrastructure", operations::INFRASTRUCTURE, operations::infrastructure),
     by_rules("waste_water_management", operations::WASTE_WATER),
     by_rules("cpqi", operations::CPQI),
-    Survey { name: "cherry_weekly_price", rules: &[], then: More::Check(numbers::cherry_weekly_price) },
+    Transformation {
+        name: "cherry_weekly_price",
+        rules: &[],
+        then: More::Check(numbers::cherry_weekly_price),
+    },
     by_rules("kpis", numbers::KPIS),
     with_more("water_and_energy_use", operations::WATER_AND_ENERGY, operations::water_and_energy),
     with_more("financials", &[], numbers::financials),
@@ -67,10 +71,14 @@ pub(super) const ALL: &[Survey] = &[
     with_more("gender_equitable_business_practices", &[], gender::transform),
 ];
 
-const fn by_rules(name: &'static str, rules: &'static [Row]) -> Survey {
-    Survey { name, rules, then: More::Nothing }
+const fn by_rules(name: &'static str, rules: &'static [MemberRule]) -> Transformation {
+    Transformation { name, rules, then: More::Nothing }
 }
 
-const fn with_more(name: &'static str, rules: &'static [Row], change: fn(&mut Group)) -> Survey {
-    Survey { name, rules, then: More::Change(change) }
+const fn with_more(
+    name: &'static str,
+    rules: &'static [MemberRule],
+    change: fn(&mut Group),
+) -> Transformation {
+    Transformation { name, rules, then: More::Change(change) }
 }

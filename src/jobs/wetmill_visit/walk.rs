@@ -1,4 +1,4 @@
-//! From a transformed survey to its answers (`docs/mappings/commcare-to-postgis.md`, section 6.1).
+//! From a transformed survey to its rows of answers (`docs/mappings/commcare-to-postgis.md`, section 6.1).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::answer::typed;
 use crate::plan::rows::Answer;
 
-/// The answers of a survey; `prefix` begins their submission ids. Where two members compose one id,
-/// the later wins.
+/// The answers of a survey. Their submission ids begin with `prefix`. Where two members compose the same
+/// id, the later member wins.
 pub(super) fn answers(prefix: &str, survey: &Map<String, Value>) -> Vec<Answer> {
     let mut found = Found { prefix, answers: Vec::new(), positions: HashMap::new() };
     for (name, value) in survey {
@@ -26,7 +26,7 @@ pub(super) fn answers(prefix: &str, survey: &Map<String, Value>) -> Vec<Answer> 
 struct Found<'a> {
     prefix: &'a str,
     answers: Vec<Answer>,
-    /// Of each submission id among the answers.
+    /// The position of each submission id in `answers`.
     positions: HashMap<String, usize>,
 }
 
@@ -43,7 +43,8 @@ impl Found<'_> {
         }
     }
 
-    /// One answer for each entry of a list; null entries take no position (decision P4).
+    /// One answer for each entry of a list. Null entries give no answer and take no position
+    /// (decision P4).
     fn entries(&mut self, key: &str, section: &str, question: &str, entries: &[Value]) {
         let entries = entries.iter().filter(|entry| !entry.is_null());
         for (position, entry) in (1..).zip(entries) {

@@ -14,7 +14,7 @@ fn advisor() -> Value {
     sample("Farm Visit - AA")
 }
 
-/// A visit of the country with this code, best practices in their usual group.
+/// A visit in the country with this code, with the best practices in their usual group.
 fn visit(country: &str) -> Value {
     let visit = with(advisor(), "form.@name", "Farm Visit Full");
     with(visit, "form.survey_type", format!("Farm Visit Full - {country}"))
@@ -30,7 +30,7 @@ fn practices(plan: &Plan) -> &Upsert {
     plan.upserts().iter().find(|upsert| upsert.object == "FV_Best_Practices__c").unwrap()
 }
 
-/// The descriptions of one family's rows, by what ends their external id.
+/// The descriptions of one family's rows, by the end of the row's external id.
 fn results<'a>(plan: &'a Plan, infix: &str) -> Vec<(&'a str, &'a Value)> {
     let infix = format!("_{infix}_");
     let rows = plan.upserts().iter().filter(|upsert| upsert.object == "FV_Best_Practice_Results__c");

@@ -1,4 +1,4 @@
-//! Every case of `tests/vectors/commcare-to-salesforce/`, and what its errors may say.
+//! Every case of `tests/vectors/commcare-to-salesforce/`. Error texts quote no answer.
 
 use std::fs;
 
@@ -95,7 +95,7 @@ fn no_error_quotes_the_payload() {
     assert!(seen > 0);
 }
 
-/// Every text of the payload that is long enough to be somebody's; `data` is a form's own type.
+/// Every text of the payload that is long enough to be an answer, except `data`, the type of every form.
 fn collect_answers<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
     match value {
         Value::String(text) if text.len() > 2 && text != "data" => into.push(text),

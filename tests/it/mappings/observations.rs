@@ -29,7 +29,7 @@ fn a_missing_or_blank_id_is_an_error_that_names_its_path() {
     }
 }
 
-/// Decision S13.
+/// `docs/mappings/commcare-to-salesforce.md`, decision S13.
 #[test]
 fn a_check_without_a_participant_is_left_out_and_the_rest_is_written() {
     let all = map(&training()).unwrap();

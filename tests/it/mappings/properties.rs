@@ -1,4 +1,4 @@
-//! What holds for any JSON in place of any answer or group.
+//! Properties of the mappings that hold for any JSON in place of any answer or group.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::samples::{mapped, sample};
 
-/// Answers that the mappings treat specially, and ones that nobody should send.
+/// Answers that the mappings treat specially, and answers that nobody should send.
 fn answer() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -64,7 +64,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Replaces the value at the place that `choice` picks among all places of `payload`.
+/// Replaces the value at one place of `payload`; `choice` picks the place.
 fn replace(payload: &mut Value, choice: usize, with: Value) {
     let mut places = 0;
     count(payload, &mut places);
@@ -121,7 +121,7 @@ proptest! {
         if let Ok(plan) = plan {
             prop_assert_eq!(plan.writes().is_empty(), plan.note.is_some());
             prop_assert!(plan.writes().iter().all(|(_, id)| !id.is_empty()));
-            // What is recorded can be shown.
+            // A recorded plan can be shown.
             prop_assert!(plan.to_json().is_object());
             if let Effects::Rows(Rows::Visit(visit)) = &plan.effects {
                 let answers = visit.surveys.iter().flat_map(|survey| &survey.answers);

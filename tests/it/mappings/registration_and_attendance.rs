@@ -1,4 +1,4 @@
-//! Registrations and attendances: what fails and how it is said, what is left out and why.
+//! Registrations and attendances: errors and their texts, steps that are left out and the reasons.
 
 use commcare_sf_integration::jobs::{self, Facts};
 use commcare_sf_integration::submission::Origin;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::samples::sample;
 use super::{PRODUCTION, map, map_with, steps, with};
 
-/// A registration with everything that a move needs.
+/// A registration that moves a farmer to another training group.
 fn moving() -> Value {
     let payload = with(sample("Farmer Registration"), "form.survey_detail", "Existing Farmer Change in FFG");
     with(payload, "form.existing_farmer_change_in_ffg.old_farmer_id", "b0c9")

@@ -54,7 +54,7 @@ fn codes_that_no_table_knows_are_reported_and_words_are_not() {
         ("form.surveys.infrastructure.are_the_following_in_good_state_of_repair", "99"),
     ];
     assert_eq!(unmapped(&map(&payload).unwrap()), found);
-    // Burundi has no status: that is no gap of the table.
+    // Burundi has no status, which is no gap of the table.
     let burundi = with(mill("m"), "form.survey_type", "Wet Mill Registration - BU");
     let burundi = with(burundi, "form.wet_mill_details.mill_status", "1");
     assert_eq!(unmapped(&map(&burundi).unwrap()), []);

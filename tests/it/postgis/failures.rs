@@ -1,4 +1,4 @@
-//! What goes wrong on a real server, and that nothing of a form is lost or half stored.
+//! Failures of a real server: nothing of a form is lost or half stored.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn a_database_that_stops_mid_form_and_comes_back_has_the_form_once() {
     app.accept(&mill("m")).await;
     app.accept(&mill_visit("v", "m", &json!({ "volume": "40", "price": "90" }))).await;
     let before = rows::stored(&database).await;
-    // The new edition stops at its answers, inside its transaction.
+    // The new edition waits at its answers, inside its transaction.
     let mut lock = database.connect().await;
     sqlx::raw_sql("BEGIN; LOCK TABLE survey_question_responses").execute(&mut lock).await.unwrap();
     let edition = mill_visit("v", "m", &json!({ "volume": "41" }));
@@ -48,7 +48,7 @@ async fn a_database_that_stops_mid_form_and_comes_back_has_the_form_once() {
     let report = app.drain().await;
     assert_eq!((&report["processed_records"], report.get("stopped")), (&json!(["f"]), None));
     tokio::task::block_in_place(|| server.resume());
-    assert_eq!(rows::stored(&database).await, before, "nothing of the new edition");
+    assert_eq!(rows::stored(&database).await, before, "nothing of the new edition is stored");
     app.until_completed(3).await;
     let after = rows::stored(&database).await;
     let answers = after["survey_question_responses"].as_array().unwrap();
@@ -97,7 +97,8 @@ async fn a_violated_constraint_fails_the_form_for_good_and_leaves_the_earlier_ve
         assert_eq!(record["next_retry_at"], Value::Null);
         assert_eq!(rows::stored(&database).await, before);
     }
-    let first = "PostgreSQL refused it: SQLSTATE 23514, constraint polite, table survey_question_responses";
+    let first =
+        "PostgreSQL refused the form: SQLSTATE 23514, constraint polite, table survey_question_responses";
     assert_eq!(app.record("v").await["attempts"][1]["error"], first);
 }
 

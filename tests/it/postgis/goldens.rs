@@ -1,4 +1,4 @@
-//! Every case of `tests/vectors/commcare-to-postgis/`.
+//! Every case of `tests/vectors/commcare-to-postgis/`, on each kind of database.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,7 +74,8 @@ async fn mixed_forms() {
     every_case_of("mixed").await;
 }
 
-/// On an empty database and on both kinds of production database: there beside the rows that it had.
+/// Runs a file's cases on an empty database and on both kinds of production database, beside the rows that were
+/// there before.
 async fn every_case_of(file: &str) {
     let path = format!("{}/tests/vectors/commcare-to-postgis/{file}.json", env!("CARGO_MANIFEST_DIR"));
     let scenarios: Vec<Scenario> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
@@ -110,7 +111,7 @@ async fn failures(start: Start, scenarios: &[Scenario]) -> Vec<String> {
     failures
 }
 
-/// The stored rows without those that were there before.
+/// The stored rows, except those that were there before.
 async fn new_rows(database: &TestDatabase, before: &Value) -> Value {
     let mut stored = rows::stored(database).await;
     for (table, rows) in stored.as_object_mut().unwrap() {

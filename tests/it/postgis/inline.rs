@@ -1,4 +1,4 @@
-//! Wet-mill forms inside their webhook call, and what becomes of those that fail there.
+//! Wet-mill forms that are stored inside their webhook call, and forms that fail there.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::forms::{mill, mill_visit, registration};
 use crate::support::postgres::TestDatabase;
 use crate::support::salesforce::{Fault, SalesforceStandIn};
 
-/// A service on a database of its own, whose failures are due again after a second.
+/// A service with its own database. Failed forms are due again after a second.
 async fn start(variables: &[(&str, &str)]) -> (TestDatabase, TestApp) {
     let database = TestDatabase::migrated().await;
     let given = [("DATABASE_URL", database.url.as_str()), ("RETRY_BACKOFF_SECONDS", "1")];
@@ -22,7 +22,7 @@ async fn start(variables: &[(&str, &str)]) -> (TestDatabase, TestApp) {
     (database, app)
 }
 
-/// A connection that lets nobody write visits until it is closed.
+/// A connection that keeps everybody from writing visits until it is closed.
 async fn lock_visits(database: &TestDatabase) -> PgConnection {
     let mut connection = database.connect().await;
     sqlx::raw_sql("BEGIN; LOCK TABLE form_visits").execute(&mut connection).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_wet_mill_form_is_stored_inside_its_call() {
     assert_eq!((&record["run_retries"], &record["dry_run"]), (&json!(0), &Value::Null));
     assert_eq!(database.count("wetmills").await, 1);
     let forwarded = app.accept(&registration("f")).await;
-    assert_eq!(forwarded.get("record_status"), None, "the others wait for the drain");
+    assert_eq!(forwarded.get("record_status"), None, "forms to Salesforce wait for the drain");
 }
 
 #[tokio::test]

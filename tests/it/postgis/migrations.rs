@@ -1,4 +1,4 @@
-//! The schema: as documented, also where a production database has tables already.
+//! The migrations make the documented schema, also in a production database that has tables already.
 
 use std::fs;
 use std::path::Path;
@@ -17,14 +17,14 @@ use crate::support::app::TestApp;
 use crate::support::forms::{mill, mill_visit};
 use crate::support::postgres::TestDatabase;
 
-/// Parents before what refers to them.
+/// The four tables, parents first.
 const TABLES: [&str; 4] = ["wetmills", "form_visits", "survey_responses", "survey_question_responses"];
 
 async fn migrate(database: &TestDatabase) {
     postgis::migrate(&database.url.parse().unwrap()).await.unwrap();
 }
 
-/// Columns, constraints and their rules of the four tables.
+/// The columns and constraints of the four tables.
 async fn schema(database: &TestDatabase) -> Vec<Value> {
     let tables = "('wetmills', 'form_visits', 'survey_responses', 'survey_question_responses')";
     let columns = format!(
@@ -41,7 +41,7 @@ async fn schema(database: &TestDatabase) -> Vec<Value> {
     [database.rows(&columns).await, database.rows(&constraints).await].concat()
 }
 
-/// Runs these migrations alone, as a release did that had no more of them.
+/// Runs these migrations only, as an earlier release did that had no others.
 async fn migrate_with_an_earlier_release(database: &TestDatabase, files: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
@@ -206,7 +206,7 @@ async fn rows_get_ids_and_times_from_the_database_and_updates_move_them() {
     }
 }
 
-/// The visits' old name in a database that holds visits under it.
+/// Reads and writes visits under their old name.
 async fn old_name_works(database: &TestDatabase, mill: &str) {
     database
         .run(&format!(
@@ -250,7 +250,7 @@ async fn the_old_name_of_the_visits_goes_on_working() {
 #[tokio::test]
 async fn whoever_may_use_the_visits_may_use_them_by_the_old_name() {
     let database = ORIGINAL.database().await;
-    // Roles that every server has.
+    // Every server has these roles.
     database
         .run(
             "GRANT SELECT, INSERT ON wetmill_visits TO pg_monitor WITH GRANT OPTION;
@@ -297,6 +297,35 @@ async fn a_database_that_ran_an_earlier_releases_migrations_gets_the_rest() {
         let visit = mill_visit("v", "m", &json!({ "volume": "41" }));
         assert_eq!(app.accept(&visit).await["record_status"], "completed");
     }
+}
+
+/// `deploy/CUTOVER.md`, "Back again".
+#[tokio::test]
+async fn a_database_that_the_original_has_written_again_can_be_migrated_again() {
+    let database = ORIGINAL.database().await;
+    migrate(&database).await;
+    let page = fs::read_to_string("deploy/CUTOVER.md").unwrap();
+    let statements = |start: &str| {
+        let found: Vec<_> = page.lines().filter(|line| line.starts_with(start)).collect();
+        assert!(!found.is_empty(), "{start}");
+        found.concat()
+    };
+    database.run(&statements("ALTER TABLE ")).await;
+    let repeat = "INSERT INTO survey_question_responses
+            (survey_response_id, question_name, field_type, submission_id, value_text)
+        SELECT survey_response_id, question_name, field_type, submission_id, 'again' FROM survey_question_responses
+        WHERE submission_id = 'SQR-v-kpis-price'";
+    database.run(repeat).await;
+    let answers = database.count("survey_question_responses").await;
+    database.run(&statements("DELETE FROM _sqlx_migrations")).await;
+    migrate(&database).await;
+    let ids = "SELECT count(DISTINCT submission_id), min(value_number) AS kept FROM survey_question_responses
+        WHERE submission_id LIKE 'SQR-v-kpis-price%'";
+    assert_eq!(database.rows(ids).await, [json!({ "count": 2, "kept": 4 })]);
+    assert_eq!(database.count("survey_question_responses").await, answers);
+    let app = TestApp::with(&[("DATABASE_URL", &database.url)]).await;
+    let visit = mill_visit("v", "m", &json!({ "volume": "41" }));
+    assert_eq!(app.accept(&visit).await["record_status"], "completed");
 }
 
 #[tokio::test]
@@ -346,7 +375,7 @@ async fn the_command_migrates_and_says_what() {
     assert!(says.contains("127.0.0.1:1/mills") && !says.contains("s3cr3t"), "{says}");
 }
 
-/// The compiler checks the queries against `.sqlx/`; this checks `.sqlx/` against the schema.
+/// The compiler checks the queries against `.sqlx/`. This test checks `.sqlx/` against the schema.
 #[tokio::test]
 async fn the_checked_queries_fit_the_schema() {
     let database = TestDatabase::migrated().await;

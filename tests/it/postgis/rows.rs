@@ -1,10 +1,10 @@
-//! The stored rows as the golden cases give them (`docs/mappings/commcare-to-postgis.md`, section 9).
+//! The stored rows in the form of the golden cases (`docs/mappings/commcare-to-postgis.md`, section 9).
 
 use serde_json::{Map, Value, json};
 
 use crate::support::postgres::TestDatabase;
 
-/// The four tables, sorted as the cases are.
+/// The rows of the four tables, in the order of the golden cases.
 pub(crate) async fn stored(database: &TestDatabase) -> Value {
     let point = |column: &str| {
         format!(
@@ -45,7 +45,7 @@ pub(crate) async fn stored(database: &TestDatabase) -> Value {
     })
 }
 
-/// Where two sets of tables differ first.
+/// The first difference between two sets of tables.
 pub(crate) fn difference(found: &Value, expected: &Value) -> Option<String> {
     for (table, rows) in expected.as_object().unwrap() {
         let (found, rows) = (found[table].as_array().unwrap(), rows.as_array().unwrap());
@@ -62,7 +62,7 @@ pub(crate) fn difference(found: &Value, expected: &Value) -> Option<String> {
     None
 }
 
-/// The same with every number as a double.
+/// The value with every number as a double.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64().unwrap()),

@@ -1,4 +1,5 @@
-//! What a production database may be before its first migration (`docs/mappings/commcare-to-postgis.md`, section 1).
+//! Databases before their first migration: an empty one, and the two kinds of production database
+//! (`docs/mappings/commcare-to-postgis.md`, section 1).
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::support::postgres::TestDatabase;
 pub(super) const DOCUMENTED_TABLES: &str = include_str!("documented_tables.sql");
 
 /// The tables that the original's own program makes, with a few rows.
-const ORIGINAL_TABLES: &str = include_str!("original_tables.sql");
+const ORIGINAL_TABLES: &str = include_str!("../../vectors/original/tables.sql");
 
 /// A mill with a visit, as the original stored them.
 pub(super) const DOCUMENTED_ROWS: &str = "

@@ -1,4 +1,4 @@
-//! Large visits, visits that two instances store at once, and what a re-submission keeps.
+//! Large visits, visits that two instances store at once, and the rows that a re-submission keeps.
 
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ async fn service(database: &TestDatabase) -> TestApp {
     app
 }
 
-/// So many answers, all of them `value`.
+/// This many answers, each with the same value.
 fn answers(count: usize, value: &str) -> Value {
     (0..count).map(|n| (format!("question_{n}"), value.into())).collect::<Map<_, _>>().into()
 }

@@ -1,11 +1,12 @@
-//! Gender-equitable business practices: two forms, flattened into one.
+//! Gender-equitable business practices: an assessment and an action plan, flattened into one group.
 
 use serde_json::{Map, Value};
 
 use crate::jobs::form::{Labels, find_label};
 use crate::jobs::wetmill_visit::group::Group;
 
-/// Labels of `y` and `n` in the sections whose name contains the text; the first that fits.
+/// A part of a section's name, and the labels of `y` and `n` in that section. The first part that fits
+/// counts.
 const SECTIONS: &[(&str, Labels)] = &[
     (
         "delivers_meetings_and_training_in_ways_women_and_men_prefer",
@@ -20,7 +21,8 @@ const SECTIONS: &[(&str, Labels)] = &[
 
 const YES_NO: Labels = &[("y", "Yes"), ("n", "No")];
 
-/// The action plan wins over the assessment, and the survey's own feedback over both.
+/// Where names are equal, the action plan wins over the assessment, and the survey's own feedback over
+/// both.
 pub(super) fn transform(survey: &mut Group) {
     let feedback = survey.take("general_feedback");
     let parts = ["assessment_form", "action_plan"].map(|part| survey.take_group(part));
@@ -38,7 +40,7 @@ pub(super) fn transform(survey: &mut Group) {
     }
 }
 
-/// The members of a group's groups, in the group's place; a group below those carries both names.
+/// Replaces each group by its members. A group on the second level takes both names.
 fn flatten(group: Map<String, Value>) -> Vec<(String, Value)> {
     let mut flat = Vec::new();
     for (name, value) in group {

@@ -1,12 +1,12 @@
-//! What a mill's manager needs.
+//! The needs of a mill's manager.
 
 use serde_json::Value;
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::form::Labels;
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const RULES: &[Row] = &[
+pub(super) const RULES: &[MemberRule] = &[
     ("business_and_operations", "coffee_sale_period", Rule::OneOf(SALE_PERIOD)),
     ("business_and_operations", "primary_buyer_additional_services_yn", Rule::ManyOf(BUYER_SERVICES)),
     ("banking", "significant_challenges_accessing_loans", Rule::OneOf(LOAN_CHALLENGES)),
@@ -61,8 +61,8 @@ const INFORMATION: Labels = &[
     ("6", "Do not use any digital tool"),
 ];
 
-/// Documents by country; the revenues' distribution moves up; and the manager's perspective takes in
-/// its supplement, whose answers are also stored on their own.
+/// Labels the documents by country, moves the distribution of revenues one level up, and merges the
+/// supplement of the manager's perspective into that perspective. The supplement itself is stored, too.
 pub(super) fn transform(survey: &mut Group) {
     let documents = match survey.context.survey_type {
         "Wet Mill Visit - ET" | "Wet Mill Visit - BU" => DOCUMENTS,

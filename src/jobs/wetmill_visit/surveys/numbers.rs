@@ -3,18 +3,18 @@
 use chrono::Datelike;
 use serde_json::{Map, Number, Value};
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::MapError;
 use crate::jobs::wetmill::{calendar_date, error};
 use crate::jobs::wetmill_visit::answer::plain_number;
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const KPIS: &[Row] = &[
+pub(super) const KPIS: &[MemberRule] = &[
     ("", "photo_of_cherry_receipts", Rule::PhotoIfAny),
     ("", "farmer_payment_method", Rule::OneOf(&[("1", "Direct payment"), ("2", "Broker")])),
 ];
 
-pub(super) const EMPLOYEES: &[Row] = &[
+pub(super) const EMPLOYEES: &[MemberRule] = &[
     ("", "accountant", Rule::YesNo),
     ("", "sustainability_officer", Rule::YesNo),
     ("", "community_manager", Rule::YesNo),
@@ -22,8 +22,7 @@ pub(super) const EMPLOYEES: &[Row] = &[
     ("", "machine_operator", Rule::YesNo),
 ];
 
-/// Only four members remain; the week is that of ISO 8601, a number also where it is the first
-/// (decision P10).
+/// Only four members remain. The week is an ISO 8601 week number; week 1 is a number, too (decision P10).
 pub(super) fn cherry_weekly_price(survey: &mut Group) -> Result<(), MapError> {
     let sent = survey.take("cherry_week");
     let week = match &sent {
@@ -44,7 +43,7 @@ pub(super) fn cherry_weekly_price(survey: &mut Group) -> Result<(), MapError> {
     Ok(())
 }
 
-/// Labels are left out at every depth, but not inside lists.
+/// Labels are left out at every depth, except inside lists.
 pub(super) fn financials(survey: &mut Group) {
     without_labels(survey.members);
 }
@@ -54,7 +53,7 @@ fn without_labels(members: &mut Map<String, Value>) {
     members.values_mut().filter_map(Value::as_object_mut).for_each(without_labels);
 }
 
-/// What reads as a number becomes one, 0 and 1 too, and the feedback with the rest.
+/// Every text that reads as a number becomes a number, also `0`, `1` and the feedback.
 pub(super) fn employees(survey: &mut Group) {
     for value in survey.members.values_mut() {
         let number = match &*value {
@@ -69,7 +68,7 @@ pub(super) fn employees(survey: &mut Group) {
     }
 }
 
-/// A number that is spelled with a decimal point and without exponent.
+/// The number, spelled with a decimal point and without an exponent.
 fn decimal(number: f64) -> Option<Number> {
     let text = number.to_string();
     let text = if text.contains('.') { text } else { format!("{text}.0") };

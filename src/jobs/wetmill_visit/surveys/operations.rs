@@ -1,19 +1,19 @@
-//! How a mill works: its infrastructure, its waste water, its quality, its water and energy.
+//! A mill's operations: infrastructure, waste water, quality, water and energy.
 
 use serde_json::Value;
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const INFRASTRUCTURE: &[Row] = &[
+pub(super) const INFRASTRUCTURE: &[MemberRule] = &[
     ("", "main_water_source", Rule::OneOf(WATER_SOURCE)),
     ("", "pulping_machine_brand", Rule::OneOf(PULPER_BRAND)),
     ("", "pulping_machine_type", Rule::OneOf(PULPER_TYPE)),
     ("", "network_coverage", Rule::OneOf(NETWORK)),
 ];
 
-pub(super) const WASTE_WATER: &[Row] = &[
+pub(super) const WASTE_WATER: &[MemberRule] = &[
     ("lagoons", "material", Rule::OneOf(&[("1", "Earth"), ("2", "Concrete")])),
     ("lagoons", "photo", Rule::PhotoIfAny),
     (
@@ -25,11 +25,11 @@ pub(super) const WASTE_WATER: &[Row] = &[
     ("vetiver_wetland", "photo", Rule::PhotoOrNull),
     ("advice_to_wet_mill", "advice_type", Rule::ManyOf(ADVICE)),
     ("pulp_separator", "waste_water_management_methods", Rule::ManyOf(WASTE_WATER_METHODS)),
-    // Whatever the methods are (decision P13).
+    // Labelled for every method (decision P13).
     ("pulp_separator", "how_is_the_pulp_separated", Rule::ManyOrNone(PULP_SEPARATION)),
 ];
 
-pub(super) const CPQI: &[Row] = &[
+pub(super) const CPQI: &[MemberRule] = &[
     ("cherry_reception", "cherry_sorting", Rule::YesNo),
     ("cherry_reception", "cherry_weighing_essentials", Rule::YesNo),
     ("cherry_reception", "quality_cherry_delivery", Rule::YesNo),
@@ -50,7 +50,7 @@ pub(super) const CPQI: &[Row] = &[
     ("washing", "washing_monitoring", Rule::YesNo),
 ];
 
-pub(super) const WATER_AND_ENERGY: &[Row] = &[
+pub(super) const WATER_AND_ENERGY: &[MemberRule] = &[
     (WATER, "what_method_is_used_to_measure_water_use", Rule::OneOf(WATER_MEASURES)),
     (WATER, EFFORTS, Rule::ManyOrNone(WATER_EFFORTS)),
     (WATER, "is_there_a_record_book", Rule::YesIf1),
@@ -73,8 +73,8 @@ const IN_REPAIR: &str = "are_the_following_in_good_state_of_repair";
 const NEEDS_REPAIR: &str = "which_of_the_following_needs_repair";
 const NEEDS_REPAIR_CODES: &str = "which_of_the_following_needs_repair_check_all_that_apply";
 
-/// What needs repair is not in good repair, whatever is said there. Its codes are stored beside their
-/// labels.
+/// Removes what needs repair from what is in good repair. The codes of what needs repair are stored
+/// beside their labels.
 pub(super) fn infrastructure(survey: &mut Group) {
     let needing = survey.text(NEEDS_REPAIR_CODES).map(str::to_owned);
     if let Some(codes) = &needing {
@@ -91,7 +91,7 @@ pub(super) fn infrastructure(survey: &mut Group) {
     }
 }
 
-/// An effort in words is one more entry of the list (decision P4: where it says anything).
+/// An effort in words becomes one more entry of the list, unless it is blank (decision P4).
 pub(super) fn water_and_energy(survey: &mut Group) {
     let Some(water) = survey.within(WATER) else { return };
     let effort =

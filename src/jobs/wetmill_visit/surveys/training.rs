@@ -1,10 +1,10 @@
 //! Trainings and routine visits.
 
-use super::Row;
+use super::MemberRule;
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
 
-pub(super) const TRAINING: &[Row] = &[
+pub(super) const TRAINING: &[MemberRule] = &[
     ("", "training_topic_category", Rule::Removed),
     ("", "training_status", Rule::OneOf(&[("1", "New"), ("2", "Refresher")])),
     ("", "picture_of_trainees_group", Rule::PhotoOrNull),
@@ -68,18 +68,18 @@ const PURPOSES: Labels = &[
     ("7", "Review visit (prior to advice from previous visits)"),
 ];
 
-/// The purpose that is explained in words.
+/// The code of a purpose that is named in words.
 const OTHER_PURPOSE: &str = "99";
 
-/// A version that is missing or no number counts as new (decision P3).
+/// A form version that is missing or no number counts as new (decision P3).
 pub(super) fn training(survey: &mut Group) {
     let is_old = survey.context.survey_type == "Wet Mill Visit - ET"
         && survey.context.version.is_some_and(|version| version <= LAST_WITH_OLD_TOPICS);
     survey.apply("training_topic", Rule::OneOf(if is_old { OLD_TOPICS } else { TOPICS }));
 }
 
-/// Only four members remain. Several purposes, and unknown ones, stay as sent (decision P12); without
-/// words of its own another purpose is `Other: None`.
+/// Only four members remain. Several purposes and unknown purposes stay as sent (decision P12). Another
+/// purpose that is not named in words is `Other: None`.
 pub(super) fn routine_visit(survey: &mut Group) {
     if survey.text("purpose_of_visit") == Some(OTHER_PURPOSE) {
         let words = survey.get("specify_the_purpose_of_visit").and_then(as_text).unwrap_or("None".into());

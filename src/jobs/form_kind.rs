@@ -1,5 +1,5 @@
-//! What a registration, attendance or farm-visit form says it is about: the conditions that
-//! `docs/mappings/commcare-to-salesforce.md`, section 3 and 4, choose their rows by.
+//! The kinds of registration, attendance and farm-visit forms: the conditions of
+//! `docs/mappings/commcare-to-salesforce.md`, sections 3 and 4.
 
 use std::borrow::Cow;
 
@@ -16,68 +16,68 @@ pub(super) const FIELD_DAY_REGISTRATION: &str = "Field Day Farmer Registration";
 pub(super) const ATTENDANCE_FULL: &str = "Attendance Full - Current Module";
 /// Attendance by head count.
 pub(super) const ATTENDANCE_LIGHT: &str = "Attendance Light - Current Module";
-/// Attendance of several groups at a field day; also a survey detail.
+/// Attendance of several groups at a field day. The words are also a survey detail.
 pub(super) const FIELD_DAY_ATTENDANCE: &str = "Field Day Attendance Full";
 
-/// A form's name and survey detail.
-pub(super) struct Survey<'a> {
+/// The answers that say what a form is about.
+pub(super) struct FormKind<'a> {
     /// `form.@name`.
     name: Cow<'a, str>,
     /// `form.survey_detail`.
     detail: Cow<'a, str>,
     /// `form.survey_type`.
-    kind: Cow<'a, str>,
+    survey_type: Cow<'a, str>,
     /// Whether `form.new_farmer` says yes.
     new_farmer: bool,
 }
 
-impl<'a> Survey<'a> {
-    /// What `form` says.
-    pub(super) fn of(form: &Form<'a>) -> Result<Self, MapError> {
+impl<'a> FormKind<'a> {
+    /// The kind of `form`.
+    pub(super) fn from_form(form: &Form<'a>) -> Result<Self, MapError> {
         Ok(Self {
             name: form.text("form.@name")?,
             detail: form.text("form.survey_detail")?,
-            kind: form.text("form.survey_type")?,
+            survey_type: form.text("form.survey_type")?,
             new_farmer: form.is("form.new_farmer", "1")?,
         })
     }
 
-    /// A farmer who is new to the programme.
+    /// Whether the form registers a farmer who is new to the programme.
     pub(super) fn is_new(&self) -> bool {
         self.detail == "New Farmer New Household" || self.detail == "New Farmer Existing Household"
     }
 
-    /// A farmer who is new to the programme, in a new household.
+    /// Whether that farmer's household is new as well.
     pub(super) fn is_new_household(&self) -> bool {
         self.detail == "New Farmer New Household"
     }
 
-    /// A farmer who moves to another training group.
+    /// Whether a farmer moves to another training group.
     pub(super) fn is_move(&self) -> bool {
         self.detail == "Existing Farmer Change in FFG"
     }
 
-    /// A farmer whose details change.
+    /// Whether a farmer's details change.
     pub(super) fn is_update(&self) -> bool {
         self.detail == "Participant Update"
     }
 
-    /// A Puerto Rican farm visit that registers its farmer.
+    /// Whether the form is a Puerto Rican farm visit that registers the farmer.
     pub(super) fn is_new_on_visit(&self) -> bool {
-        self.kind == "Farm Visit Full - PR" && self.new_farmer
+        self.survey_type == "Farm Visit Full - PR" && self.new_farmer
     }
 
-    /// A light attendance, under either of its names.
+    /// Whether the form is a light attendance, under either name.
     pub(super) fn is_light(&self) -> bool {
-        self.name == ATTENDANCE_LIGHT || (self.name == "Followup" && self.kind == "Attendance Light")
+        self.name == ATTENDANCE_LIGHT || (self.name == "Followup" && self.survey_type == "Attendance Light")
     }
 
-    /// A field day's attendance, by name or by detail.
+    /// Whether the form is a field day's attendance, by name or by detail.
     pub(super) fn is_field_day(&self) -> bool {
         self.name == FIELD_DAY_ATTENDANCE || self.detail == FIELD_DAY_ATTENDANCE
     }
 
-    /// One of these form names.
+    /// Whether the form has one of these names.
     pub(super) fn is_named(&self, names: &[&str]) -> bool {
         names.contains(&&*self.name)
     }
