@@ -9,7 +9,7 @@ use crate::destinations::Destinations;
 use crate::destinations::commcare::{self, CommCare};
 use crate::destinations::postgis::{self, MigrationError, Postgis};
 use crate::destinations::salesforce::{Salesforce, SetUpError};
-use crate::jobs::Facts;
+use crate::jobs::{self, Facts};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
 use crate::worker::{Shutdown, Worker};
@@ -44,7 +44,7 @@ pub enum StartError {
 impl App {
     /// Opens the queue and prepares the destinations; `shutdown` ends the work.
     pub async fn start(config: &Config, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(|origin, name| jobs::find(origin, name).map(|job| job.name));
         let salesforce = config.salesforce.clone().map(|settings| Salesforce::new(settings, metrics.clone()));
         let salesforce = salesforce.transpose().map_err(StartError::Salesforce)?;
         if let Some(settings) = config.postgis.as_ref().filter(|settings| settings.run_migrations) {

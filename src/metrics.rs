@@ -18,7 +18,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::jobs;
 use crate::submission::{ErrorKind, Origin, Trigger};
 pub use call::{CallOutcome, SalesforceCall};
 use labels::{
@@ -88,6 +87,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub struct Metrics(Arc<Families>);
 
 struct Families {
+    known_jobs: KnownJobs,
     registry: Registry,
     webhooks: Family<WebhookLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
@@ -103,10 +103,21 @@ struct Families {
     request_seconds: Histograms<RouteLabels>,
 }
 
+/// Finds the name of a handled job, which becomes a label.
+pub type KnownJobs = fn(Origin, &str) -> Option<&'static str>;
+
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(|_, _| None)
+    }
+}
+
+impl Metrics {
+    /// Counts nothing yet. Payloads may name any job: a name that `known_jobs` does not find is `other`.
+    pub fn new(known_jobs: KnownJobs) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let families = Families {
+            known_jobs,
             webhooks: counted(
                 &mut registry,
                 "webhooks_accepted",
@@ -193,9 +204,13 @@ where
 }
 
 impl Metrics {
+    fn known_job(&self, origin: Origin, name: &str) -> &'static str {
+        (self.0.known_jobs)(origin, name).unwrap_or(labels::OTHER)
+    }
+
     /// A webhook has answered 200. `fate` says what became of the submission.
     pub fn webhook_accepted(&self, origin: Origin, job_name: &str, fate: &'static str) {
-        let (collection, job) = (origin.collection(), known_job(origin, job_name));
+        let (collection, job) = (origin.collection(), self.known_job(origin, job_name));
         self.0.webhooks.get_or_create(&WebhookLabels { collection, job, fate }).inc();
     }
 
@@ -221,7 +236,7 @@ impl Metrics {
 
     /// A record's run has ended.
     pub fn record_ended(&self, origin: Origin, job_name: &str, end: RecordEnd, took: Duration) {
-        let (collection, job) = (origin.collection(), known_job(origin, job_name));
+        let (collection, job) = (origin.collection(), self.known_job(origin, job_name));
         let (outcome, error_kind) = (end.outcome(), end.error_kind());
         self.0.records.get_or_create(&RunLabels { collection, job, outcome, error_kind }).inc();
         // A record that was put back was not processed.
@@ -238,7 +253,8 @@ impl Metrics {
 
     /// The answer at `path` of a record has a code that no label table knows.
     pub fn answer_unmapped(&self, origin: Origin, job_name: &str, path: &str) {
-        let mut answer = UnmappedLabels { job: known_job(origin, job_name), path: without_positions(path) };
+        let mut answer =
+            UnmappedLabels { job: self.known_job(origin, job_name), path: without_positions(path) };
         let mut seen = self.0.answers_seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !seen.contains(&answer) {
             if seen.len() < ANSWERS {
@@ -270,11 +286,6 @@ impl Metrics {
     }
 }
 
-/// The name of a job of the table. Payloads may name any other job: those are `other`.
-fn known_job(origin: Origin, name: &str) -> &'static str {
-    jobs::find(origin, name).map_or(labels::OTHER, |job| job.name)
-}
-
 /// A form path without the positions of repeated groups: `a[3].b` is `a[].b`.
 fn without_positions(path: &str) -> String {
     let mut inside = false;
@@ -297,7 +308,7 @@ mod tests {
 
     #[test]
     fn form_paths_are_bounded() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(|_, name| (name == "Farm Visit Full").then_some("Farm Visit Full"));
         for n in 0..ANSWERS + 50 {
             metrics.answer_unmapped(Origin::CommCare, "Farm Visit Full", &format!("form.path_{n}"));
         }

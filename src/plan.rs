@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::submission::{ERRORS_LISTED, Unmapped};
+use crate::submission::{ERRORS_LISTED, Record, Unmapped};
 use rows::Rows;
 
 /// The fewest characters of an id that cannot be part of another id by chance. CommCare's ids have 36.
@@ -179,6 +179,13 @@ impl Plan {
         records.sort_unstable();
         records.dedup();
         records
+    }
+
+    /// [`Plan::shared_records`] for a queue record.
+    pub fn shared_records_of(&self, record: &Record, doc_id: &str) -> Vec<String> {
+        // The original service's documents may lack the id beside their payload.
+        let in_payload = || record.data.get("id").and_then(Value::as_str);
+        self.shared_records(record.job_id.as_deref().or_else(in_payload).unwrap_or(doc_id))
     }
 
     /// Object or table, and external id, of the first record of this plan that would undo a change of

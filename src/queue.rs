@@ -50,6 +50,7 @@ mod store;
 mod stored;
 mod sweep;
 mod transition;
+mod unreadable;
 mod writers;
 
 use std::sync::Arc;
@@ -70,9 +71,9 @@ pub use doc_id::doc_id;
 pub use error::QueueError;
 pub use overview::{Backlog, Counts, HandSet, Named, Page, Recent};
 pub use question::{FailedFilter, OrderedBy, Place, Shown, Sighting};
-pub use stored::Unreadable;
 pub use sweep::Sweep;
 pub use transition::{ClaimOutcome, RecordFailure};
+pub use unreadable::Unreadable;
 
 use doc_id::{hashed_doc_id, hex};
 use store::Store;

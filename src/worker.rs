@@ -5,6 +5,7 @@
 //! lease is renewed for as long as its drain has it. A failure that may be the destination's trouble is [open](verdict)
 //! until the destination takes another record.
 
+mod asked;
 mod delivery;
 mod drain;
 mod lease;
@@ -35,7 +36,8 @@ use crate::plan::Plan;
 use crate::queue::{Exhausted, Queue, QueueError, Sweep};
 use crate::submission::{Destination, ErrorKind, Origin, Record, Status, Trigger};
 
-use drain::{Drain, Order};
+use asked::Order;
+use drain::Drain;
 pub use retry::{Asked, Retried};
 pub use shutdown::Shutdown;
 use verdict::Evidence;

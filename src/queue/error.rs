@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::stored::Unreadable;
+use super::unreadable::Unreadable;
 
 /// Why the queue could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -5,8 +5,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tracing::info;
 
 use super::question::{FailedFilter, Place, Shown, Sighting};
-use super::stored::Unreadable;
 use super::sweep::Sweep;
+use super::unreadable::Unreadable;
 use super::{Queue, QueueError, by_hand, limits};
 use crate::submission::{Attempt, Origin, Record, Role, Status, Unmapped};
 

@@ -23,7 +23,8 @@ use sqlx::sqlite::{
 
 use super::QueueError;
 use super::question::{OrderedBy, Place};
-use super::stored::{Change, Read, Scanned, Since, Stored, Unreadable, Version};
+use super::stored::{Change, Read, Scanned, Since, Stored, Version};
+use super::unreadable::Unreadable;
 use crate::config::SqliteSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
 use watch::FileWatch;

@@ -2,7 +2,8 @@
 
 use super::claim::Candidate;
 use super::question::Place;
-use super::stored::{Read, Stored, Unreadable};
+use super::stored::{Read, Stored};
+use super::unreadable::Unreadable;
 use super::{Queue, QueueError};
 use crate::submission::{NextRetry, Origin, Status};
 

@@ -61,6 +61,13 @@ pub struct RecordFailure {
     pub unmapped: Vec<Unmapped>,
 }
 
+impl RecordFailure {
+    /// A failure of the step that is named so.
+    pub fn new(kind: ErrorKind, cause: Cause, step: &str, error: String) -> Self {
+        Self { kind, cause, step: step.to_owned(), error, waits_for: Vec::new(), unmapped: Vec::new() }
+    }
+}
+
 /// What taking a free record does to it.
 pub(super) enum Taken {
     /// It runs.
@@ -183,16 +190,11 @@ pub(super) fn take(
     // A person who asks for it gets another try.
     if takes_over && deaths >= patience && !by_hand {
         record.end_lease();
-        let failure = RecordFailure {
-            kind: ErrorKind::Permanent,
-            cause: Cause::WorkerLost,
-            step: "lease".to_owned(),
-            error: format!(
-                "its worker disappeared {deaths} times while processing it; retry it by hand once the cause is known"
-            ),
-            waits_for: Vec::new(),
-            unmapped: record.unmapped.clone(),
-        };
+        let error = format!(
+            "its worker disappeared {deaths} times while processing it; retry it by hand once the cause is known"
+        );
+        let failure = RecordFailure::new(ErrorKind::Permanent, Cause::WorkerLost, "lease", error);
+        let failure = RecordFailure { unmapped: record.unmapped.clone(), ..failure };
         record.fail(&failure, NextRetry::Never);
         return Taken::Exhausted(Box::new(record));
     }

@@ -6,11 +6,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
 use super::Worker;
-use super::drain::{Stops, run};
+use super::asked::Stops;
 use crate::destinations::{Delivery, DeliveryError, Failure, Suspicion, Tally};
 use crate::plan::{Effects, Plan, record_key};
-use crate::queue::{Claim, ClaimOutcome, Lease, Queue};
-use crate::submission::{Cause, Destination, ErrorKind, Progress, Record};
+use crate::queue::{Claim, ClaimOutcome, Lease, Queue, RecordFailure};
+use crate::submission::{Cause, Destination, ErrorKind, Progress};
 
 /// How often progress is saved: `docs/service.md`, section 3, allows two seconds, and saving takes some of
 /// them.
@@ -68,7 +68,7 @@ impl Delivering<'_> {
         let unmapped = plan.unmapped.clone();
         let DeliveryError { failure, step, message, missing } = match delivered {
             Ok(Delivery::Sent) => {
-                let written = shared_records(claim.record(), claim.doc_id(), plan);
+                let written = plan.shared_records_of(claim.record(), claim.doc_id());
                 return ClaimOutcome::Completed { note: None, dry_run: None, unmapped, written };
             }
             Ok(Delivery::Recorded(plan)) => {
@@ -89,7 +89,8 @@ impl Delivering<'_> {
                 (ErrorKind::Transient, Cause::Unanswered)
             }
         };
-        let mut failed = run::failure(kind, cause, &step, message, unmapped);
+        let failed = RecordFailure::new(kind, cause, &step, message);
+        let mut failed = RecordFailure { unmapped, ..failed };
         if kind == ErrorKind::Dependency {
             failed.waits_for = match missing {
                 Some((object, external_id)) => vec![record_key(&object, &external_id)],
@@ -123,12 +124,4 @@ async fn keep_progress(queue: &Queue, lease: Lease, tally: &Tally) {
             }
         }
     }
-}
-
-/// The records that a plan writes and that are not the form's own.
-pub(super) fn shared_records(record: &Record, doc_id: &str, plan: &Plan) -> Vec<String> {
-    // The original service's documents may lack it beside their payload.
-    let in_payload = || record.data.get("id").and_then(serde_json::Value::as_str);
-    let job_id = record.job_id.as_deref().or_else(in_payload).unwrap_or(doc_id);
-    plan.shared_records(job_id)
 }

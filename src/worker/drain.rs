@@ -3,60 +3,22 @@
 pub(super) mod run;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{Instrument, error, warn};
 
+use super::asked::{Order, Stops};
 use super::lease::Renewal;
 use super::overlap::{self, Overlap};
 use super::verdict::{self, OpenVerdict};
-use super::{DrainReport, Planned, RunEnd, Stopped, Worker, order};
+use super::{DrainReport, Planned, RunEnd, Worker, order};
 use crate::plan::Plan;
 use crate::queue::{Candidate, ClaimOutcome, QueueError, RecordFailure, Sweep};
-use crate::submission::{Destination, Origin, Role, Status, Trigger};
+use crate::submission::{Destination, Origin, Status};
 use run::{Run, RunResult};
-
-/// What makes a drain's records run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Order {
-    pub(super) trigger: Trigger,
-    /// Who asks, where a person does.
-    pub(super) role: Option<Role>,
-    /// Whether to overwrite what later forms have written.
-    pub(super) force: bool,
-}
-
-impl Order {
-    /// What nobody in particular asks for.
-    pub(super) fn from_trigger(trigger: Trigger) -> Self {
-        Self { trigger, role: None, force: false }
-    }
-}
-
-/// The destinations that could not take more, for all runs of a drain to see. The first reason stands.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stops(Arc<Mutex<Vec<Stopped>>>);
-
-impl Stops {
-    pub(super) fn add(&self, destination: Destination, reason: String) {
-        let mut stops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if stops.iter().all(|stopped| stopped.destination != destination) {
-            stops.push(Stopped { destination, reason });
-        }
-    }
-
-    pub(super) fn of(&self, destination: Destination) -> Option<Stopped> {
-        let stops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stops.iter().find(|stopped| stopped.destination == destination).cloned()
-    }
-
-    fn first(&self) -> Option<Stopped> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
-    }
-}
 
 /// A drain under way. [`Drain::finish`] ends it.
 pub(super) struct Drain {

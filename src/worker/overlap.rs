@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
-use super::{Worker, delivery, order};
+use super::{Worker, order};
 use crate::jobs;
 use crate::plan::{Field, Plan};
 use crate::queue::Claim;
@@ -46,7 +46,7 @@ impl Overlap {
         begun: DateTime<Utc>,
         delivered: bool,
     ) -> Option<Self> {
-        let shared = delivery::shared_records(claim.record(), claim.doc_id(), &plan);
+        let shared = plan.shared_records_of(claim.record(), claim.doc_id());
         let overlap = Self {
             doc_id: claim.doc_id().to_owned(),
             record: Record { data: std::sync::Arc::default(), ..claim.record().clone() },

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use futures::future::join_all;
 use tracing::error;
 
-use super::drain::{Drain, Order};
+use super::asked::Order;
+use super::drain::Drain;
 use super::{OVER, READ_PER_SLOT, REMOVED, RunEnd, Worker};
 use crate::destinations::Admission;
 use crate::jobs;

@@ -15,7 +15,7 @@ use serde_json::{Map, Number, Value};
 
 use super::super::limits::fits_map;
 use super::super::question::OrderedBy;
-use super::super::stored::Unreadable;
+use super::super::unreadable::Unreadable;
 use crate::submission::{Attempt, Record};
 
 /// Fields that hold times, in records and in their attempts.

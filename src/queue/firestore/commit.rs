@@ -29,6 +29,9 @@ use crate::submission::{Origin, Record};
 /// Bytes of writes that one request takes, less what is around them: Firestore's emulator takes messages of 4 MiB.
 const REQUEST_ROOM: usize = 4 * 1024 * 1024 - 64 * 1024;
 
+/// Bytes that a write takes beside itself, three fields of the arrival included.
+const ROOM_AROUND_A_WRITE: usize = 128;
+
 /// Fields that hold the arrival of a payload. Firestore's clock sets them, so that instances with skewed clocks keep the
 /// order of the queue.
 const ARRIVAL: [&str; 3] = ["created_at", "timestamp", "updated_at"];
@@ -46,13 +49,8 @@ impl Firestore {
         // All parts of a payload arrive at one time: that of the first request.
         let mut arrival = Arrival::Now;
         for change in changes {
-            let write = match change {
-                Change::Insert(doc_id, record) => self.insert_write(origin, doc_id, record, arrival),
-                Change::Swap { stored, record, arrives } => {
-                    self.swap_write(stored, record, arrives.then_some(arrival))
-                }
-            };
-            let more = write.encoded_len() + 16;
+            let write = self.write(origin, change, arrival);
+            let more = write.encoded_len() + ROOM_AROUND_A_WRITE;
             if size + more > REQUEST_ROOM && !writes.is_empty() {
                 let Some(results) = self.commit(std::mem::take(&mut writes), DOING).await? else {
                     return Ok(false);
@@ -61,9 +59,19 @@ impl Firestore {
                 size = 0;
             }
             size += more;
-            writes.push(write);
+            // Again, since the arrival may be known by now.
+            writes.push(self.write(origin, change, arrival));
         }
         Ok(self.commit(writes, DOING).await?.is_some())
+    }
+
+    fn write(&self, origin: Origin, change: &Change, arrival: Arrival) -> Write {
+        match change {
+            Change::Insert(doc_id, record) => self.insert_write(origin, doc_id, record, arrival),
+            Change::Swap { stored, record, arrives } => {
+                self.swap_write(stored, record, arrives.then_some(arrival))
+            }
+        }
     }
 
     pub(super) fn insert_write(

@@ -7,18 +7,18 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Span, error, info, info_span, warn};
 
-use super::super::delivery::{self, Delivered, Delivering};
+use super::super::asked::{Order, Stops};
+use super::super::delivery::{Delivered, Delivering};
 use super::super::lease::Renewal;
 use super::super::observed::{Observed, Sighted};
 use super::super::overlap::{self, Overlap};
 use super::super::verdict::{Begun, OpenVerdict};
 use super::super::{Planned, REMOVED, RunEnd, Worker};
-use super::{Order, Stops};
 use crate::destinations::Suspicion;
 use crate::jobs;
 use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Candidate, Claim, ClaimOutcome, ClaimResult, QueueError, RecordFailure, SettleResult};
-use crate::submission::{AttemptOutcome, Cause, Destination, ErrorKind, Origin, Record, Status, Unmapped};
+use crate::submission::{AttemptOutcome, Cause, Destination, ErrorKind, Origin, Record, Status};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -94,7 +94,7 @@ impl Run {
         let (destination, plan) = match left {
             Ok(left) => left,
             Err(error) => {
-                let failure = failure(ErrorKind::Permanent, Cause::Mapping, "mapping", error, Vec::new());
+                let failure = RecordFailure::new(ErrorKind::Permanent, Cause::Mapping, "mapping", error);
                 return self.end(claim, ClaimOutcome::Failed(failure), started).await;
             }
         };
@@ -127,11 +127,8 @@ impl Run {
         }
         let Delivered { outcome, .. } = delivered;
         let is_sent = matches!(&outcome, ClaimOutcome::Completed { dry_run: None, .. });
-        let provided = if is_sent {
-            delivery::shared_records(claim.record(), claim.doc_id(), &plan)
-        } else {
-            Vec::new()
-        };
+        let provided =
+            if is_sent { plan.shared_records_of(claim.record(), claim.doc_id()) } else { Vec::new() };
         let overlap = Overlap::new(&self.worker, &claim, plan, self.order.force, begun.time, is_sent);
         let end = match outcome {
             ClaimOutcome::Undecided(failure) if suspicion == Suspicion::None => {
@@ -205,7 +202,7 @@ async fn superseded(
     if force || !is_repeat(record) {
         return Ok(None);
     }
-    let shared = delivery::shared_records(record, claim.doc_id(), plan);
+    let shared = plan.shared_records_of(record, claim.doc_id());
     let later = worker.queue.later_writers(claim.origin(), record, &shared).await?;
     Ok(later.into_iter().find_map(|(later, record)| {
         let newer = overlap::plan_of(worker, claim.origin(), &record)?;
@@ -214,7 +211,8 @@ async fn superseded(
             "form {later} arrived later and has written {object} {external_id}: nothing newer is overwritten (a \
              retry with force=true does)"
         );
-        Some(failure(ErrorKind::Permanent, Cause::Superseded, object, error, plan.unmapped.clone()))
+        let failure = RecordFailure::new(ErrorKind::Permanent, Cause::Superseded, object, error);
+        Some(RecordFailure { unmapped: plan.unmapped.clone(), ..failure })
     }))
 }
 
@@ -288,15 +286,4 @@ pub(super) async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome,
             RunEnd::Failed("its outcome could not be written; it will be processed again".to_owned())
         }
     }
-}
-
-/// Why a record failed.
-pub(in crate::worker) fn failure(
-    kind: ErrorKind,
-    cause: Cause,
-    step: &str,
-    error: String,
-    unmapped: Vec<Unmapped>,
-) -> RecordFailure {
-    RecordFailure { kind, cause, step: step.to_owned(), error, waits_for: Vec::new(), unmapped }
 }
