@@ -235,7 +235,8 @@ impl Worker {
             if probing && candidates.is_empty() {
                 break;
             }
-            let done = drain.run_batch(candidates).await;
+            drain.leave_to_others(&sweep.take_in_work());
+            let done = Box::pin(drain.run_batch(candidates)).await;
             left = left.saturating_sub(done);
         }
         let report = drain.finish().await;
@@ -295,7 +296,7 @@ impl Worker {
         let Some(candidate) = self.queue.candidate(origin, doc_id).await? else {
             return Ok(RunEnd::Failed(REMOVED.to_owned()));
         };
-        drain.run_batch(vec![candidate]).await;
+        Box::pin(drain.run_batch(vec![candidate])).await;
         let mut ends = drain.finish().await.ends();
         Ok(ends.remove(doc_id).unwrap_or(RunEnd::Processing))
     }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+use crate::plan::record_key;
 use crate::submission::Progress;
 
 /// What a failed delivery means for its record, and for the drain.
@@ -33,8 +34,8 @@ pub struct DeliveryError {
     pub step: String,
     /// What happened, in words an operator can act on.
     pub message: String,
-    /// The missing record of a dependency failure, where the destination names it: object or table and external id.
-    pub missing: Option<(String, String)>,
+    /// The key of the record that a dependency failure misses, where the destination names it ([`record_key`]).
+    pub missing: Option<String>,
 }
 
 impl DeliveryError {
@@ -45,7 +46,7 @@ impl DeliveryError {
 
     /// The same, where the destination names the record that is missing.
     pub(super) fn missing(self, object: &str, external_id: &str) -> Self {
-        Self { missing: Some((object.to_owned(), external_id.to_owned())), ..self }
+        Self { missing: Some(record_key(object, external_id)), ..self }
     }
 
     /// The error of a delivery that was not begun.

@@ -61,7 +61,9 @@ fn hash_value(hasher: &mut Sha256, value: &Value) {
         Value::Array(items) => {
             hasher.update("a");
             hasher.update(items.len().to_be_bytes());
-            items.iter().for_each(|item| hash_value(hasher, item));
+            for item in items {
+                hash_value(hasher, item);
+            }
         }
         Value::Object(fields) => {
             hasher.update("o");

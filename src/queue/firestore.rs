@@ -189,19 +189,6 @@ impl Firestore {
         Ok(read(origin, within(LOOKING, newest).await?))
     }
 
-    /// There are never many `processing` documents, and those of the original service have no
-    /// lease to search by: all are read, oldest first, until enough have run out.
-    pub(super) async fn abandoned(
-        &self,
-        origin: Origin,
-        now: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<Read>, QueueError> {
-        let processing = Scan::by_arrival(origin, Status::Processing);
-        let is_free = |stored: &Stored| if stored.record.is_free(now) { TAKE } else { PASS };
-        self.gather(processing, limit, is_free).await
-    }
-
     pub(super) async fn due(
         &self,
         origin: Origin,

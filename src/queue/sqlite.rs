@@ -186,23 +186,6 @@ impl Sqlite {
         read(origin, query.fetch_all(&self.readers).await)
     }
 
-    pub(super) async fn abandoned(
-        &self,
-        origin: Origin,
-        now: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<Read>, QueueError> {
-        let query = select(
-            "created_at",
-            "WHERE collection = ? AND status = 'processing' \
-             AND (lease_expires_at IS NULL OR lease_expires_at <= ?) ORDER BY created_at, doc_id LIMIT ?",
-        )
-        .bind(origin.collection())
-        .bind(now.timestamp_micros())
-        .bind(rows(limit));
-        read(origin, query.fetch_all(&self.readers).await)
-    }
-
     pub(super) async fn due(
         &self,
         origin: Origin,

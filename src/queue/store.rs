@@ -143,19 +143,6 @@ impl Store {
         }
     }
 
-    /// `processing` documents whose lease ran out before `now`, oldest first.
-    pub(super) async fn abandoned(
-        &self,
-        origin: Origin,
-        now: DateTime<Utc>,
-        limit: usize,
-    ) -> Result<Vec<Read>, QueueError> {
-        match self {
-            Self::Sqlite(store) => store.abandoned(origin, now, limit).await,
-            Self::Firestore(store) => store.abandoned(origin, now, limit).await,
-        }
-    }
-
     /// `failed` documents that auto-retry may take at `now`, the longest due first.
     pub(super) async fn due(
         &self,

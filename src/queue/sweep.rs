@@ -9,6 +9,8 @@ use crate::submission::{NextRetry, Origin, Status};
 
 /// Records at each end of the queue that the search for a probe looks at.
 const PROBES: usize = 20;
+/// Records in work, or left by a dead worker, that a sweep looks at. A worker claims no more than it works on.
+const IN_WORK: usize = 200;
 
 /// Which records a sweep goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Sweep {
     ended: bool,
     /// Whether anything was found.
     found: bool,
+    /// Records that other workers had in work when the sweep began.
+    in_work: Vec<Candidate>,
 }
 
 impl Sweep {
@@ -51,12 +55,17 @@ impl Sweep {
     }
 
     fn new(origin: Origin, over: Over) -> Self {
-        Self { origin, over, after: None, begun: false, ended: false, found: false }
+        Self { origin, over, after: None, begun: false, ended: false, found: false, in_work: Vec::new() }
     }
 
     /// Whether it has come to the end of the queue.
     pub fn is_over(&self) -> bool {
         self.ended
+    }
+
+    /// Records that other workers had in work when it began; given once.
+    pub fn take_in_work(&mut self) -> Vec<Candidate> {
+        std::mem::take(&mut self.in_work)
     }
 
     /// Whether it has found that there was nothing to claim at all.
@@ -85,19 +94,35 @@ impl Queue {
                 }
             };
             // Few, and in an order of their own: they come with the first page.
-            let few = async {
+            let processing = async {
                 match sweep.over {
-                    _ if sweep.begun => Ok(Vec::new()),
-                    Over::New => Ok(Vec::new()),
-                    Over::Claimable => self.store.abandoned(origin, now, wanted).await,
-                    Over::Due => self.store.undated(origin, self.policy.max_retries, wanted).await,
+                    Over::New => Ok(None),
+                    _ if sweep.begun => Ok(None),
+                    Over::Claimable | Over::Due => {
+                        self.store.in_arrival_order(origin, Status::Processing, None, IN_WORK).await.map(Some)
+                    }
                 }
             };
-            let (page, few) = futures::try_join!(page, few)?;
+            let undated = async {
+                match sweep.over {
+                    Over::Due if !sweep.begun => {
+                        self.store.undated(origin, self.policy.max_retries, wanted).await
+                    }
+                    Over::Due | Over::New | Over::Claimable => Ok(Vec::new()),
+                }
+            };
+            let (page, processing, undated) = futures::try_join!(page, processing, undated)?;
+            for stored in self.readable(origin, processing.map_or_else(Vec::new, |scanned| scanned.found)) {
+                match (stored.record.is_free(now), sweep.over) {
+                    (true, Over::Claimable) => found.push(stored),
+                    (true, _) => {}
+                    (false, _) => sweep.in_work.push(Candidate(stored)),
+                }
+            }
             sweep.begun = true;
             sweep.ended = page.next.is_none();
             sweep.after = page.next;
-            found.extend(self.readable(origin, few));
+            found.extend(self.readable(origin, undated));
             found.extend(self.readable(origin, page.found));
         }
         sweep.found |= !found.is_empty();

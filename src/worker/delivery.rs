@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use super::Worker;
 use super::asked::Stops;
 use crate::destinations::{Delivery, DeliveryError, Failure, Suspicion, Tally};
-use crate::plan::{Effects, Plan, record_key};
+use crate::plan::{Effects, Plan};
 use crate::queue::{Claim, ClaimOutcome, Lease, Queue, RecordFailure};
 use crate::submission::{Cause, Destination, ErrorKind, Progress};
 
@@ -93,7 +93,7 @@ impl Delivering<'_> {
         let mut failed = RecordFailure { unmapped, ..failed };
         if kind == ErrorKind::Dependency {
             failed.waits_for = match missing {
-                Some((object, external_id)) => vec![record_key(&object, &external_id)],
+                Some(key) => vec![key],
                 None => plan.awaited_records(),
             };
             failed.waits_for.truncate(AWAITED_KEPT);
@@ -120,7 +120,7 @@ async fn keep_progress(queue: &Queue, lease: Lease, tally: &Tally) {
             Ok(false) => warn!("progress belongs to another worker's record by now"),
             // The next round tries again.
             Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "progress of a record could not be saved")
+                error!(error = &error as &dyn std::error::Error, "progress of a record could not be saved");
             }
         }
     }

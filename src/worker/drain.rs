@@ -63,8 +63,8 @@ impl Batch {
             .collect();
         let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
         let order = order::Waiting::new(&plans);
-        let writes = |plan: &Option<&Plan>| plan.map(order::writes).unwrap_or_default();
-        let unfinished = plans.iter().map(writes).enumerate().collect();
+        let writes = |plan: Option<&Plan>| plan.map(order::writes).unwrap_or_default();
+        let unfinished = plans.iter().copied().map(writes).enumerate().collect();
         Self { waiting: planned.into_iter().map(Some).collect(), order, unfinished, done: 0 }
     }
 
@@ -129,6 +129,12 @@ impl Drain {
     /// Records that waited for what this drain has written, oldest first.
     pub(super) fn take_woken(&mut self) -> Vec<Candidate> {
         std::mem::take(&mut self.woken)
+    }
+
+    /// Leaves to other workers what the records write that these have in work: forms of the same records keep their order.
+    pub(super) fn leave_to_others(&mut self, in_work: &[Candidate]) {
+        let plans = in_work.iter().filter_map(|candidate| run::plan(&self.worker, candidate).ok());
+        self.unwritten.extend(plans.flat_map(|(_, plan)| order::writes(&plan)).collect::<Vec<_>>());
     }
 
     /// One record that tests the way back to a destination: another one than the last time, as long as there is one that

@@ -83,7 +83,7 @@ impl Worker {
             let round = admitted(&mut waiting, &admissions, at_a_time, &mut ends);
             let candidates = self.candidates(origin, round, &mut ends).await;
             match candidates {
-                Ok(candidates) => drain.run_batch(candidates).await,
+                Ok(candidates) => Box::pin(drain.run_batch(candidates)).await,
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
                 Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use commcare_sf_integration::config::Config;
+use commcare_sf_integration::destinations::Suspicion;
 use commcare_sf_integration::destinations::postgis::{self, Postgis};
 use commcare_sf_integration::jobs::{self, Facts};
 use commcare_sf_integration::plan::Effects;
@@ -68,7 +69,7 @@ impl Database {
         let (address, _) = server.rsplit_once('/').unwrap();
         let database = Self { url: format!("{address}/{name}"), server: server.to_owned(), name };
         postgis::migrate(&database.url.parse().unwrap()).await.unwrap();
-        destination(&database.url).execute(&rows(MILL), None).await.unwrap();
+        destination(&database.url).execute(&rows(MILL), None, Suspicion::None).await.unwrap();
         database
     }
 
@@ -133,7 +134,7 @@ async fn stored(url: &str) -> f64 {
     let destination = Arc::new(destination(url));
     rate(|visit| {
         let destination = Arc::clone(&destination);
-        async move { destination.execute(&Rows::Visit(Box::new(visit)), None).await.unwrap() }
+        async move { destination.execute(&Rows::Visit(Box::new(visit)), None, Suspicion::None).await.unwrap() }
     })
     .await
 }

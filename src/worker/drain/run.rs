@@ -68,7 +68,7 @@ impl Run {
         let (origin, doc_id) = (candidate.origin(), candidate.doc_id().to_owned());
         let Order { trigger, role, .. } = self.order;
         match self.worker.queue.claim(candidate, &self.worker.name, trigger, role).await {
-            Ok(ClaimResult::Claimed(claim)) => self.run(*claim, plan, slots).await,
+            Ok(ClaimResult::Claimed(claim)) => Box::pin(self.run(*claim, plan, slots)).await,
             Ok(ClaimResult::Exhausted(exhausted)) => {
                 RunResult::ended(RunEnd::Failed(self.worker.give_up(origin, exhausted)))
             }
