@@ -45,6 +45,9 @@ use verdict::Evidence;
 /// Records for each slot that a drain reads at a time: with fewer, slots stand idle at the end of every batch.
 const READ_PER_SLOT: usize = 8;
 
+/// Probes of one drain, at most: one that another worker took tells nothing, and the next is tried.
+const PROBES_A_DRAIN: u32 = 3;
+
 /// Why something was not begun.
 const OVER: &str = "the time of one call was used up, or the service stops";
 /// Why a record that was asked for is not there.
@@ -199,6 +202,7 @@ impl Worker {
             Trigger::Batch | Trigger::Manual | Trigger::Inline => Sweep::over_claimable(origin),
         };
         self.destinations.drain_begins(destination);
+        let mut probes = 0;
         while left > 0 && !drain.is_over() {
             // Most forms go to Salesforce: where it takes none, those to PostGIS wait with them, having
             // been tried in their webhook calls already.
@@ -210,17 +214,23 @@ impl Worker {
                     break;
                 }
             };
-            let woken = drain.take_woken();
-            if woken.is_empty() && sweep.is_over() && !probing {
-                break;
-            }
-            let next = match (probing, woken.is_empty()) {
+            let next = async {
                 // A destination that was in trouble is tried with one record; the rest follow if it went.
-                (true, _) => drain.probe(&sweep).await,
-                (false, false) => Ok(woken),
-                (false, true) => self.queue.next_candidates(&mut sweep, left.min(at_a_time)).await,
+                if probing && probes < PROBES_A_DRAIN {
+                    let probe = drain.probe(&sweep).await?;
+                    if !probe.is_empty() {
+                        return Ok(probe);
+                    }
+                }
+                let woken = drain.take_woken();
+                if woken.is_empty() {
+                    self.queue.next_candidates(&mut sweep, left.min(at_a_time)).await
+                } else {
+                    Ok(woken)
+                }
             };
-            let candidates = match next {
+            let candidates = match next.await {
+                Ok(candidates) if candidates.is_empty() => break,
                 Ok(candidates) => candidates,
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
@@ -232,15 +242,14 @@ impl Worker {
                     break;
                 }
             };
-            if probing && candidates.is_empty() {
-                break;
-            }
+            probes += u32::from(probing);
             drain.leave_to_others(&sweep.take_in_work());
             let done = Box::pin(drain.run_batch(candidates)).await;
             left = left.saturating_sub(done);
         }
         let report = drain.finish().await;
-        self.keep_house(origin, &sweep).await;
+        let is_empty = sweep.saw_all_new() && report.released.is_empty();
+        self.keep_house(origin, is_empty).await;
         info!(
             collection = origin.collection(),
             ?trigger,
@@ -254,8 +263,8 @@ impl Worker {
 
     /// What every drain does beside its work: tells the age of the queue, for alerts, and removes what has
     /// been kept long enough, little by little.
-    async fn keep_house(&self, origin: Origin, sweep: &Sweep) {
-        let oldest = if sweep.found_nothing() { Ok(None) } else { self.queue.oldest_new(origin).await };
+    async fn keep_house(&self, origin: Origin, is_empty: bool) {
+        let oldest = if is_empty { Ok(None) } else { self.queue.oldest_new(origin).await };
         match oldest {
             Ok(oldest) => {
                 let oldest_new_seconds =

@@ -32,8 +32,6 @@ pub struct Sweep {
     after: Option<Place>,
     begun: bool,
     ended: bool,
-    /// Whether anything was found.
-    found: bool,
     /// Records that other workers had in work when the sweep began.
     in_work: Vec<Candidate>,
 }
@@ -55,7 +53,7 @@ impl Sweep {
     }
 
     fn new(origin: Origin, over: Over) -> Self {
-        Self { origin, over, after: None, begun: false, ended: false, found: false, in_work: Vec::new() }
+        Self { origin, over, after: None, begun: false, ended: false, in_work: Vec::new() }
     }
 
     /// Whether it has come to the end of the queue.
@@ -68,9 +66,9 @@ impl Sweep {
         std::mem::take(&mut self.in_work)
     }
 
-    /// Whether it has found that there was nothing to claim at all.
-    pub fn found_nothing(&self) -> bool {
-        self.ended && !self.found
+    /// Whether it has come to the end of the `new` records.
+    pub fn saw_all_new(&self) -> bool {
+        self.ended && self.over != Over::Due
     }
 }
 
@@ -125,7 +123,6 @@ impl Queue {
             found.extend(self.readable(origin, undated));
             found.extend(self.readable(origin, page.found));
         }
-        sweep.found |= !found.is_empty();
         found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
         Ok(found.into_iter().map(Candidate).collect())
     }
