@@ -74,15 +74,20 @@ impl Sqlite {
         Ok(Self { readers, writer: Writer::start(options, watch.clone()).await?, watch })
     }
 
+    /// The connections that read. What a file says that is gone, or another by now, is told to nobody.
+    fn readers(&self) -> Result<&SqlitePool, QueueError> {
+        self.watch.check()?;
+        Ok(&self.readers)
+    }
+
     /// Writes a little, to learn whether writes go through.
     pub(super) async fn probe_write(&self) -> Result<(), QueueError> {
         self.writer.probe().await
     }
 
     pub(super) async fn ping(&self) -> Result<(), QueueError> {
-        self.watch.check()?;
         sqlx::query("SELECT 1 FROM submissions LIMIT 1")
-            .fetch_optional(&self.readers)
+            .fetch_optional(self.readers()?)
             .await
             .map(drop)
             .map_err(|error| QueueError::unavailable("answering a ping", error))
@@ -106,7 +111,7 @@ impl Sqlite {
         let found: Option<Found> = select("created_at", "WHERE collection = ? AND doc_id = ?")
             .bind(origin.collection())
             .bind(doc_id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(self.readers()?)
             .await
             .map_err(|error| QueueError::unavailable("reading a record", error))?;
         found.map(|found| stored(origin, found)).transpose().map_err(QueueError::from)
@@ -130,7 +135,7 @@ impl Sqlite {
              ORDER BY created_at, doc_id",
         )
         .bind(job_id.to_owned());
-        read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(self.readers()?).await)
     }
 
     pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
@@ -145,7 +150,7 @@ impl Sqlite {
             .bind(origin.collection())
             .bind(super::doc_id(id))
             .bind(id.to_owned());
-        read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(self.readers()?).await)
     }
 
     pub(super) async fn in_arrival_order(
@@ -167,7 +172,7 @@ impl Sqlite {
             .bind(time)
             .bind(doc_id.to_owned())
             .bind(rows(limit));
-        scanned(origin, query.fetch_all(&self.readers).await, limit)
+        scanned(origin, query.fetch_all(self.readers()?).await, limit)
     }
 
     pub(super) async fn newest(
@@ -183,7 +188,7 @@ impl Sqlite {
         .bind(origin.collection())
         .bind(status.as_str())
         .bind(rows(limit));
-        read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(self.readers()?).await)
     }
 
     pub(super) async fn due(
@@ -204,7 +209,7 @@ impl Sqlite {
         .bind(time)
         .bind(doc_id.to_owned())
         .bind(rows(limit));
-        scanned(origin, query.fetch_all(&self.readers).await, limit)
+        scanned(origin, query.fetch_all(self.readers()?).await, limit)
     }
 
     pub(super) async fn writers(
@@ -225,7 +230,7 @@ impl Sqlite {
             .bind(serde_json::json!(records).to_string())
             .bind(since.timestamp_micros())
             .bind(limit);
-        read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(self.readers()?).await)
     }
 
     pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
@@ -236,7 +241,7 @@ impl Sqlite {
         )
         .bind(origin.collection())
         .bind(serde_json::json!(records).to_string());
-        read(origin, query.fetch_all(&self.readers).await)
+        read(origin, query.fetch_all(self.readers()?).await)
     }
 }
 

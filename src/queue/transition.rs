@@ -147,6 +147,23 @@ impl Record {
         self.next_retry_at = next_retry_at;
     }
 
+    /// Back to what it was, with this error to be seen. A failed record keeps why it had failed, what it waits for, and
+    /// its time, which has come: the outage decides none of them.
+    fn put_back_undecided(&mut self, was: Status, failure: &RecordFailure) {
+        let before = self.clone();
+        self.forget_outcome();
+        self.explain(failure);
+        if was == Status::Failed {
+            self.status = Status::Failed;
+            self.error_kind = before.error_kind.or(self.error_kind);
+            self.cause = before.cause.or(self.cause);
+            self.waits_for = before.waits_for;
+            self.next_retry_at = before.next_retry_at;
+        } else {
+            self.status = Status::New;
+        }
+    }
+
     /// Workers in a row that died while they worked on the record.
     pub fn deaths(&self) -> usize {
         let ended = self.attempts.iter().rev().filter_map(|attempt| attempt.outcome);
@@ -304,13 +321,7 @@ pub(super) fn settle(
                 record.fail(&outage, NextRetry::Never);
             } else {
                 uncount(&mut record, claim.was);
-                let was_failed = claim.was == Status::Failed;
-                record.status = if was_failed { Status::Failed } else { Status::New };
-                // A failed record keeps its time, which has come.
-                let due = if was_failed { record.next_retry_at } else { NextRetry::Unset };
-                record.forget_outcome();
-                record.explain(failure);
-                record.next_retry_at = due;
+                record.put_back_undecided(claim.was, failure);
             }
             record.close_attempt(AttemptOutcome::Undecided, now, Some((&failure.step, &failure.error)));
         }

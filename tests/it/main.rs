@@ -14,6 +14,7 @@ mod logs;
 mod mappings;
 mod metrics;
 mod openapi;
+mod outages;
 mod postgis;
 mod privacy;
 mod process;

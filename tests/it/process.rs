@@ -1,5 +1,7 @@
 //! The real binary, killed and doubled: no acknowledged form is lost, and none is written twice.
 
+mod crashes;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,20 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::queue::backend::{Backend, the};
+use crate::support::forms::attendance_light as form;
 use crate::support::process::{Process, queue_variables};
 use crate::support::salesforce::{CLIENT_ID, CLIENT_SECRET, Fault, SalesforceStandIn};
-
-/// A light attendance: one Salesforce record of its own.
-fn form(id: &str) -> Value {
-    json!({
-        "id": id,
-        "form": {
-            "@name": "Attendance Light - Current Module",
-            "selected_training_module": format!("session-{id}"),
-            "trainer": "a1H000000000001AAA",
-        },
-    })
-}
 
 async fn start(backend: &Backend, salesforce: &SalesforceStandIn, more: &[(&str, &str)]) -> Process {
     let login_url = salesforce.settings().login_url.to_string();

@@ -6,7 +6,13 @@ mod firestore {
     mod limits;
     mod original_documents;
 }
+mod outages;
 mod overview;
 mod parts;
 mod progress;
+mod sqlite {
+    mod disk;
+    mod file;
+}
+mod unreadable;
 mod writers;

@@ -35,7 +35,7 @@ impl Sqlite {
             .push(", ")
             .push_bind(doc_id.to_owned());
         query.push(") ORDER BY updated_at DESC, doc_id DESC LIMIT ").push_bind(rows(limit));
-        super::scanned(origin, query.build_query_as().fetch_all(&self.readers).await, limit)
+        super::scanned(origin, query.build_query_as().fetch_all(self.readers()?).await, limit)
     }
 
     pub(in crate::queue) async fn count_failed(
@@ -45,7 +45,7 @@ impl Sqlite {
     ) -> Result<u64, QueueError> {
         let mut query = QueryBuilder::new("SELECT count(*) FROM submissions");
         push_failed(&mut query, origin, filter);
-        let count: i64 = query.build_query_scalar().fetch_one(&self.readers).await.map_err(counting)?;
+        let count: i64 = query.build_query_scalar().fetch_one(self.readers()?).await.map_err(counting)?;
         Ok(count.unsigned_abs())
     }
 
@@ -54,7 +54,7 @@ impl Sqlite {
             sqlx::query_scalar("SELECT records FROM counts WHERE collection = ? AND status = ?")
                 .bind(origin.collection())
                 .bind(status.as_str())
-                .fetch_optional(&self.readers)
+                .fetch_optional(self.readers()?)
                 .await
                 .map_err(counting)?;
         Ok(count.unwrap_or_default().unsigned_abs())
@@ -78,7 +78,7 @@ impl Sqlite {
             .bind(origin.collection())
             .bind(since.timestamp_micros())
             .bind(limit)
-            .fetch_all(&self.readers)
+            .fetch_all(self.readers()?)
             .await
             .map_err(|error| QueueError::unavailable("reading histories", error))?;
         // A record that cannot be read is reported by the listings.
@@ -97,7 +97,7 @@ impl Sqlite {
              FROM unmapped_answers ORDER BY last_seen DESC LIMIT ?",
         )
         .bind(limit)
-        .fetch_all(&self.readers)
+        .fetch_all(self.readers()?)
         .await
         .map_err(|error| QueueError::unavailable("reading unmapped answers", error))?;
         let sighting = |(collection, job_name, path, code, records, first, last): Answer| {

@@ -15,7 +15,7 @@ use super::dice::Dice;
 use super::services::Services;
 use crate::mappings::map;
 use crate::mappings::samples::sample;
-use crate::support::forms::{attendance, mill, mill_visit, registration};
+use crate::support::forms::{attendance, attendance_light, mill, mill_visit, registration};
 use crate::support::salesforce::SalesforceStandIn;
 
 const FIRST_NAME: &str = "Zawditu";
@@ -202,17 +202,6 @@ fn change_of(id: &str, registered: &str) -> Value {
     form["form"]["Household_Id"] = format!("household-{registered}").into();
     form["form"]["case"]["@case_id"] = format!("farmer-{registered}").into();
     form
-}
-
-fn attendance_light(id: &str) -> Value {
-    json!({
-        "id": id,
-        "form": {
-            "@name": "Attendance Light - Current Module",
-            "selected_training_module": format!("session-{id}"),
-            "trainer": "a1H000000000001AAA",
-        },
-    })
 }
 
 /// An observation in which the farmer whom `registration` registers was asked.

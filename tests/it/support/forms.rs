@@ -64,6 +64,18 @@ pub(crate) fn attendance(id: &str, participants: usize) -> Value {
     })
 }
 
+/// A light attendance: one Salesforce record of its own, `session-` and the form's id.
+pub(crate) fn attendance_light(id: &str) -> Value {
+    json!({
+        "id": id,
+        "form": {
+            "@name": "Attendance Light - Current Module",
+            "selected_training_module": format!("session-{id}"),
+            "trainer": "a1H000000000001AAA",
+        },
+    })
+}
+
 /// A wet mill of its own.
 pub(crate) fn mill(id: &str) -> Value {
     json!({

@@ -74,6 +74,8 @@ struct Inner {
     login_faults: VecDeque<Fault>,
     /// What every call meets.
     outage: Option<Fault>,
+    /// What every Composite call meets, while the other resources answer.
+    composite_outage: Option<Fault>,
     limits_calls: usize,
     hides_limits: bool,
     /// Staff members by project role.
@@ -101,6 +103,7 @@ impl SalesforceStandIn {
             chosen: Vec::new(),
             login_faults: VecDeque::new(),
             outage: None,
+            composite_outage: None,
             limits_calls: 0,
             hides_limits: false,
             roles: HashMap::new(),
@@ -189,6 +192,11 @@ impl SalesforceStandIn {
     /// What every call meets from now on; `None` is a Salesforce that is well.
     pub(crate) fn set_outage(&self, outage: Option<Fault>) {
         self.inner().outage = outage;
+    }
+
+    /// What every Composite call meets from now on, while logins and `limits` go through.
+    pub(crate) fn set_composite_outage(&self, outage: Option<Fault>) {
+        self.inner().composite_outage = outage;
     }
 
     /// From now on the `limits` resource is refused, as for a user without the permission.
@@ -327,7 +335,7 @@ impl Inner {
             return Some(Fault::Answer(403, body));
         }
         self.used += 1;
-        self.faults.pop_front()
+        self.faults.pop_front().or_else(|| self.composite_outage.clone())
     }
 
     /// Does what a Composite call asks for, and answers as `fault` says.
