@@ -49,7 +49,7 @@ async fn an_outage_is_not_held_against_the_record_that_probes_it() {
     for pause in [1, 2, 4, 8, 16, 32, 60] {
         pass(pause).await;
         assert_eq!(salesforce.admission().await, Admission::Probing, "{pause}");
-        expect(&salesforce, Failure::Unavailable).await;
+        expect(&salesforce, Failure::Unclear).await;
         paused(&salesforce).await;
     }
 }
@@ -61,7 +61,7 @@ async fn a_record_that_salesforce_chokes_on_does_not_block_the_way_back() {
     stand_in.set_outage(None);
     stand_in.fail_request_with("hh-0", Fault::CutBefore);
     pass(1).await;
-    expect(&salesforce, Failure::Unavailable).await;
+    expect(&salesforce, Failure::Unclear).await;
     assert_eq!(stand_in.limits_calls(), 0, "what another call meets proves nothing");
     paused(&salesforce).await;
     pass(2).await;

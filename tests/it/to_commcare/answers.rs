@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commcare_sf_integration::config::commcare::CommCareSettings;
 use commcare_sf_integration::destinations::commcare::CommCare;
-use commcare_sf_integration::destinations::{Admission, DeliveryError, Failure, Tally};
+use commcare_sf_integration::destinations::{Admission, DeliveryError, Failure, Suspicion, Tally};
 use commcare_sf_integration::plan::{Document, Plan};
 
 use crate::support::commcare::{CommCareStandIn, Fault};
@@ -31,7 +31,7 @@ async fn start() -> (CommCareStandIn, CommCare) {
 }
 
 async fn failure(commcare: &CommCare, plan: &Plan) -> DeliveryError {
-    commcare.execute(plan, &Tally::default()).await.unwrap_err()
+    commcare.execute(plan, &Tally::default(), Suspicion::None).await.unwrap_err()
 }
 
 fn is_paused(commcare: &CommCare) -> bool {
@@ -62,7 +62,7 @@ async fn a_wrong_address_is_told_in_hqs_words_and_stops_the_work_at_once() {
         commcare.drain_begins();
         assert_eq!(commcare.admission(), Admission::Probing, "the next drain tries at once");
         hq.set_outage(None);
-        commcare.execute(&documents(1), &Tally::default()).await.unwrap();
+        commcare.execute(&documents(1), &Tally::default(), Suspicion::None).await.unwrap();
     }
 }
 
