@@ -15,6 +15,7 @@
 //! decisions.
 
 pub mod app;
+mod bounded;
 pub mod cli;
 pub mod clock;
 pub mod config;

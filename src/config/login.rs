@@ -16,6 +16,8 @@ pub(super) fn load(reader: &mut Reader<'_>, production: bool, bounds: &Bounds) -
     let login_url = reader.url("SALESFORCE_LOGIN_URL", by_env);
     let api_version = api_version(reader);
     let api_reserve_percent = reader.number("SF_API_RESERVE_PERCENT", 5, 0, 100);
+    let largest = SalesforceSettings::MAX_COLLECTION_SIZE;
+    let collection_size = reader.number("SF_COLLECTION_SIZE", largest, 1, largest);
     let credentials = Credentials::from_reader(reader, production);
     let has_own_domain = login_url.as_ref().is_some_and(|url| url.as_str().trim_end_matches('/') != by_env);
     match credentials.login(has_own_domain, by_env) {
@@ -26,6 +28,7 @@ pub(super) fn load(reader: &mut Reader<'_>, production: bool, bounds: &Bounds) -
             request_timeout: bounds.request_timeout,
             retry_budget: bounds.lease / 2,
             retry_delay: SalesforceSettings::RETRY_DELAY,
+            collection_size,
             api_reserve_percent,
         }),
         Ok(None) => {

@@ -31,11 +31,16 @@ pub struct SalesforceSettings {
     pub retry_budget: Duration,
     /// The wait before the first retry within a call; it doubles with each.
     pub retry_delay: Duration,
+    /// `SF_COLLECTION_SIZE`: rows that one collection has at most.
+    pub collection_size: usize,
     /// `SF_API_RESERVE_PERCENT`: the share of the daily calls that is left to others.
     pub api_reserve_percent: u8,
 }
 
 impl SalesforceSettings {
+    /// Salesforce's own bound of [`Self::collection_size`] (REST API guide, Upsert Records Using sObject
+    /// Collections).
+    pub const MAX_COLLECTION_SIZE: usize = 200;
     /// The [`Self::retry_delay`] of a service: jsforce starts at the same.
     pub const RETRY_DELAY: Duration = Duration::from_millis(500);
 }
@@ -147,6 +152,7 @@ mod tests {
             request_timeout: Duration::from_secs(30),
             retry_budget: Duration::from_mins(1),
             retry_delay: SalesforceSettings::RETRY_DELAY,
+            collection_size: SalesforceSettings::MAX_COLLECTION_SIZE,
             api_reserve_percent: 5,
         };
         let printed = format!("{settings:?}");

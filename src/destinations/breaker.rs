@@ -135,11 +135,21 @@ impl Breaker {
         was_paused
     }
 
-    /// A call failed. Says whether that began a pause. During a pause only the probe's failure counts: other
-    /// calls were under way before.
+    /// A call failed. Says whether that began a pause.
     pub(super) fn failed(&mut self, now: Instant, ended: Option<Probe>, why: &str) -> bool {
         match &mut self.state {
-            State::Available { failures } if *failures + 1 < self.policy.failures => *failures += 1,
+            State::Available { failures } if *failures + 1 < self.policy.failures => {
+                *failures += 1;
+                false
+            }
+            State::Available { .. } | State::Paused { .. } => self.pause(now, ended, why),
+        }
+    }
+
+    /// Pauses the destination, however few calls have failed. Says whether that began a pause. During a pause only
+    /// the probe's failure counts: other calls were under way before.
+    pub(super) fn pause(&mut self, now: Instant, ended: Option<Probe>, why: &str) -> bool {
+        match &mut self.state {
             State::Available { .. } => {
                 let until = now + self.policy.pauses.after(0);
                 self.state =
@@ -236,6 +246,20 @@ mod tests {
             breaker.failed(now, None, "again");
         }
         assert_eq!(breaker.view(now + SECOND), Admission::Probing, "a success resets the pause");
+    }
+
+    #[test]
+    fn one_failure_can_be_enough() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(POLICY);
+        assert!(breaker.pause(now, None, "moved"));
+        assert_eq!(breaker.view(now), paused("moved"));
+        let probe = breaker.enter(now + SECOND);
+        assert!(!breaker.pause(now + SECOND, probe, "gone"), "it is paused already");
+        assert_eq!(
+            (breaker.view(now + 2 * SECOND), breaker.view(now + 3 * SECOND)),
+            (paused("gone"), Admission::Probing)
+        );
     }
 
     #[test]

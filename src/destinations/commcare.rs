@@ -26,7 +26,9 @@ mod failure;
 pub(crate) mod fuzzing;
 mod gate;
 mod pace;
+mod page;
 mod quoted;
+mod response;
 mod wire;
 
 use failure::SubmissionError;
@@ -56,19 +58,28 @@ enum NotTaken {
     Failed(SubmissionError),
     /// CommCare was found to be in trouble before the document's turn came.
     NotTried,
+    /// The time for tries was over before the document's turn came again.
+    TooLate,
 }
 
 impl fmt::Display for NotTaken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(error) => error.fmt(f),
-            Self::NotTried => f.write_str("it was not tried"),
+            Self::NotTried | Self::TooLate => f.write_str("it was not tried"),
         }
     }
 }
 
 /// How one document's submission ended.
 type Submitted = Result<(), NotTaken>;
+
+/// A document whose submission has ended.
+struct Ended<'d> {
+    document: &'d Document,
+    submitted: Submitted,
+    at: Instant,
+}
 
 impl CommCare {
     /// A destination that connects when the first document needs it.
@@ -77,14 +88,15 @@ impl CommCare {
         Ok(Self { wire: Wire::new(settings).map_err(SetUpError)?, guard: Guard::new(), pace })
     }
 
-    /// Says that a drain begins: after an outage it tries again at once, with one record.
-    pub fn drain_begins(&self) {
-        self.guard.hasten(Instant::now());
-    }
-
     /// What work would meet now, without asking anyone.
     pub fn admission(&self) -> Admission {
         self.guard.view(Instant::now())
+    }
+
+    /// Says that a drain begins: after an outage it tries again at once, with one record (`docs/service.md`,
+    /// guarantee 7). The pause after a refusal stands.
+    pub fn drain_begins(&self) {
+        self.guard.hasten(Instant::now());
     }
 
     /// Submits every document of `plan`. `tally` notes what became of each as soon as that is known. One document's
@@ -120,20 +132,20 @@ impl CommCare {
         entry: &Entry<'_>,
         chain: &[&'d Document],
         tally: &Tally,
-    ) -> Vec<(&'d Document, Submitted)> {
+    ) -> Vec<Ended<'d>> {
         let mut ended = Vec::with_capacity(chain.len());
         for &document in chain {
-            let end = self.submit(entry, document).await;
-            match &end {
+            let submitted = self.submit(entry, document).await;
+            match &submitted {
                 Ok(()) => tally.accepted(document.position),
                 Err(NotTaken::Failed(SubmissionError { trouble, .. }))
                     if trouble.error.failure == Failure::Permanent =>
                 {
                     tally.refused(document.position, &of_record(document, trouble));
                 }
-                Err(NotTaken::Failed(_) | NotTaken::NotTried) => {}
+                Err(NotTaken::Failed(_) | NotTaken::NotTried | NotTaken::TooLate) => {}
             }
-            ended.push((document, end));
+            ended.push(Ended { document, submitted, at: Instant::now() });
         }
         ended
     }
@@ -145,12 +157,21 @@ impl CommCare {
         let started = Instant::now();
         let deadline = started + retry_budget.max(request_timeout);
         let attempt = || self.submit_once(entry, document, slot.take(), deadline);
+        let mut last = None;
         let may_pass = |end: &NotTaken| match end {
-            NotTaken::Failed(error) => error.may_pass(),
-            NotTaken::NotTried => None,
+            NotTaken::Failed(error) => {
+                last = Some(error.clone());
+                error.trouble.may_pass()
+            }
+            NotTaken::NotTried | NotTaken::TooLate => None,
         };
         let times = RetryTimes { tries: TRIES, budget: retry_budget, first_wait: retry_delay };
         let ended = Retries::new(started, times).run(attempt, may_pass).await;
+        // The last answer says why; that there was no time for another one says nothing.
+        let ended = match (ended, last) {
+            (Err(NotTaken::TooLate), Some(error)) => Err(NotTaken::Failed(error)),
+            (ended, _) => ended,
+        };
         if let Err(NotTaken::Failed(error)) = &ended {
             gate::failed(entry, Instant::now(), &error.trouble);
         }
@@ -167,7 +188,7 @@ impl CommCare {
     ) -> Submitted {
         let _slot = match slot {
             Some(slot) => slot,
-            None => self.pace.enter().await,
+            None => timeout_at(deadline, self.pace.enter()).await.map_err(|_| NotTaken::TooLate)?,
         };
         if !entry.may_go_on(Instant::now()) {
             return Err(NotTaken::NotTried);
@@ -216,35 +237,35 @@ fn chains(documents: &[Document]) -> Vec<Vec<&Document>> {
     chains
 }
 
-/// What the ends of all submissions, in the order in which they ended, come to (`docs/service.md`, guarantees 6 and 7):
-/// the destination's own trouble, else the first of transient, dependency and permanent. A failure that may be HQ's is
-/// the record's own where HQ has taken another document since.
-fn conclude(plan: &Plan, ended: Vec<(&Document, Submitted)>) -> Result<(), DeliveryError> {
-    let last_taken = ended.iter().rposition(|(_, end)| end.is_ok());
+/// What the ends of all submissions come to (`docs/service.md`, guarantees 6 and 7): the destination's own trouble, else
+/// the first of unclear, transient, dependency and permanent. A failure that may be CommCare's is the document's own where
+/// CommCare has taken another document since.
+fn conclude(plan: &Plan, ended: Vec<Ended<'_>>) -> Result<(), DeliveryError> {
+    let taken = ended.iter().filter(|end| end.submitted.is_ok());
+    let last_taken = taken.map(|end| end.at).max();
     let mut not_tried = 0;
     let mut failures: Vec<(u32, Failure, String)> = plan
         .refused
         .iter()
         .map(|refused| (refused.position, Failure::Permanent, refused.error.clone()))
         .collect();
-    for (order, (document, end)) in ended.into_iter().enumerate() {
-        match end {
-            Ok(()) => {}
-            Err(NotTaken::NotTried) => not_tried += 1,
-            Err(NotTaken::Failed(SubmissionError { trouble, .. }))
-                if trouble.error.failure == Failure::Unavailable =>
-            {
-                return Err(trouble.error);
+    for Ended { document, submitted, at } in ended {
+        let trouble = match submitted {
+            Ok(()) => continue,
+            Err(NotTaken::NotTried | NotTaken::TooLate) => {
+                not_tried += 1;
+                continue;
             }
-            Err(NotTaken::Failed(SubmissionError { trouble, .. })) => {
-                let text = of_record(document, &trouble);
-                let failure = match trouble.into_error().failure {
-                    Failure::Unclear if last_taken > Some(order) => Failure::Transient,
-                    failure => failure,
-                };
-                failures.push((document.position, failure, text));
-            }
-        }
+            Err(NotTaken::Failed(SubmissionError { trouble, .. })) => trouble,
+        };
+        // Another document that was taken proves the address whenever that was, and anything else only afterwards.
+        let is_its_own = last_taken.is_some_and(|taken| taken > at || trouble.blame == Blame::Down);
+        let failure = match trouble.error.failure {
+            Failure::Unavailable => return Err(trouble.error),
+            Failure::Unclear if is_its_own => Failure::Transient,
+            failure => failure,
+        };
+        failures.push((document.position, failure, of_record(document, &trouble)));
     }
     failures.sort_by_key(|(position, ..)| *position);
     let untried = format!("{not_tried} records were not tried, since CommCare is in trouble");

@@ -12,8 +12,8 @@ use crate::submission::Progress;
 pub enum Failure {
     /// It may work later: the record fails with a back-off time.
     Transient,
-    /// It may be the record's trouble or the destination's: the worker decides by what the destination takes next
-    /// (`docs/service.md`, guarantee 7).
+    /// It may be the record's trouble or the destination's (no answer, too much to do, an answer that is not the vendor's
+    /// own): the worker decides by what the destination takes next (`docs/service.md`, guarantee 7).
     Unclear,
     /// Something that the record refers to is not there yet: the record fails with a back-off time.
     Dependency,

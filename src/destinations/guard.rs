@@ -130,6 +130,15 @@ impl Entry<'_> {
         began
     }
 
+    /// The destination is not where it is looked for. Says whether that is new. A record that is known to be to blame
+    /// proves nothing.
+    pub(super) fn down(&self, now: Instant, why: &str) -> bool {
+        if self.suspicion == Suspicion::Convicted && self.outage.is_none() {
+            return false;
+        }
+        self.guard.breakers().outage.pause(now, self.outage, why)
+    }
+
     /// The destination answered that it does not want this service. Says whether that is new.
     pub(super) fn refused(&self, now: Instant, why: &str) -> bool {
         let mut breakers = self.guard.breakers();

@@ -94,13 +94,13 @@ impl Postgis {
             Blame::Record => {
                 entry.worked();
             }
-            Blame::Outage | Blame::Quota | Blame::Refusal => {
+            Blame::Outage | Blame::Down | Blame::Quota | Blame::Refusal => {
                 if entry.unanswered(Instant::now(), &format!("PostGIS takes nothing: {reason}"), None) {
                     warn!(reason, "PostGIS takes nothing");
                 }
             }
         }
-        Err(trouble.into_error())
+        Err(trouble.error)
     }
 
     async fn store(&self, rows: &Rows, staff: Option<&str>) -> Result<(), StoreError> {

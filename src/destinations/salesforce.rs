@@ -1,9 +1,12 @@
 //! Salesforce over REST: a plan in, all of it written or none.
 //!
-//! `composite` decides what is sent, `answer` whether it was done, `failure` what a refusal means, `gate` whether
-//! Salesforce is called at all, [`retry`](crate::retry) whether it is called again; here they meet the wire.
-//! Upserts can be repeated without harm, so a call whose answer was lost is sent again.
+//! `calls` decides what is sent, `answer` whether it was done, `failure` what a refusal means, `gate` whether Salesforce
+//! is called at all, [`retry`](crate::retry) whether it is called again, `sizes` how many rows the org bears at a
+//! time; here they meet the wire. Upserts can be repeated without harm, so a call whose answer was lost is sent again.
 
+use std::collections::VecDeque;
+
+use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -13,10 +16,11 @@ use crate::destinations::delivery::{DeliveryError, Failure, Suspicion};
 use crate::destinations::mask::Mask;
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::metrics::Metrics;
-use crate::plan::Plan;
+use crate::plan::{Plan, Upsert};
 use crate::retry::{Retries, RetryTimes};
 
 mod answer;
+mod calls;
 mod composite;
 mod failure;
 #[cfg(any(test, fuzzing))]
@@ -28,17 +32,21 @@ mod query;
 mod quota;
 mod response;
 mod session;
+mod sizes;
 mod soap;
 mod soql;
+mod step;
 mod transport;
 mod wire;
 
 pub use quota::ApiUsage;
 pub use soql::Soql;
 
-use composite::Request;
+use answer::{NotDone, Remedy};
+use calls::Call;
 use gate::{Gate, Pass};
 use quota::Room;
+use sizes::Sizes;
 use wire::Wire;
 
 /// Tries that one request is worth. jsforce makes up to six, Salto three, and the queue's own retries do what these
@@ -54,6 +62,7 @@ pub struct SetUpError(#[source] reqwest::Error);
 pub struct Salesforce {
     wire: Wire,
     gate: Gate,
+    sizes: Sizes,
 }
 
 /// How Salesforce is doing, as far as is known without asking it.
@@ -77,7 +86,8 @@ impl Salesforce {
             );
         }
         let gate = Gate::new(settings.api_reserve_percent);
-        Ok(Self { wire: Wire::new(settings, metrics).map_err(SetUpError)?, gate })
+        let sizes = Sizes::new(settings.collection_size);
+        Ok(Self { wire: Wire::new(settings, metrics).map_err(SetUpError)?, gate, sizes })
     }
 
     /// Whether there is a point in claiming records now; to be asked before each batch. Below the quota's reserve
@@ -105,70 +115,97 @@ impl Salesforce {
         Health { api_usage: self.gate.quota.usage(), admission: self.gate.view(Instant::now()) }
     }
 
-    /// Writes everything that `plan` holds. A plan within Salesforce's limits is one transaction;
-    /// a larger one is several, in order, and its error says how many of them were written.
+    /// Writes everything that `plan` holds. A plan within Salesforce's limits is one transaction; a larger one, and
+    /// one with a text that Composite would misread, is several, in order, and the error says how many of them were
+    /// written.
     pub async fn execute(&self, plan: &Plan, suspicion: Suspicion) -> Result<(), DeliveryError> {
-        let requests = composite::requests(plan.upserts(), self.wire.settings.api_version);
-        if requests.is_empty() {
+        let started = Instant::now();
+        let mut left = self.calls(&plan.upserts().iter().collect::<Vec<_>>());
+        if left.is_empty() {
             return Ok(());
         }
         if let Some(reason) = self.gate.quota.pause() {
             return Err(DeliveryError::paused(reason));
         }
-        let pass = self.gate.enter(Instant::now(), suspicion)?;
+        let pass = self.gate.enter(started, suspicion)?;
         let mask = Mask::from_upserts(plan.upserts());
-        let (total, started) = (requests.len(), Instant::now());
-        for (position, request) in requests.iter().enumerate() {
-            self.deliver(&pass, request, &mask, started).await.map_err(|error| match position {
-                0 => error,
-                _ => DeliveryError {
-                    message: format!(
-                        "{} (request {} of {total}; those before it are written)",
-                        error.message,
-                        position + 1
-                    ),
-                    ..error
-                },
-            })?;
+        let mut written = 0;
+        while let Some(call) = left.pop_front() {
+            match self.deliver(&pass, &call, &mask, started).await {
+                Ok(()) => written += 1,
+                Err(NotDone { remedy: Some(remedy), .. }) => left = self.other_calls(remedy, &call, &left),
+                Err(NotDone { trouble, remedy: None }) => {
+                    pass.failed(Instant::now(), &trouble);
+                    let mut error = trouble.error;
+                    if written > 0 {
+                        error.message.push_str(&format!(
+                            " (request {} of {}; those before it are written)",
+                            written + 1,
+                            written + 1 + left.len()
+                        ));
+                    }
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
 
-    /// One request, brought to an end. All requests of a delivery share the time that retries may take; the first
-    /// call of all may take its whole time.
+    /// The calls that write `upserts`.
+    fn calls<'p>(&self, upserts: &[&'p Upsert]) -> VecDeque<Call<'p>> {
+        let now = Instant::now();
+        calls::calls(upserts, |object| self.sizes.most(object, now)).into()
+    }
+
+    /// The calls that write what `failed` did not, and what is `left`.
+    fn other_calls<'p>(
+        &self,
+        remedy: Remedy,
+        failed: &Call<'p>,
+        left: &VecDeque<Call<'p>>,
+    ) -> VecDeque<Call<'p>> {
+        let rest: Vec<&Upsert> = left.iter().flat_map(Call::upserts).collect();
+        match remedy {
+            Remedy::SmallerCollections { object, rows } => {
+                self.sizes.too_much(object, rows, Instant::now());
+                self.calls(&failed.upserts().chain(rest).collect::<Vec<_>>())
+            }
+            Remedy::WithoutComposite => failed.alone().into_iter().chain(self.calls(&rest)).collect(),
+        }
+    }
+
+    /// One call, brought to an end. All calls of a delivery share the time that retries may take; the first call of
+    /// all may take its whole time.
     async fn deliver(
         &self,
         pass: &Pass<'_>,
-        request: &Request<'_>,
+        call: &Call<'_>,
         mask: &Mask,
         started: Instant,
-    ) -> Result<(), DeliveryError> {
-        let body = request.body();
+    ) -> Result<(), NotDone> {
+        let body = self.wire.body(call);
         let SalesforceSettings { request_timeout, retry_budget, retry_delay, .. } = self.wire.settings;
         let deadline = started + retry_budget.max(request_timeout);
         let attempt = || async {
             let answered = async {
-                let response = self.wire.composite(pass, request, &body).await?;
-                answer::read(request, &response, mask)
+                let response = self.wire.write(pass, call, &body).await?;
+                answer::read(call, &response, mask)
             };
             let ended = timeout_at(deadline, answered).await.unwrap_or_else(|_| {
                 let why = "the call of Salesforce failed: no answer in time".to_owned();
-                Err(Trouble::outage(composite::RESOURCE, why))
+                Err(Trouble::outage(composite::RESOURCE, why).into())
             });
-            if ended.as_ref().err().is_none_or(|trouble| trouble.blame == Blame::Record) {
+            if ended.as_ref().err().is_none_or(|end| end.trouble.blame == Blame::Record) {
                 pass.worked();
             }
             ended
         };
         let times = RetryTimes { tries: TRIES, budget: retry_budget, first_wait: retry_delay };
-        let may_pass = |trouble: &Trouble| trouble.may_pass().filter(|_| pass.may_retry(Instant::now()));
-        match Retries::new(started, times).run(attempt, may_pass).await {
-            Ok(()) => Ok(()),
-            Err(trouble) => {
-                pass.failed(Instant::now(), &trouble);
-                Err(trouble.into_error())
-            }
-        }
+        let may_pass = |end: &NotDone| {
+            let passes = end.remedy.is_none() && pass.may_retry(Instant::now());
+            end.trouble.may_pass().filter(|_| passes)
+        };
+        Retries::new(started, times).run(attempt, may_pass).await
     }
 
     /// Asks the `limits` resource whether there is room again, once.
@@ -199,8 +236,11 @@ impl Salesforce {
         if response.status.is_success() {
             return Ok(quota::of_limits(&response.body).or(response.usage));
         }
-        let trouble = answer::refused(&response, &Mask::default());
+        let (code, _) = answer::code_of_request(&response.body);
+        let trouble = answer::refused(&response, &Mask::default(), failure::of_request);
         // Reading limits takes a permission that writing records does not.
-        if trouble.error.failure == Failure::Permanent { Ok(response.usage) } else { Err(trouble) }
+        let may_not_read = response.status == StatusCode::FORBIDDEN && !code.is_empty();
+        let is_known = trouble.error.failure != Failure::Unclear;
+        if may_not_read && !is_known { Ok(response.usage) } else { Err(trouble) }
     }
 }

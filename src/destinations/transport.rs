@@ -8,6 +8,8 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 
+use crate::bounded::ReadError;
+
 /// A server that does not even take the connection is not worth the whole of a call's time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -19,8 +21,11 @@ pub(super) fn client(timeout: Duration) -> ClientBuilder {
 
 /// Why a call got no whole answer, in words. The URL is left out: it adds nothing, and error texts stay free of
 /// anything that was sent.
-pub(super) fn broken(error: reqwest::Error) -> String {
-    let error = error.without_url();
+pub(super) fn broken(error: ReadError) -> String {
+    let error = match error {
+        ReadError::Broken(error) => error.without_url(),
+        ReadError::TooLong(_) => return error.to_string(),
+    };
     let what = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {

@@ -10,8 +10,10 @@ use super::delivery::{DeliveryError, Failure};
 pub(super) enum Blame {
     /// The record's: the destination is well.
     Record,
-    /// The destination, or something before it, did not answer as itself, or has too much to do.
+    /// It may be the destination's: no answer, too much to do, or not the vendor's own answer.
     Outage,
+    /// The destination is not where it is looked for, and no other record would find it. The next drain may.
+    Down,
     /// The calls that the destination allows are used up.
     Quota,
     /// The destination refuses this service, whatever the record.
@@ -34,7 +36,7 @@ impl Trouble {
 
     /// No answer, or not a whole one.
     pub(super) fn outage(step: &str, message: String) -> Self {
-        Self::new(DeliveryError::new(Failure::Transient, step, message), Blame::Outage)
+        Self::new(DeliveryError::new(Failure::Unclear, step, message), Blame::Outage)
     }
 
     /// What needs a person, whatever the record.
@@ -42,17 +44,12 @@ impl Trouble {
         Self::new(DeliveryError::new(Failure::Unavailable, step, message), Blame::Refusal)
     }
 
-    /// What it means once the tries are over: what may be the destination's trouble is for the worker to decide.
-    pub(super) fn into_error(self) -> DeliveryError {
-        match (self.blame, self.error.failure) {
-            (Blame::Outage, Failure::Transient) => DeliveryError { failure: Failure::Unclear, ..self.error },
-            _ => self.error,
-        }
-    }
-
     /// Whether another try may go better, and how long to wait at least.
     pub(super) fn may_pass(&self) -> Option<Duration> {
-        (self.error.failure == Failure::Transient).then_some(self.retry_after.unwrap_or_default())
+        let passes = matches!(self.error.failure, Failure::Transient | Failure::Unclear);
+        // A wrong address is no other within seconds.
+        let passes = passes && self.blame != Blame::Down;
+        passes.then_some(self.retry_after.unwrap_or_default())
     }
 }
 

@@ -4,6 +4,7 @@ mod failures;
 mod goldens;
 mod inline;
 mod migrations;
+mod pooler;
 pub(crate) mod rows;
 mod starts;
 mod visits;

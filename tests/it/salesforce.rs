@@ -7,6 +7,7 @@ mod masking;
 mod retries;
 mod sessions;
 mod stand_in;
+mod unfamiliar;
 mod writing;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use commcare_sf_integration::config::salesforce::SalesforceSettings;
 use commcare_sf_integration::destinations::Suspicion;
-use commcare_sf_integration::destinations::salesforce::{Health, Salesforce};
+use commcare_sf_integration::destinations::salesforce::{Health, Salesforce, Soql};
 use commcare_sf_integration::destinations::{Admission, DeliveryError, Failure};
 use commcare_sf_integration::metrics::Metrics;
 use commcare_sf_integration::plan::{Plan, Upsert};
@@ -85,7 +86,7 @@ async fn expect(salesforce: &Salesforce, expected: Failure) -> String {
 }
 
 /// The reason of a destination that takes no work.
-async fn closed(salesforce: &Salesforce) -> String {
+async fn paused(salesforce: &Salesforce) -> String {
     match salesforce.admission().await {
         Admission::Paused { reason } => {
             assert_eq!(salesforce.health().admission, Admission::Paused { reason: reason.clone() });

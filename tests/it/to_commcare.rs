@@ -1,5 +1,6 @@
 //! Salesforce → CommCare: mappings, sender, partial failure, payloads in parts.
 
+mod answers;
 mod bad_input;
 mod killed;
 mod outages;

@@ -2,13 +2,12 @@
 //! `docs/service.md`, guarantee 6 and section 5): the one table.
 
 use std::fmt;
-use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use super::SUBMISSION;
 use super::answer::OpenRosaAnswer;
-use super::quoted;
+use super::response::Response;
+use super::{SUBMISSION, page, quoted};
 use crate::destinations::delivery::{DeliveryError, Failure};
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::plan::Document;
@@ -27,8 +26,6 @@ const MESSAGE_KEPT: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SubmissionError {
     pub(super) trouble: Trouble,
-    /// Whether another try within the call makes sense.
-    may_pass: bool,
     /// Whether it says that the sender is too fast.
     pub(super) slows: bool,
 }
@@ -37,12 +34,7 @@ impl SubmissionError {
     /// No answer, or not a whole one.
     pub(super) fn no_answer(why: &str) -> Self {
         let trouble = Trouble::outage(SUBMISSION, format!("An error occurred: {why}"));
-        Self { trouble, may_pass: true, slows: false }
-    }
-
-    /// Whether another try may go better, and how long to wait at least.
-    pub(super) fn may_pass(&self) -> Option<Duration> {
-        self.trouble.may_pass().filter(|_| self.may_pass)
+        Self { trouble, slows: false }
     }
 }
 
@@ -53,49 +45,70 @@ impl fmt::Display for SubmissionError {
 }
 
 /// Whether the document was taken.
-pub(super) fn judge(
-    status: StatusCode,
-    answer: &OpenRosaAnswer,
-    retry_after: Option<Duration>,
-    document: &Document,
-) -> Result<(), SubmissionError> {
+pub(super) fn judge(response: &Response, document: &Document) -> Result<(), SubmissionError> {
+    let Response { status, body, retry_after, .. } = response;
+    let answer = OpenRosaAnswer::from_body(body);
     let nature = answer.nature.as_deref().unwrap_or_default();
-    if status == StatusCode::CREATED && nature == SUCCESS {
+    if *status == StatusCode::CREATED && nature == SUCCESS {
         return Ok(());
     }
-    let (failure, blame) = of_answer(status, nature, &answer.message);
-    let message = shorten(&quoted::mask(document).apply(&answer.message), MESSAGE_KEPT);
-    let text = format!("HTTP Status: {}, message: '{message}'", status.as_u16());
+    let (failure, blame) = of_answer(*status, nature, &answer.message);
+    let mask = quoted::mask(document);
+    let message = shorten(&mask.apply(&answer.message), MESSAGE_KEPT);
+    let mut text = format!("HTTP Status: {}, message: '{message}'", status.as_u16());
+    if let Some(more) = explained(response, nature) {
+        text.push_str("; ");
+        text.push_str(&mask.apply(&more));
+    }
     let trouble = Trouble::new(DeliveryError::new(failure, SUBMISSION, text), blame);
     Err(SubmissionError {
-        trouble: Trouble { retry_after, ..trouble },
-        may_pass: is_worth_a_retry(status),
+        trouble: Trouble { retry_after: *retry_after, ..trouble },
         slows: matches!(
-            status,
+            *status,
             StatusCode::LOCKED | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ),
     })
 }
 
-/// The table.
+/// The table: what an answer other than success means. "Page" is CommCare's page on the Form Submission API, "wiki" its
+/// page on client requests, "source" dimagi/commcare-hq's receiver; all three as
+/// `docs/mappings/salesforce-to-commcare.md`, section 4, gives them. "Inferred" marks what none of them says.
 fn of_answer(status: StatusCode, nature: &str, message: &str) -> (Failure, Blame) {
-    // The parent case does not exist yet: the same bytes succeed once it does.
+    // Source: the parent case does not exist yet. The same bytes succeed once it does.
     let missing_parent = message.contains("InvalidCaseIndex");
     let refused = if missing_parent { Failure::Dependency } else { Failure::Permanent };
     match (status.as_u16(), nature) {
+        // Page, wiki: the key, its user's rights, blocked submissions.
         (401 | 403 | BLOCKED, _) => (Failure::Unavailable, Blame::Refusal),
-        // Without the version header a refused form answers 201.
+        // Inferred: the address is the same for every document.
+        (300..=399 | 404 | 405 | 410, _) => (Failure::Unclear, Blame::Down),
+        // Page. Without the version header a refused form answers 201 (source).
         (201, "submit_error") | (422, "processing_failure") => (refused, Blame::Record),
-        // HQ's own errors come with a nature. An error without one comes from what stands before HQ.
-        (429 | 503, _) | (500.., "") => (Failure::Transient, Blame::Outage),
-        _ => (Failure::Transient, Blame::Record),
+        // Page: the form was processed, work after it was not.
+        (422, "post_processing_failure") => (Failure::Transient, Blame::Record),
+        // Source: another submission of the same form is in progress.
+        (423, _) => (Failure::Transient, Blame::Record),
+        // Load (429, 503: wiki), trouble inside (500: page), a proxy's page, anything that is not HQ's own answer.
+        _ => (Failure::Unclear, Blame::Outage),
     }
 }
 
-/// Locks, load, and trouble inside HQ pass; so does saving that went on failing after the form was processed (422).
-/// A wrong address or a redirect does not pass within seconds.
-fn is_worth_a_retry(status: StatusCode) -> bool {
-    status.is_success() || status.is_server_error() || matches!(status.as_u16(), 408 | 422 | 423 | 425 | 429)
+/// What an operator needs beside HQ's message, where that says nothing.
+fn explained(response: &Response, nature: &str) -> Option<String> {
+    const ADDRESS: &str = "are CC_BASE_URL and CC_DOMAIN right?";
+    if response.status == StatusCode::TOO_MANY_REQUESTS {
+        return Some("CommCare asks to slow down".to_owned());
+    }
+    if !nature.is_empty() {
+        return None;
+    }
+    let words = page::words(&response.body);
+    let says = (!words.is_empty()).then(|| format!("CommCare says: {words}"));
+    let elsewhere = response.location.as_ref().map(|location| format!("CommCare sends on to {location}"));
+    let is_address = of_answer(response.status, nature, "").1 == Blame::Down;
+    let parts: Vec<String> =
+        elsewhere.into_iter().chain(says).chain(is_address.then(|| ADDRESS.to_owned())).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 #[cfg(test)]
@@ -110,38 +123,82 @@ mod tests {
         Document { position: 7, case_id: "case-1".to_owned(), parent_id, xml: xml.to_owned() }
     }
 
+    fn response(status: u16, body: impl Into<Vec<u8>>) -> Response {
+        let status = StatusCode::from_u16(status).unwrap();
+        Response { status, body: body.into(), retry_after: None, location: None }
+    }
+
     fn refused(status: u16, nature: &str, message: &str) -> SubmissionError {
-        let answer = OpenRosaAnswer { nature: Some(nature.to_owned()), message: message.to_owned() };
-        judge(StatusCode::from_u16(status).unwrap(), &answer, None, &document()).unwrap_err()
+        let body = if nature.is_empty() {
+            message.to_owned()
+        } else {
+            let message = quick_xml::escape::escape(message);
+            format!(r#"<r><message nature="{nature}">{message}</message></r>"#)
+        };
+        judge(&response(status, body), &document()).unwrap_err()
     }
 
     #[test]
     fn answers_mean_what_the_contract_says() {
-        use Failure::{Dependency, Permanent, Transient, Unavailable};
+        use Failure::{Dependency, Permanent, Transient, Unavailable, Unclear};
         for (status, nature, message, failure, blame, slows) in [
             (201, "submit_error", "bad", Permanent, Blame::Record, false),
             (201, "submit_error", "InvalidCaseIndex: x", Dependency, Blame::Record, false),
-            (201, "unknown", "", Transient, Blame::Record, false),
-            (200, SUCCESS, "√", Transient, Blame::Record, false),
+            (201, "unknown", "", Unclear, Blame::Outage, false),
+            (200, SUCCESS, "√", Unclear, Blame::Outage, false),
+            (200, "", "<html>Log in</html>", Unclear, Blame::Outage, false),
+            (400, "", "<html>Bad</html>", Unclear, Blame::Outage, false),
             (422, "processing_failure", "CaseValueError: x", Permanent, Blame::Record, false),
             (422, "processing_failure", "Problem: InvalidCaseIndex: x", Dependency, Blame::Record, false),
             (422, "post_processing_failure", "InvalidCaseIndex", Transient, Blame::Record, false),
             (401, "", "", Unavailable, Blame::Refusal, false),
             (403, "", "", Unavailable, Blame::Refusal, false),
             (509, "submit_error", "", Unavailable, Blame::Refusal, false),
+            (302, "", "", Unclear, Blame::Down, false),
+            (404, "", "", Unclear, Blame::Down, false),
+            (405, "", "", Unclear, Blame::Down, false),
+            (404, "post_processing_failure", "", Unclear, Blame::Down, false),
             (423, "", "", Transient, Blame::Record, true),
-            (429, "", "", Transient, Blame::Outage, true),
-            (503, "submit_error", "", Transient, Blame::Outage, true),
-            (500, "submit_error", "", Transient, Blame::Record, false),
-            (502, "", "", Transient, Blame::Outage, false),
-            (404, "", "", Transient, Blame::Record, false),
+            (429, "", "", Unclear, Blame::Outage, true),
+            (503, "submit_error", "", Unclear, Blame::Outage, true),
+            (500, "submit_error", "", Unclear, Blame::Outage, false),
+            (502, "", "", Unclear, Blame::Outage, false),
+            (413, "", "", Unclear, Blame::Outage, false),
         ] {
-            let SubmissionError { trouble, slows: found_slows, .. } = refused(status, nature, message);
+            let SubmissionError { trouble, slows: found_slows } = refused(status, nature, message);
             let found = (trouble.error.failure, trouble.blame, found_slows);
             assert_eq!(found, (failure, blame, slows), "{status} {nature} {message}");
         }
-        let success = OpenRosaAnswer { nature: Some(SUCCESS.to_owned()), message: String::new() };
-        assert_eq!(judge(StatusCode::CREATED, &success, None, &document()), Ok(()));
+        let success = response(201, r#"<r><message nature="submit_success"/></r>"#);
+        assert_eq!(judge(&success, &document()), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_hqs_own_is_told_in_its_words() {
+        let text = |status, body: &str| refused(status, "", body).to_string();
+        assert_eq!(
+            text(429, ""),
+            "HTTP Status: 429, message: 'Invalid XML response'; CommCare asks to slow down"
+        );
+        assert_eq!(
+            text(
+                404,
+                "<html><title>Page Not Found</title><br><p>No domain for Uwimana &amp; Sons</p></html>"
+            ),
+            "HTTP Status: 404, message: 'Invalid XML response'; CommCare says: Page Not Found No domain for \
+             [masked]; are CC_BASE_URL and CC_DOMAIN right?"
+        );
+        let location = Some("https://www.commcarehq.org/accounts/login/".to_owned());
+        let moved = Response { location, ..response(302, "") };
+        assert_eq!(
+            judge(&moved, &document()).unwrap_err().to_string(),
+            "HTTP Status: 302, message: 'Invalid XML response'; CommCare sends on to \
+             https://www.commcarehq.org/accounts/login/; are CC_BASE_URL and CC_DOMAIN right?"
+        );
+        assert_eq!(
+            text(500, "<h1>Server error</h1>"),
+            "HTTP Status: 500, message: 'No <message> element found'; CommCare says: Server error"
+        );
     }
 
     #[test]

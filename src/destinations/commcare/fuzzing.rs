@@ -2,8 +2,8 @@
 
 use reqwest::StatusCode;
 
-use super::answer::OpenRosaAnswer;
 use super::failure;
+use super::response::Response;
 use crate::plan::Document;
 
 /// A value that no error may quote.
@@ -15,8 +15,8 @@ const NAME: &str = "Zawditu Wolde";
 /// Where the reader panics, takes for a success what is none, or quotes what was sent.
 pub(crate) fn read(status: u16, body: &[u8]) -> bool {
     let Ok(status) = StatusCode::from_u16(status) else { return false };
-    let answer = OpenRosaAnswer::from_body(body);
-    match failure::judge(status, &answer, None, &document()) {
+    let response = Response { status, body: body.to_vec(), retry_after: None, location: None };
+    match failure::judge(&response, &document()) {
         Ok(()) => {
             let text = String::from_utf8_lossy(body);
             assert!(status == StatusCode::CREATED && text.contains("message"), "no success: {text}");

@@ -23,6 +23,11 @@ pub(super) fn failed(entry: &Entry<'_>, now: Instant, trouble: &Trouble) {
                 warn!(reason, "CommCare does not answer");
             }
         }
+        Blame::Down => {
+            if entry.down(now, reason) {
+                warn!(reason, "CommCare is not where it is looked for");
+            }
+        }
         Blame::Quota | Blame::Refusal => {
             if entry.refused(now, &format!("CommCare refuses this service: {reason}")) {
                 error!(reason, "CommCare refuses this service");

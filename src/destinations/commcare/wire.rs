@@ -1,12 +1,13 @@
 //! The submissions themselves: one client whose connections are kept, the request, the answer.
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::Client;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use secrecy::ExposeSecret;
 use tracing::{Span, field, instrument};
 
-use super::answer::OpenRosaAnswer;
 use super::failure::{self, SubmissionError};
+use super::response::Response;
+use crate::bounded::ReadError;
 use crate::clock;
 use crate::config::commcare::CommCareSettings;
 use crate::destinations::transport::{broken, client, retry_after};
@@ -47,21 +48,31 @@ impl Wire {
             .header(AUTHORIZATION, key)
             .header(CONTENT_TYPE, "text/xml")
             .body(document.xml.clone());
-        let (status, retry_after, body) = async {
+        let response = async {
             let response = request.send().await?;
+            let status = response.status();
             let retry_after = retry_after(response.headers(), clock::now());
-            let status: StatusCode = response.status();
-            Ok((status, retry_after, read(response).await?))
+            let location = location(&response);
+            Ok(Response { status, retry_after, location, body: read(response).await? })
         }
         .await
         .map_err(|error| SubmissionError::no_answer(&broken(error)))?;
-        Span::current().record("http.status", status.as_u16());
-        failure::judge(status, &OpenRosaAnswer::from_body(&body), retry_after, document)
+        Span::current().record("http.status", response.status.as_u16());
+        failure::judge(&response, document)
     }
 }
 
+/// Where a redirect leads, without query: the query may hold what was sent.
+fn location(response: &reqwest::Response) -> Option<String> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let mut location = response.url().join(location).ok()?;
+    location.set_query(None);
+    location.set_fragment(None);
+    Some(location.into())
+}
+
 /// The body, as far as it is of any use.
-async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, ReadError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);

@@ -93,7 +93,7 @@ impl StoreError {
     fn new(class: Class, step: &str, message: String) -> Self {
         let (failure, blame) = match class {
             Class::Conflict => (Failure::Transient, Blame::Record),
-            Class::Outage | Class::Schema => (Failure::Transient, Blame::Outage),
+            Class::Outage | Class::Schema => (Failure::Unclear, Blame::Outage),
             Class::Missing => (Failure::Dependency, Blame::Record),
             Class::Row => (Failure::Permanent, Blame::Record),
         };

@@ -1,51 +1,104 @@
-//! Reading a Composite answer: HTTP 200 says nothing, each row says whether it was written.
+//! Reading an answer: HTTP 200 says nothing, each row says whether it was written.
 //!
 //! An answer that is not exactly what was asked for (a row missing, a subrequest too many, half a body) counts as
 //! no answer: never a success, and safe to ask for again, because upserts can be repeated.
 
+use std::fmt;
+
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::composite::{self, Request, Step};
+use super::calls::Call;
+use super::composite::{self, Request};
 use super::failure;
 use super::response::Response;
+use super::step::Step;
 use super::transport;
 use crate::destinations::delivery::{DeliveryError, Failure};
 use crate::destinations::mask::Mask;
 use crate::destinations::trouble::Trouble;
 use crate::plan::Upsert;
 
+/// The code of a session that Salesforce no longer takes, or that another server has (REST API guide, Status Codes).
+const SESSION: &str = "INVALID_SESSION_ID";
+
+/// Why a call did not do what it was for.
+#[derive(Debug)]
+pub(super) struct NotDone {
+    pub(super) trouble: Trouble,
+    /// What may let the same rows through.
+    pub(super) remedy: Option<Remedy>,
+}
+
+/// Another way to send the same rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The rows of a collection were too many for the org's triggers.
+    SmallerCollections {
+        object: &'static str,
+        /// How many there were.
+        rows: usize,
+    },
+    /// Composite took a text for a reference.
+    WithoutComposite,
+}
+
 /// Why a row was not written.
 struct Refusal<'p> {
     upsert: &'p Upsert,
+    /// Rows of the step that the row is of.
+    rows: usize,
     status: StatusCode,
     code: String,
     message: String,
 }
 
-/// A body that isn't a whole answer to the request, and how.
+/// A body that isn't a whole answer to the call, and how.
 struct Malformed(&'static str);
 
-/// Whether every row of `request` was written.
-pub(super) fn read(request: &Request<'_>, response: &Response, mask: &Mask) -> Result<(), Trouble> {
-    if response.status != StatusCode::OK {
-        return Err(refused(response, mask));
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.trouble.fmt(f)
     }
-    match first_refusal(request, &response.body) {
+}
+
+impl From<Trouble> for NotDone {
+    fn from(trouble: Trouble) -> Self {
+        Self { trouble, remedy: None }
+    }
+}
+
+/// Whether every row of `call` was written.
+pub(super) fn read(call: &Call<'_>, response: &Response, mask: &Mask) -> Result<(), NotDone> {
+    let found = match call {
+        Call::Composite(request) if response.status == StatusCode::OK => {
+            first_refusal(request, &response.body)
+        }
+        Call::Composite(_) => return Err(refused(response, mask, failure::of_request).into()),
+        Call::Alone(step) => match refusal_of_lone_step(step, response) {
+            Some(found) => found,
+            None => return Err(refused(response, mask, failure::of_request).into()),
+        },
+    };
+    match found {
         Ok(None) => Ok(()),
-        Ok(Some(refusal)) => Err(refusal.into_trouble(mask)),
+        Ok(Some(refusal)) => Err(refusal.into_not_done(mask)),
         Err(Malformed(how)) => {
             let why = format!("Salesforce's answer is not a whole one: {how}");
-            Err(Trouble::outage(composite::RESOURCE, why))
+            Err(Trouble::outage(composite::RESOURCE, why).into())
         }
     }
 }
 
-/// The refusal of a whole request.
-pub(super) fn refused(response: &Response, mask: &Mask) -> Trouble {
+/// The refusal of a whole request. `meaning` says what status, code and message mean.
+pub(super) fn refused(
+    response: &Response,
+    mask: &Mask,
+    meaning: fn(StatusCode, &str, &str) -> Failure,
+) -> Trouble {
     let status = response.status;
     let (code, message) = code_of_request(&response.body);
-    let failure = failure::of_request(status, &code, &message);
+    let failure = meaning(status, &code, &message);
     let mut text = format!("Salesforce refused the request: HTTP {}", status.as_u16());
     for part in [&code, &mask.apply(&message)].into_iter().filter(|part| !part.is_empty()) {
         text.push_str(": ");
@@ -56,13 +109,61 @@ pub(super) fn refused(response: &Response, mask: &Mask) -> Trouble {
     Trouble { retry_after: response.retry_after, ..Trouble::new(error, blame) }
 }
 
-/// The error code and message of a refused request. Both are empty where the body holds no code, as a proxy's
-/// page does not.
-fn code_of_request(body: &[u8]) -> (String, String) {
+/// Whether Salesforce no longer takes the session: it may say so of the whole request or, inside a Composite answer
+/// with HTTP 200, of a subrequest.
+pub(super) fn refuses_session(response: &Response) -> bool {
+    let says_so = || response.body.windows(SESSION.len()).any(|part| part == SESSION.as_bytes());
+    // A text of the payload may hold the word: only an error's code counts.
+    let is_code = || serde_json::from_slice(&response.body).is_ok_and(|body| has_code(&body, SESSION));
+    response.status == StatusCode::UNAUTHORIZED || (says_so() && is_code())
+}
+
+fn has_code(body: &Value, code: &str) -> bool {
+    match body {
+        Value::Array(items) => items.iter().any(|item| has_code(item, code)),
+        Value::Object(members) => {
+            code_and_message(body).0 == code || members.values().any(|member| has_code(member, code))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// The error code and message of a refused request. Both are empty where the body holds no code, as a proxy's page
+/// does not.
+pub(super) fn code_of_request(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let first = body.get(0).unwrap_or(&body);
     let (code, message) = code_and_message(first);
     if code.is_empty() { Default::default() } else { (code.to_owned(), message.to_owned()) }
+}
+
+/// Whether a step that was a call of its own was refused; `None` where the answer is none to its rows. A refusal of
+/// the rows as a whole (400, or 404 for an object or a record that is not there) is the first row's.
+fn refusal_of_lone_step<'p>(
+    step: &Step<'p>,
+    response: &Response,
+) -> Option<Result<Option<Refusal<'p>>, Malformed>> {
+    let status = response.status;
+    if status == StatusCode::OK && step.is_collection_alone() {
+        let body: Option<Value> = serde_json::from_slice(&response.body).ok();
+        let rows = body.as_ref().and_then(Value::as_array);
+        return Some(
+            rows.ok_or(Malformed("it is no list of results"))
+                .and_then(|rows| refusal_of_rows(step, status, rows)),
+        );
+    }
+    if status.is_success() && !step.is_collection_alone() {
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let is_done = status == StatusCode::NO_CONTENT || body.get("success") == Some(&Value::Bool(true));
+        return Some(if is_done {
+            Ok(None)
+        } else {
+            Err(Malformed("it does not say whether the row was written"))
+        });
+    }
+    let (code, message) = code_of_request(&response.body);
+    let is_of_rows = matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) && !code.is_empty();
+    is_of_rows.then(|| Ok(Some(Refusal::new(step, step.rows()[0], status, code, message))))
 }
 
 /// The first error that is a cause. A cause counts even where the rest of the answer is malformed. A rolled-back
@@ -97,7 +198,7 @@ fn refusal_of_step<'p>(step: &Step<'p>, answer: &Value) -> Result<Option<Refusal
     if status == StatusCode::MULTIPLE_CHOICES {
         // The body lists the records that share the external id, not an error.
         let message = "several records have this external id".to_owned();
-        return Ok(Some(Refusal { upsert: first, status, code: "MULTIPLE_CHOICES".to_owned(), message }));
+        return Ok(Some(Refusal::new(step, first, status, "MULTIPLE_CHOICES".to_owned(), message)));
     }
     let rows = body.as_array().filter(|rows| rows.iter().any(|row| row.get("success").is_some()));
     if let Some(rows) = rows.filter(|_| step.is_collection()) {
@@ -106,7 +207,7 @@ fn refusal_of_step<'p>(step: &Step<'p>, answer: &Value) -> Result<Option<Refusal
     let refused = body.get("success").and_then(Value::as_bool) == Some(false);
     if !status.is_success() || refused {
         let errors = if refused { body.get("errors") } else { Some(body) };
-        return cause(first, status, errors);
+        return cause(step, first, status, errors);
     }
     if step.is_collection() { Err(Malformed("a collection has no results")) } else { Ok(None) }
 }
@@ -122,7 +223,7 @@ fn refusal_of_rows<'p>(
     for (upsert, row) in step.rows().iter().zip(rows) {
         match row.get("success").and_then(Value::as_bool) {
             Some(true) if status.is_success() => {}
-            Some(false) => match cause(upsert, row_status, row.get("errors")) {
+            Some(false) => match cause(step, upsert, row_status, row.get("errors")) {
                 Ok(None) => {}
                 Ok(refusal) => return Ok(refusal),
                 Err(error) => malformed = malformed.or(Some(error)),
@@ -136,17 +237,19 @@ fn refusal_of_rows<'p>(
 /// The first error of a list that is a cause. A list of consequences alone is malformed: the cause must stand at
 /// another row, and is reported from there.
 fn cause<'p>(
+    step: &Step<'p>,
     upsert: &'p Upsert,
     status: StatusCode,
     errors: Option<&Value>,
 ) -> Result<Option<Refusal<'p>>, Malformed> {
     let errors = errors.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let causes = errors.iter().map(code_and_message).filter(|(code, _)| !failure::is_consequence(code));
-    if let Some((code, message)) = causes.into_iter().next() {
-        return Ok(Some(Refusal { upsert, status, code: code.to_owned(), message: message.to_owned() }));
+    let mut errors_told = errors.iter().map(code_and_message);
+    if let Some((code, message)) = errors_told.find(|(code, message)| !failure::is_consequence(code, message))
+    {
+        return Ok(Some(Refusal::new(step, upsert, status, code.to_owned(), message.to_owned())));
     }
     if errors.is_empty() && !status.is_success() {
-        return Ok(Some(Refusal { upsert, status, code: String::new(), message: String::new() }));
+        return Ok(Some(Refusal::new(step, upsert, status, String::new(), String::new())));
     }
     Err(Malformed("it was rolled back without a cause"))
 }
@@ -161,25 +264,43 @@ fn code_and_message(error: &Value) -> (&str, &str) {
     (code.unwrap_or_default(), text("message"))
 }
 
-impl Refusal<'_> {
-    fn into_trouble(self, mask: &Mask) -> Trouble {
+impl<'p> Refusal<'p> {
+    fn new(step: &Step<'_>, upsert: &'p Upsert, status: StatusCode, code: String, message: String) -> Self {
+        Self { upsert, rows: step.rows().len(), status, code, message }
+    }
+
+    fn into_not_done(self, mask: &Mask) -> NotDone {
         let Upsert { object, external_id_field, external_id, .. } = self.upsert;
         let code = if self.code.is_empty() { "no code" } else { &self.code };
-        let text = format!(
+        let mut text = format!(
             "{object} with {external_id_field} {external_id} was refused: {code} (HTTP {}): {}",
             self.status.as_u16(),
             mask.apply(&self.message)
         );
-        let failure = failure::of_record(self.status, &self.code, &self.message);
+        if self.status == StatusCode::NOT_FOUND
+            && let Some(ending) = file_ending(external_id)
+        {
+            text.push_str(&format!(
+                "; the id ends in {ending} as a file's name does, and Salesforce may look for a file at such an address"
+            ));
+        }
+        let failure = failure::of_record(self.upsert, self.status, &self.code, &self.message);
         // Salesforce took the request and answered, whatever the row's status is.
         let blame = failure::blame(failure, StatusCode::OK, &self.code);
+        let remedy = if failure::is_unknown_reference(&self.message) {
+            Some(Remedy::WithoutComposite)
+        } else if failure::is_too_much_at_once(&self.message) && self.rows > 1 {
+            Some(Remedy::SmallerCollections { object, rows: self.rows })
+        } else {
+            None
+        };
         let error = DeliveryError::new(failure, object, text);
         let missing = missing_reference(&self.message).filter(|_| failure == Failure::Dependency);
         let error = match missing {
             Some((entity, id)) => error.missing(entity, id),
             None => error,
         };
-        Trouble::new(error, blame)
+        NotDone { trouble: Trouble::new(error, blame), remedy }
     }
 }
 
@@ -191,6 +312,16 @@ fn missing_reference(message: &str) -> Option<(&str, &str)> {
     let (_, entity) = rest.split_once(" in entity ")?;
     let end = entity.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(entity.len());
     (!entity[..end].is_empty()).then_some((&entity[..end], id))
+}
+
+/// The ending of an id that looks like a file's name: a dot and one to four letters or digits, a letter among them.
+fn file_ending(id: &str) -> Option<&str> {
+    let ending = &id[id.rfind('.')?..];
+    let letters = ending.strip_prefix('.')?;
+    let looks_like_it = (1..=4).contains(&letters.len())
+        && letters.bytes().all(|b| b.is_ascii_alphanumeric())
+        && letters.bytes().any(|b| b.is_ascii_alphabetic());
+    looks_like_it.then_some(ending)
 }
 
 #[cfg(test)]

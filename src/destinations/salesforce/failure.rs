@@ -1,20 +1,39 @@
 //! What each Salesforce error means for the record: the one table.
 //!
 //! For operators: find the code that a record's `error` names. The row says whether the record is retried by
-//! itself, waits for another record, needs a person, or was put back because the trouble is Salesforce's. Where a
-//! code has no row, the HTTP status decides: permanent below 500, transient from 500 on and for 429
-//! (`docs/service.md`, guarantee 6).
+//! itself, waits for another record, needs a person, was put back because the trouble is Salesforce's, or counts
+//! only once Salesforce has taken another record (`docs/service.md`, guarantees 6 and 7). Where a code has no row,
+//! the HTTP status decides.
 
 use reqwest::StatusCode;
 
-use crate::destinations::delivery::Failure::{self, Dependency, Permanent, Transient, Unavailable};
+use crate::destinations::delivery::Failure::{self, Dependency, Permanent, Transient, Unavailable, Unclear};
 use crate::destinations::trouble::Blame;
+use crate::plan::Upsert;
 
-/// Codes that only say that another row or subrequest failed; never the cause.
+/// Codes that only say that another row or subrequest failed; never the cause, except with the words of
+/// [`UNKNOWN_REFERENCE`].
 ///
 /// `PROCESSING_HALTED`: REST API guide, Composite. `ALL_OR_NONE_OPERATION_ROLLED_BACK`: SOAP API
 /// guide, `StatusCode`.
 const NEVER_THE_CAUSE: [&str; 2] = ["PROCESSING_HALTED", "ALL_OR_NONE_OPERATION_ROLLED_BACK"];
+
+/// Composite took a text for a reference to an earlier subrequest. It stands at the subrequest with that text, with
+/// the code `PROCESSING_HALTED` (CumulusCI's tests of its Composite task quote such an answer).
+const UNKNOWN_REFERENCE: &str = "Invalid reference specified";
+
+/// What Apex says when the triggers of one collection did more than a transaction may (Apex Developer Guide,
+/// "Execution Governors and Limits"; the prefix as quoted in NPSP issues 1560 and 2095, EloquentSalesForce issue 70).
+/// A flow's error quotes the limit without the prefix (inferred from the wordings of Apex).
+const TOO_MUCH_AT_ONCE: [&str; 7] = [
+    "System.LimitException",
+    "Apex CPU time limit exceeded",
+    "Apex heap size too large",
+    "Too many DML",
+    "Too many SOQL queries",
+    "Too many future calls",
+    "Too many query rows",
+];
 
 /// One row of the table.
 struct Rule {
@@ -33,33 +52,40 @@ const fn rule(code: &'static str, says: &'static str, failure: Failure) -> Rule 
 /// "REST" is the REST API guide's Status Codes and Error Responses, "SOAP" the SOAP API guide's
 /// `ExceptionCode` and `StatusCode` lists, "OAuth" Salesforce Help's OAuth 2.0 Authorization Errors.
 /// "Salto" is the list that Salto's Salesforce adapter retries (`client.ts`, `errorMessagesToRetry`),
-/// "Airbyte" what its Salesforce source retries (`rate_limiting.py`), "jsforce" its `request.ts`.
+/// "Airbyte" what its Salesforce source retries (`rate_limiting.py`), "jsforce" its `request.ts`, "DLRS" the issues of
+/// SFDO-Community/declarative-lookup-rollup-summaries. Where only a name or a likeness speaks for a row, the row
+/// says "inferred".
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     // The referenced record isn't there yet.
     rule("INVALID_FIELD", "Foreign key external ID", Dependency),      // REST, relationship by external id
     rule("INVALID_CROSS_REFERENCE_KEY", "", Dependency),               // SOAP
 
-    // Locks, load and internal trouble: they pass.
+    // Locks: they pass.
     rule("UNABLE_TO_LOCK_ROW", "", Transient),                         // SOAP; Salto; jsforce issue 1018
     rule("", "UNABLE_TO_LOCK_ROW", Transient),                         // the same, quoted by a trigger's error
+    rule("", "unable to obtain exclusive access to this record", Transient), // the words of that code; alone in DLRS 1021
+    rule("", "Record Currently Unavailable", Transient),               // DLRS 1021: the same for people
+    rule("", "currently being modified by another user", Transient),   // DLRS 1021: the rest of that sentence
     rule("DUPLICATE_VALUE", "Duplicate external id specified", Permanent), // SOAP: twice in one collection
-    rule("DUPLICATE_VALUE", "", Transient),                            // SOAP: two forms created one record at once
-    rule("API_TEMPORARILY_UNAVAILABLE", "", Transient),                // by its name; in no list
-    rule("SERVER_UNAVAILABLE", "", Transient),                         // SOAP; REST, 503; Salto
-    rule("QUERY_TIMEOUT", "", Transient),                              // SOAP
-    rule("REQUEST_RUNNING_TOO_LONG", "", Transient),                   // SOAP
-    rule("UNKNOWN_EXCEPTION", "", Transient),                          // SOAP; REST, 500
-    rule("UNSPECIFIED_ERROR", "", Transient),                          // by its name; in no list
-    rule("TXN_SECURITY_METERING_ERROR", "", Transient),                // SOAP; Salto: policies took too long
-    rule("", "retry your request", Transient),                         // Salto: comes with `unknown_error`
-    rule("PLATFORM_EVENT_PUBLISHING_UNAVAILABLE", "", Transient),      // SOAP
-    rule("REQUEST_LIMIT_EXCEEDED", "Concurrent", Transient),           // REST, 403: long calls at once, not in a day
-    rule("STORAGE_LIMIT_EXCEEDED", "", Transient),                     // SOAP: updates work on, so the drain goes on
+
+    // Load and internal trouble: Salesforce's, or that of this record alone.
+    rule("API_TEMPORARILY_UNAVAILABLE", "", Unclear),                  // inferred from the name; in no list
+    rule("SERVER_UNAVAILABLE", "", Unclear),                           // SOAP; REST, 503; Salto
+    rule("QUERY_TIMEOUT", "", Unclear),                                // SOAP
+    rule("REQUEST_RUNNING_TOO_LONG", "", Unclear),                     // SOAP
+    rule("UNKNOWN_EXCEPTION", "", Unclear),                            // SOAP; REST, 500
+    rule("UNSPECIFIED_ERROR", "", Unclear),                            // inferred from the name; in no list
+    rule("TXN_SECURITY_METERING_ERROR", "", Unclear),                  // SOAP; Salto: policies took too long
+    rule("", "retry your request", Unclear),                           // Salto: comes with `unknown_error`
+    rule("PLATFORM_EVENT_PUBLISHING_UNAVAILABLE", "", Unclear),        // SOAP
+    rule("REQUEST_LIMIT_EXCEEDED", "Concurrent", Unclear),             // REST, 403: long calls at once, not in a day
+    rule("STORAGE_LIMIT_EXCEEDED", "", Unclear),                       // SOAP: the org is full; updates work on
 
     // The destination's trouble: no record of ours can go through.
     rule("REQUEST_LIMIT_EXCEEDED", "", Unavailable),                   // REST, 403: the daily calls are used up
     rule("INVALID_SESSION_ID", "", Unavailable),                       // REST, 401, after the renewal
+    rule("URL_NOT_RESET", "", Unavailable),                            // amazon-connect-salesforce-lambda issue 12: another server has the org
     rule("INVALID_AUTH_HEADER", "", Unavailable),                      // REST, 401
     rule("INVALID_LOGIN", "", Unavailable),                            // SOAP: wrong name, password or token; locked
     rule("PASSWORD_LOCKOUT", "", Unavailable),                         // SOAP
@@ -77,59 +103,94 @@ const RULES: &[Rule] = &[
 
     // Several records share the external id: a person must merge them.
     rule("MULTIPLE_CHOICES", "", Permanent),                           // REST, 300
+
+    // The body itself, in an answer to the whole request: no other record sends the same.
+    rule("JSON_PARSER_ERROR", "", Permanent),                          // REST, 400
 ];
 
-/// Whether `code` only says that something else failed.
-pub(super) fn is_consequence(code: &str) -> bool {
-    NEVER_THE_CAUSE.contains(&code)
+/// Whether an error only says that something else failed.
+pub(super) fn is_consequence(code: &str, message: &str) -> bool {
+    NEVER_THE_CAUSE.contains(&code) && !is_unknown_reference(message)
+}
+
+/// Whether Composite took a text for a reference.
+pub(super) fn is_unknown_reference(message: &str) -> bool {
+    message.contains(UNKNOWN_REFERENCE)
+}
+
+/// Whether the rows of a collection were too many for the org's own triggers and flows.
+pub(super) fn is_too_much_at_once(message: &str) -> bool {
+    TOO_MUCH_AT_ONCE.iter().any(|words| message.contains(words))
 }
 
 /// What an error of one record means.
-pub(super) fn of_record(status: StatusCode, code: &str, message: &str) -> Failure {
-    known(code, message).unwrap_or_else(|| by_status(status))
+pub(super) fn of_record(upsert: &Upsert, status: StatusCode, code: &str, message: &str) -> Failure {
+    let known = known(code, message);
+    let duplicate = || (code == "DUPLICATE_VALUE").then(|| of_duplicate(upsert, message));
+    known.or_else(duplicate).unwrap_or_else(|| by_status(status).unwrap_or(Permanent))
 }
 
-/// Whose trouble an answer is that means `failure`. A 503, or a 5xx without an error code, is not the org's answer
-/// but that of something before it (REST API guide, Status Codes: maintenance or overload).
-pub(super) fn blame(failure: Failure, status: StatusCode, code: &str) -> Blame {
-    match failure {
-        Unavailable if code == "REQUEST_LIMIT_EXCEEDED" => Blame::Quota,
-        Unavailable => Blame::Refusal,
-        Failure::Unclear => Blame::Outage,
-        Transient if status == StatusCode::SERVICE_UNAVAILABLE => Blame::Outage,
-        Transient if status.is_server_error() && code.is_empty() => Blame::Outage,
-        Transient | Dependency | Permanent => Blame::Record,
+/// "duplicate value found: {field} duplicates value on record with id: {id}" (Gearset's help page on that error
+/// quotes it). On the field upserted by, two forms created one record at the same time: the repeat updates it. On
+/// another unique field a person has to say which of the two records is right. Salesforce may also name no field
+/// (`<unknown>`): then a race is likely (inferred), and a repeat tells.
+fn of_duplicate(upsert: &Upsert, message: &str) -> Failure {
+    let field = message.split_once("duplicate value found: ").and_then(|(_, rest)| rest.split(' ').next());
+    match field {
+        Some(field) if field.eq_ignore_ascii_case(upsert.external_id_field) || field.starts_with('<') => {
+            Transient
+        }
+        Some(_) => Permanent,
+        None => Transient,
     }
 }
 
-/// What the refusal of a whole request means. Some statuses can't be a record's fault.
+/// What the refusal of a whole request means. Such a refusal may be Salesforce's trouble whatever it is, except where
+/// the table knows better.
 pub(super) fn of_request(status: StatusCode, code: &str, message: &str) -> Failure {
-    known(code, message).unwrap_or_else(|| match status {
+    known(code, message).unwrap_or(match status {
         // REST: the session is refused although it was renewed.
-        StatusCode::UNAUTHORIZED
-        // REST: no Composite at this address, as with a wrong login URL or API version.
-        | StatusCode::NOT_FOUND
-        | StatusCode::METHOD_NOT_ALLOWED
-        | StatusCode::GONE => Unavailable,
-        // Salesforce sends an org that has moved, or is being moved, elsewhere.
-        _ if status.is_redirection() && status != StatusCode::MULTIPLE_CHOICES => Unavailable,
-        // What stands before Salesforce, not the org: Airbyte and Salto retry 406, Airbyte and
-        // jsforce 420 (REST: Salesforce Edge does not know where the org is just now).
-        _ if code.is_empty() && matches!(status.as_u16(), 406 | 420) => Transient,
-        _ => by_status(status),
+        StatusCode::UNAUTHORIZED => Unavailable,
+        _ if is_elsewhere(status) => Unavailable,
+        _ => Unclear,
     })
+}
+
+/// What the refusal of a query means. A query that is wrong is wrong whatever Salesforce's state is.
+pub(super) fn of_query(status: StatusCode, code: &str, message: &str) -> Failure {
+    let is_wrong = status == StatusCode::BAD_REQUEST && !code.is_empty();
+    known(code, message)
+        .unwrap_or_else(|| if is_wrong { Permanent } else { of_request(status, code, message) })
+}
+
+/// Whether an answer says that the org is not, or no longer, at this address: Salesforce sends an org that has moved,
+/// or is being moved, elsewhere (REST, 3xx and 410), and a wrong login URL or API version finds no Composite.
+fn is_elsewhere(status: StatusCode) -> bool {
+    (status.is_redirection() && status != StatusCode::MULTIPLE_CHOICES)
+        || matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE)
 }
 
 /// What the refusal of a login means: the destination's trouble, unless it passes by itself.
 pub(super) fn of_login(status: StatusCode, code: &str, message: &str) -> Failure {
     match code {
         // OAuth: Salesforce's word for internal trouble, sent with 400.
-        "unknown_error" | "server_error" | "temporarily_unavailable" => Transient,
+        "unknown_error" | "server_error" | "temporarily_unavailable" => Unclear,
         _ => known(code, message).unwrap_or_else(|| match by_status(status) {
             // SOAP faults come with 500 whatever their code: a code means that it was understood.
-            Transient if code.is_empty() => Transient,
+            Some(Unclear) if code.is_empty() => Unclear,
             _ => Unavailable,
         }),
+    }
+}
+
+/// Whose trouble an answer is that means `failure`.
+pub(super) fn blame(failure: Failure, status: StatusCode, code: &str) -> Blame {
+    match failure {
+        Unavailable if code == "REQUEST_LIMIT_EXCEEDED" => Blame::Quota,
+        Unavailable if code == "URL_NOT_RESET" || is_elsewhere(status) => Blame::Down,
+        Unavailable => Blame::Refusal,
+        Unclear => Blame::Outage,
+        Transient | Dependency | Permanent => Blame::Record,
     }
 }
 
@@ -138,13 +199,10 @@ fn known(code: &str, message: &str) -> Option<Failure> {
     RULES.iter().find(fits).map(|rule| rule.failure)
 }
 
-fn by_status(status: StatusCode) -> Failure {
-    match status {
-        // Not in Salesforce's list, but jsforce and Airbyte retry 429; 408 is HTTP's own.
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Transient,
-        _ if status.is_server_error() => Transient,
-        _ => Permanent,
-    }
+/// What a status says by itself. 429 is not in Salesforce's list, but jsforce and Airbyte retry it; 408 is HTTP's own.
+fn by_status(status: StatusCode) -> Option<Failure> {
+    let is_load = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    (is_load || status.is_server_error()).then_some(Unclear)
 }
 
 #[cfg(test)]
@@ -153,71 +211,111 @@ mod tests {
 
     const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
+    fn record(status: u16, code: &str, message: &str) -> Failure {
+        let upsert = Upsert::new("Household__c", "Household_ID__c", "hh-1");
+        of_record(&upsert, StatusCode::from_u16(status).unwrap(), code, message)
+    }
+
+    fn request(status: u16, code: &str, message: &str) -> Failure {
+        of_request(StatusCode::from_u16(status).unwrap(), code, message)
+    }
+
     #[test]
     fn a_missing_reference_is_a_dependency_and_a_misspelt_field_is_not() {
         let message = "Foreign key external ID: x not found for field Key__c in entity A__c";
-        assert_eq!(of_record(BAD, "INVALID_FIELD", message), Dependency);
-        assert_eq!(of_record(BAD, "INVALID_FIELD", "No such column 'B__c' on sobject"), Permanent);
-        assert_eq!(of_record(BAD, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"), Dependency);
+        assert_eq!(record(400, "INVALID_FIELD", message), Dependency);
+        assert_eq!(record(400, "INVALID_FIELD", "No such column 'B__c' on sobject"), Permanent);
+        assert_eq!(record(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"), Dependency);
     }
 
     #[test]
-    fn a_lock_inside_a_triggers_error_is_still_a_lock() {
-        let message =
-            "execution of AfterUpdate caused by: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access";
-        assert_eq!(of_record(BAD, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message), Transient);
-        assert_eq!(of_record(BAD, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "caused by: null"), Permanent);
+    fn a_lock_is_a_lock_in_whatever_words() {
+        for (code, message) in [
+            ("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record or 1 records: 001XX"),
+            (
+                "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+                "execution of AfterUpdate caused by: UNABLE_TO_LOCK_ROW",
+            ),
+            (
+                "CANNOT_EXECUTE_FLOW_TRIGGER",
+                "We can't save this record because the \u{201c}Totals\u{201d} process failed. unable to obtain exclusive \
+                 access to this record or 1 records: a0X5g",
+            ),
+            (
+                "APEX_ERROR",
+                "Record Currently Unavailable: The record you are attempting to edit, or one of its related \
+                 records, is currently being modified by another user. Please try again.",
+            ),
+        ] {
+            assert_eq!(record(400, code, message), Transient, "{code}: {message}");
+        }
+        assert_eq!(record(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "caused by: null"), Permanent);
     }
 
     #[test]
-    fn the_daily_limit_stops_the_drain_and_the_concurrent_one_passes() {
-        let refused = StatusCode::FORBIDDEN;
-        assert_eq!(
-            of_request(refused, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
-            Unavailable
-        );
+    fn a_duplicate_is_a_race_on_the_field_upserted_by_alone() {
+        let duplicate = |field: &str| {
+            let message =
+                format!("duplicate value found: {field} duplicates value on record with id: a0X5g00000");
+            record(400, "DUPLICATE_VALUE", &message)
+        };
+        assert_eq!(duplicate("TNS_Id__c"), Permanent);
+        for field in ["Household_ID__c", "household_id__c", "<unknown>"] {
+            assert_eq!(duplicate(field), Transient, "{field}");
+        }
+        assert_eq!(record(400, "DUPLICATE_VALUE", "Duplicate external id specified: hh-1"), Permanent);
+    }
+
+    #[test]
+    fn the_daily_limit_stops_the_drain_and_the_concurrent_one_may_pass() {
+        assert_eq!(request(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), Unavailable);
         let concurrent = "ConcurrentRequests (Concurrent API Requests) Limit exceeded.";
-        assert_eq!(of_request(refused, "REQUEST_LIMIT_EXCEEDED", concurrent), Transient);
+        assert_eq!(request(403, "REQUEST_LIMIT_EXCEEDED", concurrent), Unclear);
     }
 
     #[test]
-    fn unknown_codes_follow_the_status() {
-        assert_eq!(of_record(BAD, "BRAND_NEW_CODE", ""), Permanent);
-        assert_eq!(of_record(StatusCode::INTERNAL_SERVER_ERROR, "BRAND_NEW_CODE", ""), Transient);
-        assert_eq!(of_request(StatusCode::TOO_MANY_REQUESTS, "", ""), Transient);
-        let edge = StatusCode::from_u16(420).unwrap();
-        assert_eq!(of_request(edge, "", ""), Transient);
-        assert_eq!(of_request(edge, "BRAND_NEW_CODE", ""), Permanent);
-        assert_eq!(of_request(StatusCode::FORBIDDEN, "BRAND_NEW_CODE", ""), Permanent);
-        assert_eq!(of_request(StatusCode::UNAUTHORIZED, "BRAND_NEW_CODE", ""), Unavailable);
-        assert_eq!(of_request(StatusCode::NOT_FOUND, "NOT_FOUND", ""), Unavailable);
-        assert_eq!(of_record(StatusCode::NOT_FOUND, "NOT_FOUND", ""), Permanent);
+    fn an_unknown_code_of_a_record_follows_the_status() {
+        assert_eq!(record(400, "BRAND_NEW_CODE", ""), Permanent);
+        assert_eq!(record(404, "NOT_FOUND", ""), Permanent);
+        assert_eq!(record(500, "BRAND_NEW_CODE", ""), Unclear);
+    }
+
+    #[test]
+    fn an_unknown_refusal_of_a_whole_request_may_be_salesforces() {
+        for status in [300, 400, 403, 406, 407, 420, 429, 431, 451, 500, 502, 503] {
+            assert_eq!(request(status, "", ""), Unclear, "{status}");
+            assert_eq!(request(status, "BRAND_NEW_CODE", ""), Unclear, "{status}");
+        }
+        for status in [301, 302, 307, 401, 404, 405, 410] {
+            assert_eq!(request(status, "BRAND_NEW_CODE", ""), Unavailable, "{status}");
+        }
+        assert_eq!(request(400, "JSON_PARSER_ERROR", ""), Permanent);
     }
 
     #[test]
     fn a_refused_login_is_the_destinations_trouble() {
         assert_eq!(of_login(BAD, "invalid_client", ""), Unavailable);
         assert_eq!(of_login(StatusCode::INTERNAL_SERVER_ERROR, "INVALID_LOGIN", ""), Unavailable);
-        assert_eq!(of_login(StatusCode::INTERNAL_SERVER_ERROR, "SERVER_UNAVAILABLE", ""), Transient);
-        assert_eq!(of_login(StatusCode::BAD_GATEWAY, "", ""), Transient);
-        assert_eq!(of_login(BAD, "unknown_error", "retry your request"), Transient);
+        assert_eq!(of_login(StatusCode::INTERNAL_SERVER_ERROR, "SERVER_UNAVAILABLE", ""), Unclear);
+        assert_eq!(of_login(StatusCode::BAD_GATEWAY, "", ""), Unclear);
+        assert_eq!(of_login(BAD, "unknown_error", "retry your request"), Unclear);
         assert_eq!(of_login(StatusCode::FOUND, "", ""), Unavailable);
     }
 
     #[test]
-    fn only_what_is_no_answer_of_the_org_counts_as_an_outage() {
+    fn the_blame_follows_the_failure() {
         for (failure, status, code, expected) in [
-            (Transient, 503, "SERVER_UNAVAILABLE", Blame::Outage),
-            (Transient, 503, "", Blame::Outage),
-            (Transient, 502, "", Blame::Outage),
-            (Transient, 500, "UNKNOWN_EXCEPTION", Blame::Record),
-            (Transient, 429, "", Blame::Record),
+            (Unclear, 503, "SERVER_UNAVAILABLE", Blame::Outage),
+            (Unclear, 429, "", Blame::Outage),
+            (Unclear, 200, "UNKNOWN_EXCEPTION", Blame::Outage),
             (Transient, 400, "UNABLE_TO_LOCK_ROW", Blame::Record),
             (Dependency, 400, "INVALID_FIELD", Blame::Record),
             (Permanent, 400, "", Blame::Record),
             (Unavailable, 403, "REQUEST_LIMIT_EXCEEDED", Blame::Quota),
             (Unavailable, 401, "INVALID_SESSION_ID", Blame::Refusal),
-            (Unavailable, 404, "", Blame::Refusal),
+            (Unavailable, 404, "", Blame::Down),
+            (Unavailable, 307, "", Blame::Down),
+            (Unavailable, 400, "URL_NOT_RESET", Blame::Down),
         ] {
             let found = blame(failure, StatusCode::from_u16(status).unwrap(), code);
             assert_eq!(found, expected, "{failure:?} {status} {code}");

@@ -3,10 +3,9 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::composite::{self, Request};
+use super::calls::{self, Call};
 use super::response::Response;
 use super::{answer, login, query, quota};
-use crate::config::salesforce::ApiVersion;
 use crate::destinations::mask::Mask;
 use crate::plan::Upsert;
 
@@ -23,8 +22,11 @@ pub(crate) fn read(status: u16, body: &[u8]) -> bool {
     let mut taken = false;
     let upserts = upserts();
     let mask = Mask::from_upserts(&upserts);
-    for request in composite::requests(&upserts, ApiVersion::default()) {
-        taken |= read_composite(&request, status, body, &mask);
+    let rows: Vec<&Upsert> = upserts.iter().collect();
+    for call in calls::calls(&rows, |_| 200) {
+        for call in std::iter::once(&call).chain(&call.alone()) {
+            taken |= read_call(call, status, body, &mask);
+        }
     }
     let text = String::from_utf8_lossy(body);
     for read in [login::read_token(status, &text, PASSWORD), login::read_soap(status, &text, PASSWORD)] {
@@ -41,16 +43,21 @@ pub(crate) fn read(status: u16, body: &[u8]) -> bool {
     taken || usage.is_some() || query::records(body).is_ok()
 }
 
-fn read_composite(request: &Request<'_>, status: StatusCode, body: &[u8], mask: &Mask) -> bool {
+fn read_call(call: &Call<'_>, status: StatusCode, body: &[u8], mask: &Mask) -> bool {
     let response = Response { status, body: body.to_vec(), retry_after: None, usage: None };
-    match answer::read(request, &response, mask) {
+    match answer::read(call, &response, mask) {
         Ok(()) => {
             let text = String::from_utf8_lossy(body);
-            assert!(status == StatusCode::OK && text.contains("compositeResponse"), "no success: {text}");
+            let says_so = match call {
+                Call::Composite(_) => status == StatusCode::OK && text.contains("compositeResponse"),
+                Call::Alone(_) => status == StatusCode::NO_CONTENT || text.contains("success"),
+            };
+            assert!(status.is_success() && says_so, "no success: {text}");
             true
         }
-        Err(trouble) => {
-            assert!(!trouble.error.message.contains(NAME), "{}", trouble.error.message);
+        Err(not_done) => {
+            let message = not_done.trouble.error.message;
+            assert!(!message.contains(NAME), "{message}");
             false
         }
     }

@@ -3,6 +3,8 @@
 //! A delivery passes the gate once and tells it how the calls went. The gate remembers a refused login too, so that
 //! no call that is already under way repeats it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -23,6 +25,8 @@ pub(super) struct Gate {
 pub(super) struct Pass<'g> {
     gate: &'g Gate,
     entry: Entry<'g>,
+    /// Whether the next call needs a new session.
+    wants_login: AtomicBool,
 }
 
 impl Gate {
@@ -52,7 +56,9 @@ impl Gate {
 
     /// Lets one delivery through, as the probe where one is due.
     pub(super) fn enter(&self, now: Instant, suspicion: Suspicion) -> Result<Pass<'_>, DeliveryError> {
-        Ok(Pass { gate: self, entry: self.guard.enter(now, suspicion)? })
+        let entry = self.guard.enter(now, suspicion)?;
+        let wants_login = AtomicBool::new(entry.is_probe());
+        Ok(Pass { gate: self, entry, wants_login })
     }
 }
 
@@ -60,6 +66,12 @@ impl Pass<'_> {
     /// The gate that was passed.
     pub(super) fn gate(&self) -> &Gate {
         self.gate
+    }
+
+    /// Whether the session that is there is not to be used: the session, or the server that it is for, may be what
+    /// was wrong, so a probe logs in afresh. Says so once.
+    pub(super) fn takes_new_session(&self) -> bool {
+        self.wants_login.swap(false, Ordering::Relaxed)
     }
 
     /// Whether a login may be tried: not after a refusal that came meanwhile.
@@ -90,6 +102,11 @@ impl Pass<'_> {
                     trouble.retry_after,
                 ) {
                     warn!(reason, "Salesforce does not answer");
+                }
+            }
+            Blame::Down => {
+                if self.entry.down(now, reason) {
+                    warn!(reason, "Salesforce is not where it was");
                 }
             }
             Blame::Record => self.worked(),

@@ -12,6 +12,7 @@ use super::failure;
 use super::jwt;
 use super::soap::{self, LoginAnswer};
 use super::transport;
+use crate::bounded::{self, ANSWER_LIMIT};
 use crate::clock;
 use crate::config::salesforce::{Login, SalesforceSettings};
 use crate::destinations::delivery::Failure;
@@ -111,7 +112,9 @@ pub(super) fn read_soap(status: StatusCode, body: &str, password: &str) -> Resul
 async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, String), Trouble> {
     let read = async {
         let response = request.send().await?;
-        Ok((response.status(), response.text().await?))
+        let status = response.status();
+        let body = bounded::read(response, ANSWER_LIMIT).await?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
     read.await.map_err(|error| transport::error(STEP, "the login", error))
 }
@@ -149,7 +152,7 @@ fn refused(status: StatusCode, code: &str, description: &str) -> Trouble {
     }
     // A login that passes by itself was not refused: an outage is all that it can be.
     match failure::of_login(status, code, description) {
-        Failure::Transient => Trouble::outage(STEP, message),
+        Failure::Unclear => Trouble::outage(STEP, message),
         _ => Trouble::refusal(STEP, message),
     }
 }

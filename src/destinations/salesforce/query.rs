@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answer;
+use super::failure;
 use super::{Salesforce, Soql};
 use crate::destinations::Suspicion;
 use crate::destinations::delivery::DeliveryError;
@@ -19,7 +20,7 @@ impl Salesforce {
         let pass = self.gate.enter(Instant::now(), Suspicion::None)?;
         let asked = match self.wire.query(&pass, soql).await {
             Ok(response) if response.status.is_success() => records(&response.body),
-            Ok(response) => Err(answer::refused(&response, &Mask::default())),
+            Ok(response) => Err(answer::refused(&response, &Mask::default(), failure::of_query)),
             Err(trouble) => Err(trouble),
         };
         match asked {

@@ -44,8 +44,9 @@ impl Sessions {
         let ended_before = self.ended.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;
         let number = self.ended.load(Ordering::SeqCst);
+        let is_new = |session: &Session| refused.is_none_or(|refused| refused.number != session.number);
         match last.as_ref() {
-            Some(Ok(session)) if refused.is_none_or(|refused| refused.number != session.number) => {
+            Some(Ok(session)) if is_new(session) && !pass.takes_new_session() => {
                 return Ok(Arc::clone(session));
             }
             Some(Err(trouble)) if number > ended_before || !pass.may_log_in(Instant::now()) => {

@@ -1,10 +1,11 @@
 //! What every call to Salesforce has in common when it goes wrong.
 
+use crate::bounded::ReadError;
 use crate::destinations::transport::broken;
 use crate::destinations::trouble::Trouble;
 
 /// A call that got no whole answer.
-pub(super) fn error(step: &str, call: &str, error: reqwest::Error) -> Trouble {
+pub(super) fn error(step: &str, call: &str, error: ReadError) -> Trouble {
     Trouble::outage(step, format!("{call} of Salesforce failed: {}", broken(error)))
 }
 

@@ -5,25 +5,31 @@
 
 use std::sync::Arc;
 
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{Span, debug, field, instrument};
 use url::Url;
 
-use super::composite::{self, Request};
+use super::answer;
+use super::calls::Call;
+use super::composite;
 use super::gate::Pass;
 use super::login::{self, Grant};
 use super::response::Response;
 use super::session::{Session, Sessions};
 use super::soql::Soql;
 use super::transport;
+use crate::bounded::{self, ANSWER_LIMIT};
 use crate::clock;
 use crate::config::salesforce::SalesforceSettings;
 use crate::destinations::transport::{client, retry_after};
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::metrics::{CallOutcome, Metrics};
+
+/// How metrics call a step that Composite cannot carry.
+const ALONE: &str = "sobjects";
 
 /// The resource of the daily calls.
 const LIMITS: &str = "limits";
@@ -45,52 +51,74 @@ impl Wire {
         Ok(Self { settings, client, sessions: Sessions::default(), metrics })
     }
 
-    /// Posts a Composite request.
+    /// Writes what a call holds. `body` is [made](Self::body) once, however often it is sent.
     #[instrument(
-        name = "salesforce.composite",
+        name = "salesforce.write",
         skip_all,
-        fields(subrequests = request.steps().len(), rows = request.rows(), http.status = field::Empty)
+        fields(steps = call.steps().len(), rows = call.upserts().count(), http.status = field::Empty)
     )]
-    pub(super) async fn composite(
+    pub(super) async fn write(
         &self,
         pass: &Pass<'_>,
-        request: &Request<'_>,
+        call: &Call<'_>,
         body: &Value,
     ) -> Result<Response, Trouble> {
-        self.call(pass, composite::RESOURCE, |url| self.client.post(url).json(body)).await
+        match call {
+            Call::Composite(_) => {
+                let path = self.path(composite::RESOURCE);
+                self.call(pass, composite::RESOURCE, &path, |url| self.client.post(url).json(body)).await
+            }
+            Call::Alone(step) => {
+                let path = step.url_alone(self.settings.api_version);
+                self.call(pass, ALONE, &path, |url| self.client.patch(url).json(body)).await
+            }
+        }
+    }
+
+    /// The body of a call.
+    pub(super) fn body(&self, call: &Call<'_>) -> Value {
+        match call {
+            Call::Composite(request) => request.body(self.settings.api_version),
+            Call::Alone(step) => step.body_alone(),
+        }
     }
 
     /// Reads the `limits` resource.
     #[instrument(name = "salesforce.limits", skip_all, fields(http.status = field::Empty))]
     pub(super) async fn limits(&self, pass: &Pass<'_>) -> Result<Response, Trouble> {
-        self.call(pass, LIMITS, |url| self.client.get(url)).await
+        self.call(pass, LIMITS, &self.path(LIMITS), |url| self.client.get(url)).await
     }
 
     /// Runs a query.
     #[instrument(name = "salesforce.query", skip_all, fields(http.status = field::Empty))]
     pub(super) async fn query(&self, pass: &Pass<'_>, soql: &Soql) -> Result<Response, Trouble> {
         let soql = soql.to_string();
-        self.call(pass, QUERY, |mut url| {
+        self.call(pass, QUERY, &self.path(QUERY), |mut url| {
             url.query_pairs_mut().append_pair("q", &soql);
             self.client.get(url)
         })
         .await
     }
 
-    /// A call of the resource that `step` names, with a session that Salesforce takes.
+    /// A call of the resource at `path`, with a session that Salesforce takes. Metrics count it as a `step`.
     async fn call(
         &self,
         pass: &Pass<'_>,
         step: &'static str,
+        path: &str,
         request: impl Fn(Url) -> RequestBuilder,
     ) -> Result<Response, Trouble> {
         let session = self.session(pass, None).await?;
-        let response = self.send(pass, &session, step, &request).await?;
-        if response.status != StatusCode::UNAUTHORIZED {
+        let response = self.send(pass, &session, step, path, &request).await?;
+        if !answer::refuses_session(&response) {
             return Ok(response);
         }
         let session = self.session(pass, Some(&session)).await?;
-        self.send(pass, &session, step, &request).await
+        self.send(pass, &session, step, path, &request).await
+    }
+
+    fn path(&self, resource: &str) -> String {
+        format!("/services/data/v{}/{resource}", self.settings.api_version)
     }
 
     async fn session(&self, pass: &Pass<'_>, refused: Option<&Session>) -> Result<Arc<Session>, Trouble> {
@@ -113,10 +141,11 @@ impl Wire {
         pass: &Pass<'_>,
         session: &Session,
         step: &'static str,
+        path: &str,
         request: &impl Fn(Url) -> RequestBuilder,
     ) -> Result<Response, Trouble> {
         let mut url = session.server.clone();
-        url.set_path(&format!("/services/data/v{}/{step}", self.settings.api_version));
+        url.set_path(path);
         let counted = self.metrics.salesforce_call(step);
         let call = request(url).bearer_auth(session.access_token.expose_secret());
         let read = async {
@@ -124,7 +153,8 @@ impl Wire {
             let usage = pass.gate().quota.note(response.headers(), Instant::now());
             let retry_after = retry_after(response.headers(), clock::now());
             let status = response.status();
-            Ok(Response { status, body: response.bytes().await?.into(), retry_after, usage })
+            let body = bounded::read(response, ANSWER_LIMIT).await?;
+            Ok(Response { status, body, retry_after, usage })
         };
         let response = read.await.map_err(|error| transport::error(step, "the call", error))?;
         counted.ended(CallOutcome::from_status(response.status.as_u16()));

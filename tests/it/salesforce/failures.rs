@@ -70,8 +70,8 @@ async fn a_rows_code_decides() {
         (400, "INVALID_CROSS_REFERENCE_KEY", Failure::Dependency),
         (400, "DUPLICATE_VALUE", Failure::Transient),
         (400, "UNABLE_TO_LOCK_ROW", Failure::Transient),
-        (503, "SERVER_UNAVAILABLE", Failure::Transient),
-        (500, "SOMETHING_NEW", Failure::Transient),
+        (503, "SERVER_UNAVAILABLE", Failure::Unclear),
+        (500, "SOMETHING_NEW", Failure::Unclear),
         (400, "SOMETHING_NEW", Failure::Permanent),
         (403, "INSUFFICIENT_ACCESS_OR_READONLY", Failure::Permanent),
         (403, "REQUEST_LIMIT_EXCEEDED", Failure::Unavailable),
@@ -103,16 +103,21 @@ async fn a_whole_requests_refusal_is_classified() {
     let stand_in = SalesforceStandIn::start().await;
     for (status, body, expected) in [
         (403, error_body("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), Failure::Unavailable),
-        (403, error_body("REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded."), Failure::Transient),
+        (403, error_body("REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded."), Failure::Unclear),
         (403, error_body("API_DISABLED_FOR_ORG", "The REST API is not enabled"), Failure::Unavailable),
-        (403, error_body("SOMETHING_NEW", "no"), Failure::Permanent),
+        (403, error_body("SOMETHING_NEW", "no"), Failure::Unclear),
+        (403, "<html>Access denied</html>".to_owned(), Failure::Unclear),
+        (400, "<html>Bad request</html>".to_owned(), Failure::Unclear),
+        (407, String::new(), Failure::Unclear),
+        (451, String::new(), Failure::Unclear),
         (404, error_body("NOT_FOUND", "The requested resource does not exist"), Failure::Unavailable),
         (400, error_body("JSON_PARSER_ERROR", "unexpected"), Failure::Permanent),
-        (429, String::new(), Failure::Transient),
-        (420, "<html>We are setting things up</html>".to_owned(), Failure::Transient),
-        (500, error_body("UNKNOWN_EXCEPTION", "An unexpected error occurred"), Failure::Transient),
-        (502, "<html>Bad gateway</html>".to_owned(), Failure::Transient),
-        (503, error_body("SERVER_UNAVAILABLE", "maintenance"), Failure::Transient),
+        (410, String::new(), Failure::Unavailable),
+        (429, String::new(), Failure::Unclear),
+        (420, "<html>We are setting things up</html>".to_owned(), Failure::Unclear),
+        (500, error_body("UNKNOWN_EXCEPTION", "An unexpected error occurred"), Failure::Unclear),
+        (502, "<html>Bad gateway</html>".to_owned(), Failure::Unclear),
+        (503, error_body("SERVER_UNAVAILABLE", "maintenance"), Failure::Unclear),
         (302, String::new(), Failure::Unavailable),
     ] {
         stand_in.fail_next(Fault::Answer(status, body));
@@ -160,10 +165,10 @@ async fn an_answer_that_is_not_whole_is_never_a_success() {
     for rewrite in rewrites {
         stand_in.fail_next(Fault::Rewrite(rewrite));
         let error = failure(&fresh(&stand_in), &attendance(3)).await;
-        assert_eq!(error.failure, Failure::Transient, "{error}");
+        assert_eq!(error.failure, Failure::Unclear, "{error}");
     }
     stand_in.fail_next(Fault::Answer(200, "{\"compositeResponse\": [".to_owned()));
-    assert_eq!(failure(&fresh(&stand_in), &attendance(3)).await.failure, Failure::Transient);
+    assert_eq!(failure(&fresh(&stand_in), &attendance(3)).await.failure, Failure::Unclear);
 }
 
 #[tokio::test]
@@ -181,7 +186,7 @@ async fn a_refused_row_counts_although_the_collection_answers_200() {
 }
 
 #[tokio::test]
-async fn a_roll_back_that_names_no_cause_is_transient() {
+async fn a_roll_back_that_names_no_cause_is_no_answer() {
     let stand_in = SalesforceStandIn::start().await;
     stand_in.fail_next(Fault::Rewrite(|mut answer| {
         let halted = json!([{ "errorCode": "PROCESSING_HALTED", "message": "rolled back" }]);
@@ -189,7 +194,7 @@ async fn a_roll_back_that_names_no_cause_is_transient() {
         answer["compositeResponse"][0]["httpStatusCode"] = json!(400);
         answer
     }));
-    expect(&fresh(&stand_in), Failure::Transient).await;
+    expect(&fresh(&stand_in), Failure::Unclear).await;
 }
 
 #[tokio::test]
@@ -202,18 +207,18 @@ async fn a_server_that_never_answers_is_given_up() {
     };
     let salesforce = Salesforce::new(settings, Metrics::default()).unwrap();
     stand_in.fail_next(Fault::Hang);
-    let message = expect(&salesforce, Failure::Transient).await;
+    let message = expect(&salesforce, Failure::Unclear).await;
     assert!(message.contains("no answer in time"), "{message}");
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_transient() {
+async fn a_server_that_is_not_there_may_come_back() {
     let stand_in = SalesforceStandIn::start().await;
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let login_url = Url::parse(&format!("http://{free}")).unwrap();
     let salesforce =
         Salesforce::new(SalesforceSettings { login_url, ..stand_in.settings() }, Metrics::default()).unwrap();
-    let message = expect(&salesforce, Failure::Transient).await;
+    let message = expect(&salesforce, Failure::Unclear).await;
     assert!(message.contains("no connection"), "{message}");
     assert!(!message.contains(&free.to_string()), "{message}");
 }

@@ -8,13 +8,13 @@ use commcare_sf_integration::destinations::Suspicion;
 async fn known_outage(stand_in: &SalesforceStandIn, salesforce: &Salesforce) {
     stand_in.set_outage(Some(Fault::CutBefore));
     for _ in 0..3 {
-        expect(salesforce, Failure::Transient).await;
+        expect(salesforce, Failure::Unclear).await;
     }
-    assert!(closed(salesforce).await.contains("does not answer"));
+    assert!(paused(salesforce).await.contains("does not answer"));
 }
 
 #[tokio::test]
-async fn three_deliveries_without_an_answer_open_the_breaker_and_a_probe_closes_it() {
+async fn three_deliveries_without_an_answer_pause_salesforce_and_a_probe_ends_the_pause() {
     let (stand_in, salesforce) = start().await;
     salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     known_outage(&stand_in, &salesforce).await;
@@ -26,7 +26,7 @@ async fn three_deliveries_without_an_answer_open_the_breaker_and_a_probe_closes_
     assert_eq!(salesforce.admission().await, Admission::Probing);
     salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Available);
-    assert_eq!((stand_in.requests(), stand_in.logins()), (2, 1));
+    assert_eq!((stand_in.requests(), stand_in.logins()), (2, 2), "the probe logs in afresh");
 }
 
 #[tokio::test]
@@ -49,8 +49,8 @@ async fn an_outage_is_not_held_against_the_record_that_probes_it() {
     for pause in [1, 2, 4, 8, 16, 32, 60] {
         pass(pause).await;
         assert_eq!(salesforce.admission().await, Admission::Probing, "{pause}");
-        expect(&salesforce, Failure::Unavailable).await;
-        closed(&salesforce).await;
+        expect(&salesforce, Failure::Unclear).await;
+        paused(&salesforce).await;
     }
 }
 
@@ -61,9 +61,9 @@ async fn a_record_that_salesforce_chokes_on_does_not_block_the_way_back() {
     stand_in.set_outage(None);
     stand_in.fail_request_with("hh-0", Fault::CutBefore);
     pass(1).await;
-    expect(&salesforce, Failure::Transient).await;
-    assert_eq!(stand_in.limits_calls(), 1, "Salesforce answers: it is the record");
-    closed(&salesforce).await;
+    expect(&salesforce, Failure::Unclear).await;
+    assert_eq!(stand_in.limits_calls(), 0, "what another call meets proves nothing");
+    paused(&salesforce).await;
     pass(2).await;
     salesforce.execute(&Plan::salesforce(vec![household("hh-1", "12")]), Suspicion::None).await.unwrap();
     assert_eq!(salesforce.admission().await, Admission::Available);
@@ -80,21 +80,27 @@ async fn a_probe_that_meets_a_lock_has_found_salesforce_and_is_retried() {
 }
 
 #[tokio::test]
-async fn an_answer_between_them_makes_failures_no_outage() {
+async fn an_answer_to_a_record_between_them_makes_failures_no_outage() {
     let stand_in = SalesforceStandIn::start().await;
     let salesforce = fresh(&stand_in);
-    for fault in [
-        Fault::CutBefore,
-        Fault::Answer(503, String::new()),
-        Fault::Answer(400, error_body("UNABLE_TO_LOCK_ROW", "locked")),
-        Fault::HalfAnswer,
-        Fault::Answer(500, "<html>".to_owned()),
-        Fault::Answer(500, error_body("UNKNOWN_EXCEPTION", "an error")),
+    let lock = Fault::Answer(400, error_body("UNABLE_TO_LOCK_ROW", "locked"));
+    for (fault, expected) in [
+        (Fault::CutBefore, Failure::Unclear),
+        (Fault::Answer(503, String::new()), Failure::Unclear),
+        (lock.clone(), Failure::Transient),
+        (Fault::HalfAnswer, Failure::Unclear),
+        (Fault::Answer(500, error_body("UNKNOWN_EXCEPTION", "an error")), Failure::Unclear),
+        (lock, Failure::Transient),
+        (Fault::Answer(429, String::new()), Failure::Unclear),
+        (Fault::Answer(403, "<html>".to_owned()), Failure::Unclear),
     ] {
         stand_in.fail_next(fault);
-        expect(&salesforce, Failure::Transient).await;
+        expect(&salesforce, expected).await;
         assert_eq!(salesforce.admission().await, Admission::Available);
     }
+    stand_in.fail_next(Fault::Answer(500, error_body("UNKNOWN_EXCEPTION", "an error")));
+    expect(&salesforce, Failure::Unclear).await;
+    paused(&salesforce).await;
 }
 
 #[tokio::test]
@@ -108,8 +114,8 @@ async fn below_the_reserve_work_stops_and_goes_on_once_limits_show_room() {
     assert!(message.contains("749 of Salesforce's 15000"), "{message}");
     assert_eq!((stand_in.requests(), stand_in.limits_calls()), (2, 0));
 
-    assert!(closed(&salesforce).await.contains("748 of Salesforce's 15000"), "asking is a call, too");
-    closed(&salesforce).await;
+    assert!(paused(&salesforce).await.contains("748 of Salesforce's 15000"), "asking is a call, too");
+    paused(&salesforce).await;
     assert_eq!(stand_in.limits_calls(), 1, "asked once");
 
     stand_in.set_usage(9_000, 15_000);
@@ -126,7 +132,7 @@ async fn used_up_calls_stop_the_work_whatever_the_reserve() {
     let salesforce = Salesforce::new(settings, Metrics::default()).unwrap();
     stand_in.set_usage(5_000, 5_000);
     expect(&salesforce, Failure::Unavailable).await;
-    closed(&salesforce).await;
+    paused(&salesforce).await;
     expect(&salesforce, Failure::Unavailable).await;
     assert_eq!(stand_in.requests(), 1);
     stand_in.set_usage(4_000, 5_000);
@@ -169,5 +175,5 @@ async fn a_large_plan_is_finished_although_the_reserve_is_reached_on_the_way() {
     stand_in.set_usage(14_900, 15_000);
     salesforce.execute(&Plan::salesforce(households(1_200)), Suspicion::None).await.unwrap();
     assert_eq!((stand_in.requests(), stand_in.records("Household__c").len()), (2, 1_200));
-    closed(&salesforce).await;
+    paused(&salesforce).await;
 }

@@ -73,7 +73,7 @@ async fn a_refused_login_is_not_repeated_within_half_a_minute_and_then_ever_more
         assert!(message.contains("invalid_grant"), "{message}");
         assert_eq!(stand_in.logins(), logins + 1, "before {pause}");
         pass(pause - 2).await;
-        assert!(closed(&salesforce).await.contains("invalid_grant"));
+        assert!(paused(&salesforce).await.contains("invalid_grant"));
         expect(&salesforce, Failure::Unavailable).await;
         assert_eq!(stand_in.logins(), logins + 1, "before {pause}");
         pass(2).await;
@@ -114,12 +114,12 @@ async fn a_login_without_an_answer_was_not_refused() {
     let salesforce = fresh(&stand_in);
     for _ in 0..2 {
         stand_in.fail_next_login(Fault::CutBefore);
-        expect(&salesforce, Failure::Transient).await;
+        expect(&salesforce, Failure::Unclear).await;
     }
     assert_eq!(salesforce.admission().await, Admission::Available);
     stand_in.fail_next_login(Fault::Answer(503, String::new()));
-    expect(&salesforce, Failure::Transient).await;
-    let reason = closed(&salesforce).await;
+    expect(&salesforce, Failure::Unclear).await;
+    let reason = paused(&salesforce).await;
     assert!(reason.contains("does not answer"), "the third is an outage: {reason}");
 }
 
@@ -130,7 +130,7 @@ async fn a_user_without_the_api_is_not_called_on_behalf_of_each_record() {
     stand_in.fail_next(Fault::Answer(403, body));
     expect(&salesforce, Failure::Unavailable).await;
     expect(&salesforce, Failure::Unavailable).await;
-    assert!(closed(&salesforce).await.contains("API_DISABLED_FOR_ORG"));
+    assert!(paused(&salesforce).await.contains("API_DISABLED_FOR_ORG"));
     assert_eq!(stand_in.requests(), 1);
     pass(30).await;
     salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use chrono::DateTime;
+use commcare_sf_integration::config::commcare::CommCareSettings;
 use futures::stream;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -30,6 +31,8 @@ pub(crate) enum Fault {
     Answer(u16, String),
     /// The same, with this `Retry-After`.
     Busy(u16, String),
+    /// Sends the caller elsewhere.
+    Redirect(u16, String),
     /// Never answers.
     Hang,
     /// Cuts the connection before the form was looked at.
@@ -86,6 +89,19 @@ impl CommCareStandIn {
         let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         Self { url, state, server: server.abort_handle() }
+    }
+
+    /// The settings of a destination that sends here.
+    pub(crate) fn settings(&self) -> CommCareSettings {
+        CommCareSettings {
+            receiver: format!("{}/a/{DOMAIN}/receiver/GCP_Forms/", self.url).parse().unwrap(),
+            username: USERNAME.to_owned(),
+            api_key: API_KEY.into(),
+            concurrency: 50,
+            request_timeout: Duration::from_secs(10),
+            retry_budget: Duration::from_secs(10),
+            retry_delay: Duration::from_millis(2),
+        }
     }
 
     /// The variables of a service that sends here.
@@ -204,6 +220,9 @@ async fn receive(
         Some(Fault::Answer(code, body)) => (status(code), body).into_response(),
         Some(Fault::Busy(code, retry_after)) => {
             (status(code), [(header::RETRY_AFTER, retry_after)]).into_response()
+        }
+        Some(Fault::Redirect(code, location)) => {
+            (status(code), [(header::LOCATION, location)]).into_response()
         }
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::CutBefore) => cut(),

@@ -17,9 +17,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use commcare_sf_integration::config::salesforce::{
     ApiVersion, JwtLogin, Login, PrivateKey, SalesforceSettings,
 };
@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use url::Url;
 
+use composite::Org;
 pub(crate) use fault::Fault;
 pub(crate) use login::private_key_pem;
 use store::Store;
@@ -50,6 +51,12 @@ pub(crate) struct SalesforceStandIn {
 
 type Shared = Arc<Mutex<Inner>>;
 
+/// How many rows of a collection an object's triggers bear, and what they say of more.
+pub(crate) struct Bearable {
+    rows: usize,
+    message: String,
+}
+
 /// What it says of one row instead of writing it.
 #[derive(Clone)]
 pub(crate) struct Refusal {
@@ -65,6 +72,11 @@ struct Inner {
     logins: usize,
     refuses_logins: bool,
     bodies: Vec<Value>,
+    /// Path and body of the calls that write without Composite.
+    alone: Vec<(String, Value)>,
+    /// Sessions of a server that no longer has the org, and what that server answers.
+    moved: HashMap<String, Fault>,
+    bearable: HashMap<String, Bearable>,
     used: u64,
     limit: u64,
     delay: Duration,
@@ -96,6 +108,9 @@ impl SalesforceStandIn {
             logins: 0,
             refuses_logins: false,
             bodies: Vec::new(),
+            alone: Vec::new(),
+            moved: HashMap::new(),
+            bearable: HashMap::new(),
             used: 0,
             limit: 15_000,
             delay: Duration::ZERO,
@@ -114,6 +129,8 @@ impl SalesforceStandIn {
             .route("/services/oauth2/token", post(login::token))
             .route("/services/Soap/u/{version}", post(login::soap))
             .route("/services/data/{version}/composite", post(composite_call))
+            .route("/services/data/{version}/composite/sobjects/{object}/{field}", patch(lone_call))
+            .route("/services/data/{version}/sobjects/{object}/{field}/{id}", patch(lone_call))
             .route("/services/data/{version}/limits", get(limits_call))
             .route("/services/data/{version}/query", get(query::query_call))
             .fallback(|| async {
@@ -151,6 +168,7 @@ impl SalesforceStandIn {
             request_timeout: Duration::from_secs(10),
             retry_budget: Duration::from_secs(10),
             retry_delay: Duration::from_millis(2),
+            collection_size: SalesforceSettings::MAX_COLLECTION_SIZE,
             api_reserve_percent: 5,
         }
     }
@@ -182,6 +200,19 @@ impl SalesforceStandIn {
     /// Every session so far is invalid.
     pub(crate) fn expire_sessions(&self) {
         self.inner().sessions.clear();
+    }
+
+    /// The org moves: calls with a session of before meet `fault`, a login finds the new server.
+    pub(crate) fn move_org(&self, fault: &Fault) {
+        let mut inner = self.inner();
+        let sessions: Vec<String> = inner.sessions.drain().collect();
+        inner.moved.extend(sessions.into_iter().map(|session| (session, fault.clone())));
+    }
+
+    /// From now on the triggers of an object bear so many rows of a collection, and say this of more.
+    pub(crate) fn bear(&self, object: &str, rows: usize, message: &str) {
+        let bearable = Bearable { rows, message: message.to_owned() };
+        self.inner().bearable.insert(object.to_owned(), bearable);
     }
 
     /// Whether every login is refused from now on, as with a deactivated user.
@@ -251,6 +282,11 @@ impl SalesforceStandIn {
         self.inner().bodies.clone()
     }
 
+    /// Path and body of the calls that wrote without Composite.
+    pub(crate) fn lone_calls(&self) -> Vec<(String, Value)> {
+        self.inner().alone.clone()
+    }
+
     /// Calls of the `limits` resource that reached it with a valid session.
     pub(crate) fn limits_calls(&self) -> usize {
         self.inner().limits_calls
@@ -273,7 +309,7 @@ impl Drop for SalesforceStandIn {
 }
 
 async fn composite_call(State(state): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Some(fault) = arrive(&state).await {
+    if let Some(fault) = arrive(&state, &headers).await {
         return fault.instead().await;
     }
     if !state.lock().unwrap().knows_session(&headers) {
@@ -289,8 +325,23 @@ async fn composite_call(State(state): State<Shared>, headers: HeaderMap, body: B
     }
 }
 
+/// A write without Composite.
+async fn lone_call(State(state): State<Shared>, headers: HeaderMap, uri: Uri, body: Bytes) -> Response {
+    if let Some(fault) = arrive(&state, &headers).await {
+        return fault.instead().await;
+    }
+    let mut inner = state.lock().unwrap();
+    if !inner.knows_session(&headers) {
+        return no_session();
+    }
+    inner.used += 1;
+    inner.alone.push((uri.path().to_owned(), serde_json::from_slice(&body).unwrap_or_default()));
+    let (status, answer) = composite::run_alone(&mut inner.org(), uri.path(), &body);
+    inner.finish((status, answer.to_string()).into_response())
+}
+
 async fn limits_call(State(state): State<Shared>, headers: HeaderMap) -> Response {
-    if let Some(fault) = arrive(&state).await {
+    if let Some(fault) = arrive(&state, &headers).await {
         return fault.instead().await;
     }
     let mut inner = state.lock().unwrap();
@@ -308,19 +359,22 @@ async fn limits_call(State(state): State<Shared>, headers: HeaderMap) -> Respons
     inner.finish(body.to_string().into_response())
 }
 
-/// Lets a call take its time, and says what it meets in an outage.
-async fn arrive(state: &Shared) -> Option<Fault> {
+/// Lets a call take its time, and says what it meets in an outage, or at a server that no longer has the org.
+async fn arrive(state: &Shared, headers: &HeaderMap) -> Option<Fault> {
     let delay = state.lock().unwrap().delay;
     tokio::time::sleep(delay).await;
-    state.lock().unwrap().outage.clone()
+    let inner = state.lock().unwrap();
+    let moved = || bearer(headers).and_then(|session| inner.moved.get(session).cloned());
+    inner.outage.clone().or_else(moved)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 impl Inner {
     fn knows_session(&self, headers: &HeaderMap) -> bool {
-        let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        token
-            .and_then(|token| token.strip_prefix("Bearer "))
-            .is_some_and(|token| self.sessions.contains(token))
+        bearer(headers).is_some_and(|session| self.sessions.contains(session))
     }
 
     /// Takes a Composite call, and says what it meets.
@@ -340,12 +394,16 @@ impl Inner {
 
     /// Does what a Composite call asks for, and answers as `fault` says.
     fn work(&mut self, body: &[u8], fault: Option<&Fault>) -> Response {
-        let (status, answer) = composite::run(&mut self.store, &mut self.refusals, body);
+        let (status, answer) = composite::run(&mut self.org(), body);
         let response = match fault {
             Some(fault) => fault.after(status, answer),
             None => (status, answer.to_string()).into_response(),
         };
         self.finish(response)
+    }
+
+    fn org(&mut self) -> Org<'_> {
+        Org { store: &mut self.store, refusals: &mut self.refusals, bearable: &self.bearable }
     }
 
     fn finish(&self, mut response: Response) -> Response {

@@ -6,7 +6,7 @@ use super::imports::{Import, ModulePath, Modules, Target};
 use super::{Text, none, texts};
 
 /// Known to all, and knowing only each other.
-const BOTTOM: &[&str] = &["submission", "plan", "clock", "config", "metrics", "retry", "text"];
+const BOTTOM: &[&str] = &["submission", "plan", "clock", "config", "metrics", "bounded", "retry", "text"];
 
 /// What a module may import beside itself and, except `jobs`, beside [`BOTTOM`].
 const LAYERS: &[(&str, &[&str])] = &[
@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("config", &[]),
     ("metrics", &[]),
+    ("bounded", &[]),
     ("retry", &[]),
     ("text", &[]),
     ("jobs", &["submission", "plan"]),

@@ -113,7 +113,8 @@ async fn the_first_of_transient_dependency_and_permanent_decides() {
         for (number, fault) in (1..).zip(faults) {
             hq.fail(&format!("case-j-1-{number}"), fault);
         }
-        assert_eq!(app.process_for_commcare(&participants("j-1", 4)).await["error_kind"], kind);
+        let record = app.process_for_commcare(&participants("j-1", 4)).await;
+        assert_eq!(record["error_kind"], kind, "{record}");
     }
 }
 

@@ -6,24 +6,37 @@ use axum::http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::Refusal;
 use super::store::{Store, Written, is_object, refusal};
+use super::{Bearable, Refusal};
 
-type Refusals = HashMap<String, VecDeque<Refusal>>;
+/// What one write may meet.
+pub(super) struct Org<'o> {
+    pub(super) store: &'o mut Store,
+    /// By external id in lower case.
+    pub(super) refusals: &'o mut HashMap<String, VecDeque<Refusal>>,
+    /// By object.
+    pub(super) bearable: &'o HashMap<String, Bearable>,
+}
 
 /// Runs a request as one transaction.
-pub(super) fn run(store: &mut Store, refusals: &mut Refusals, body: &[u8]) -> (StatusCode, Value) {
+pub(super) fn run(org: &mut Org<'_>, body: &[u8]) -> (StatusCode, Value) {
     let subrequests = match check(body) {
         Ok(subrequests) => subrequests,
         Err(Refusal { code, message, .. }) => {
             return (StatusCode::BAD_REQUEST, json!([{ "errorCode": code, "message": message }]));
         }
     };
-    store.begin();
-    let mut answers = Vec::new();
+    org.store.begin();
+    let mut answers: Vec<(u16, Value)> = Vec::new();
     let mut failed = false;
     for subrequest in &subrequests {
-        let (status, body) = perform(store, refusals, subrequest);
+        let earlier = subrequests.iter().zip(&answers);
+        let known =
+            earlier.map(|(subrequest, (_, body))| (subrequest["referenceId"].as_str().unwrap(), body));
+        let (status, body) = match resolved(subrequest, &known.collect()) {
+            Ok(subrequest) => perform(org, &subrequest),
+            Err(refusal) => errors(&refusal),
+        };
         failed = status >= 300 || is_refused_collection(&body);
         answers.push((status, body));
         if failed {
@@ -31,7 +44,7 @@ pub(super) fn run(store: &mut Store, refusals: &mut Refusals, body: &[u8]) -> (S
         }
     }
     if failed {
-        store.roll_back();
+        org.store.roll_back();
         let cause = answers.len() - 1;
         let halted = (400, halted());
         answers[..cause].fill(halted.clone());
@@ -41,6 +54,46 @@ pub(super) fn run(store: &mut Store, refusals: &mut Refusals, body: &[u8]) -> (S
         json!({ "body": body, "httpHeaders": {}, "httpStatusCode": status, "referenceId": subrequest["referenceId"] })
     });
     (StatusCode::OK, json!({ "compositeResponse": answers.collect::<Vec<_>>() }))
+}
+
+/// Runs a subrequest that is a call of its own.
+pub(super) fn run_alone(org: &mut Org<'_>, url: &str, body: &[u8]) -> (StatusCode, Value) {
+    org.store.begin();
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let (status, body) = perform(org, &json!({ "method": "PATCH", "url": url, "body": body }));
+    if status >= 300 || is_refused_collection(&body) {
+        org.store.roll_back();
+    }
+    (StatusCode::from_u16(status).unwrap(), body)
+}
+
+/// A subrequest with its references resolved. From API version 52 on a reference without a value fails, and nothing
+/// escapes one.
+fn resolved(value: &Value, known: &HashMap<&str, &Value>) -> Result<Value, Refusal> {
+    Ok(match value {
+        Value::String(text) => Value::String(resolved_text(text, known)?),
+        Value::Array(items) => items.iter().map(|item| resolved(item, known)).collect::<Result<_, _>>()?,
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| Ok((name.clone(), resolved(value, known)?)));
+            Value::Object(members.collect::<Result<_, Refusal>>()?)
+        }
+        other => other.clone(),
+    })
+}
+
+fn resolved_text(text: &str, known: &HashMap<&str, &Value>) -> Result<String, Refusal> {
+    let Some((before, rest)) = text.split_once("@{") else { return Ok(text.to_owned()) };
+    let (reference, after) = match rest.split_once('}') {
+        Some((reference, after)) if !reference.is_empty() => (reference, after),
+        _ => return Ok(format!("{before}@{{{}", resolved_text(rest, known)?)),
+    };
+    let (id, path) = reference.split_once('.').unwrap_or((reference, ""));
+    let found = known.get(id).and_then(|body| body.get(path)).and_then(Value::as_str);
+    let Some(found) = found else {
+        let message = format!("Invalid reference specified. No value for {reference} found in {id}");
+        return Err(refusal(400, "PROCESSING_HALTED", message));
+    };
+    Ok(format!("{before}{found}{}", resolved_text(after, known)?))
 }
 
 /// The subrequests of a well-formed request within the limits.
@@ -75,7 +128,7 @@ fn check(body: &[u8]) -> Result<Vec<Value>, Refusal> {
 }
 
 /// One subrequest: its status and body.
-fn perform(store: &mut Store, refusals: &mut Refusals, subrequest: &Value) -> (u16, Value) {
+fn perform(org: &mut Org<'_>, subrequest: &Value) -> (u16, Value) {
     let url = subrequest["url"].as_str().unwrap_or_default();
     let resource = url.strip_prefix("/services/data/v66.0/").unwrap_or_default();
     if subrequest["method"] != "PATCH" {
@@ -91,18 +144,17 @@ fn perform(store: &mut Store, refusals: &mut Refusals, subrequest: &Value) -> (u
     match resource.split('/').collect::<Vec<_>>()[..] {
         ["sobjects", object, field, external_id] if is_object(object) && is_segment(external_id) => {
             let external_id = percent_decode_str(external_id).decode_utf8().unwrap();
-            single(store, refusals, (object, field, &external_id), body)
+            single(org, (object, field, &external_id), body)
         }
         ["composite", "sobjects", object, field] if is_object(object) && field != "Id" => {
-            collection(store, refusals, (object, field), body)
+            collection(org, (object, field), body)
         }
         _ => errors(&refusal(404, "NOT_FOUND", "The requested resource does not exist")),
     }
 }
 
 fn single(
-    store: &mut Store,
-    refusals: &mut Refusals,
+    org: &mut Org<'_>,
     (object, field, external_id): (&str, &str, &str),
     body: &Map<String, Value>,
 ) -> (u16, Value) {
@@ -110,9 +162,9 @@ fn single(
         let message = format!("The {field} field should not be specified in the sobject data.");
         return errors(&refusal(400, "INVALID_FIELD", message));
     }
-    let written = match refused(refusals, external_id) {
+    let written = match org.refused(external_id) {
         Some(refusal) => Err(refusal),
-        None => store.upsert(object, field, external_id, body),
+        None => org.store.upsert(object, field, external_id, body),
     };
     match written {
         Ok(_) if field == "Id" => (204, Value::Null),
@@ -124,15 +176,16 @@ fn single(
     }
 }
 
-fn collection(
-    store: &mut Store,
-    refusals: &mut Refusals,
-    (object, field): (&str, &str),
-    body: &Map<String, Value>,
-) -> (u16, Value) {
+fn collection(org: &mut Org<'_>, (object, field): (&str, &str), body: &Map<String, Value>) -> (u16, Value) {
     let records = body.get("records").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if body.get("allOrNone") != Some(&true.into()) || records.is_empty() || records.len() > 200 {
         return errors(&refusal(400, "INVALID_INPUT", "1 to 200 records, all or none"));
+    }
+    if let Some(Bearable { message, .. }) =
+        org.bearable.get(object).filter(|bearable| bearable.rows < records.len())
+    {
+        let refused = refusal(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message);
+        return (200, records.iter().map(|_| row_result(&Err(refused.clone()), true)).collect());
     }
     let mut seen = HashSet::new();
     let rows: Vec<_> = records
@@ -152,8 +205,8 @@ fn collection(
             let mut fields = record.as_object().unwrap().clone();
             fields.remove("attributes");
             fields.remove(field);
-            refused(refusals, external_id)
-                .map_or_else(|| store.upsert(object, field, external_id, &fields), Err)
+            let refused = org.refused(external_id);
+            refused.map_or_else(|| org.store.upsert(object, field, external_id, &fields), Err)
         })
         .collect();
     let fails = rows.iter().any(Result::is_err);
@@ -174,8 +227,10 @@ fn row_result(row: &Result<Written, Refusal>, fails: bool) -> Value {
     json!({ "success": false, "errors": [{ "statusCode": code, "message": message, "fields": [] }] })
 }
 
-fn refused(refusals: &mut Refusals, external_id: &str) -> Option<Refusal> {
-    refusals.get_mut(&external_id.to_lowercase())?.pop_front()
+impl Org<'_> {
+    fn refused(&mut self, external_id: &str) -> Option<Refusal> {
+        self.refusals.get_mut(&external_id.to_lowercase())?.pop_front()
+    }
 }
 
 fn is_refused_collection(body: &Value) -> bool {

@@ -1,11 +1,13 @@
 //! The ways in which a call goes wrong on the wire.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures::stream;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -27,6 +29,8 @@ pub(crate) enum Fault {
     CutAfter,
     /// Does the work, sends half of the answer and cuts the connection.
     HalfAnswer,
+    /// Answers 200 with this many bytes of JSON, which are few as long as they are packed.
+    Bomb(usize),
     /// Never answers.
     Hang,
 }
@@ -48,6 +52,7 @@ impl Fault {
                 released.notified().await;
                 (status(code), body).into_response()
             }
+            Self::Bomb(bytes) => bomb(bytes),
             Self::Hang => std::future::pending().await,
             Self::CutBefore | Self::CutAfter | Self::HalfAnswer | Self::Rewrite(_) => cut(&[], 0),
         }
@@ -64,6 +69,15 @@ impl Fault {
             _ => cut(&[], 0),
         }
     }
+}
+
+/// A list of so many bytes, packed.
+fn bomb(bytes: usize) -> Response {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(b"[").unwrap();
+    io::copy(&mut io::repeat(b' ').take(bytes as u64), &mut packed).unwrap();
+    packed.write_all(b"]").unwrap();
+    ([(header::CONTENT_ENCODING, "gzip")], packed.finish().unwrap()).into_response()
 }
 
 /// An answer of `length` bytes whose connection is cut after `sent`.

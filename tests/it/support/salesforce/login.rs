@@ -115,7 +115,7 @@ impl Inner {
 /// Counts a login, and says what it meets instead of an answer.
 async fn meet(state: &Shared) -> Option<Fault> {
     state.lock().unwrap().logins += 1;
-    let outage = arrive(state).await;
+    let outage = arrive(state, &HeaderMap::new()).await;
     outage.or_else(|| state.lock().unwrap().login_faults.pop_front())
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn query_call(
     headers: HeaderMap,
     Query(Parameters { q }): Query<Parameters>,
 ) -> Response {
-    if let Some(fault) = arrive(&state).await {
+    if let Some(fault) = arrive(&state, &headers).await {
         return fault.instead().await;
     }
     let mut inner = state.lock().unwrap();

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 
+use serde_json::{Value, json};
+
 use super::*;
+use crate::config::salesforce::ApiVersion;
 
 fn upsert(object: &'static str, id: impl Into<String>) -> Upsert {
     Upsert::new(object, "Key__c", id).set("A__c", "a")
@@ -14,14 +17,23 @@ fn rows(object: &'static str, count: usize) -> Vec<Upsert> {
     (0..count).map(|n| upsert(object, format!("{object}-{n}"))).collect()
 }
 
-/// Rows per subrequest, request by request.
+/// The calls of a plan whose collections have at most `most` rows.
+fn calls_of(upserts: &[Upsert], most: usize) -> Vec<Call<'_>> {
+    calls(&upserts.iter().collect::<Vec<_>>(), |_| most)
+}
+
+/// Rows per step, call by call.
+fn shape_of(calls: &[Call<'_>]) -> Vec<Vec<usize>> {
+    calls.iter().map(|call| call.steps().iter().map(|step| step.rows().len()).collect()).collect()
+}
+
 fn shape(upserts: &[Upsert]) -> Vec<Vec<usize>> {
-    let requests = requests(upserts, ApiVersion::default());
-    requests.iter().map(|request| request.steps.iter().map(|step| step.rows.len()).collect()).collect()
+    shape_of(&calls_of(upserts, 200))
 }
 
 fn body(upserts: &[Upsert]) -> Value {
-    requests(upserts, ApiVersion::default())[0].body()
+    let Call::Composite(request) = &calls_of(upserts, 200)[0] else { panic!("not a Composite request") };
+    request.body(ApiVersion::default())
 }
 
 #[test]
@@ -128,6 +140,35 @@ fn external_ids_are_percent_encoded() {
 }
 
 #[test]
+fn smaller_collections_stay_in_one_request_while_they_fit() {
+    let shape = |rows: &[Upsert], most| shape_of(&calls_of(rows, most));
+    assert_eq!(shape(&rows("A", 200), 100), [[100, 100]]);
+    assert_eq!(shape(&rows("A", 200), 50), [[50; 4]]);
+    assert_eq!(shape(&rows("A", 200), 25), [vec![25; 5], vec![25; 3]]);
+    assert_eq!(shape(&rows("A", 30), 1), [vec![1; 25], vec![1; 5]]);
+}
+
+#[test]
+fn a_step_with_a_text_like_a_reference_is_a_call_of_its_own() {
+    let odd = upsert("B", "odd").set("Comment__c", "see @{home}");
+    let plan = [&rows("A", 2)[..], &[upsert("C", "1"), odd], &rows("D", 3)].concat();
+    let calls = calls_of(&plan, 200);
+    assert_eq!(shape_of(&calls), [vec![2, 1], vec![1], vec![3]]);
+    assert!(matches!(calls[..], [Call::Composite(_), Call::Alone(_), Call::Composite(_)]));
+    let Call::Alone(step) = &calls[1] else { unreachable!() };
+    let version = ApiVersion::default();
+    assert_eq!(step.url_alone(version), "/services/data/v66.0/composite/sobjects/B/Key__c");
+    let record = json!({
+        "attributes": {"type": "B"}, "Key__c": "odd", "A__c": "a", "Comment__c": "see @{home}",
+    });
+    assert_eq!(step.body_alone(), json!({"allOrNone": true, "records": [record]}));
+    let by_id = [Upsert::new("A", "Id", "a0X1").set("Comment__c", "@{x}")];
+    let Call::Alone(step) = &calls_of(&by_id, 200)[0] else { panic!("not alone") };
+    assert_eq!(step.url_alone(version), "/services/data/v66.0/sobjects/A/Id/a0X1");
+    assert_eq!(step.body_alone(), json!({"Comment__c": "@{x}"}));
+}
+
+#[test]
 fn nothing_to_write_makes_no_request() {
     assert!(shape(&[]).is_empty());
 }
@@ -149,26 +190,31 @@ prop_compose! {
         });
         rows.enumerate().map(|(at, (object, field, id))| {
             let id = if at % 7 == 0 { format!("KEY-{id}") } else { format!("key-{id}") };
-            Upsert::new(["A", "B", "C"][object], ["Key__c", "Id"][field], id).set("Value__c", at)
+            let text = if at % 31 == 0 { "see @{home}" } else { "@{}" };
+            let key = ["Key__c", "Id"][field];
+            Upsert::new(["A", "B", "C"][object], key, id).set("Value__c", at).set("Text__c", text)
         }).collect()
     }
 }
 
 proptest! {
     #[test]
-    fn any_plan_keeps_the_limits_and_ends_as_if_sent_one_by_one(plan in any_plan()) {
-        let requests = requests(&plan, ApiVersion::default());
-        for request in &requests {
-            let collections: Vec<_> = request.steps.iter().filter(|step| step.is_collection()).collect();
-            prop_assert!((1..=25).contains(&request.steps.len()) && collections.len() <= 5);
+    fn any_plan_keeps_the_limits_and_ends_as_if_sent_one_by_one(plan in any_plan(), most in 1..=200_usize) {
+        let calls = calls_of(&plan, most);
+        for call in &calls {
+            let steps = call.steps();
+            let collections: Vec<_> = steps.iter().filter(|step| step.is_collection()).collect();
+            prop_assert!((1..=25).contains(&steps.len()) && collections.len() <= 5);
             for step in collections {
-                let ids: HashSet<_> = step.rows.iter().map(|row| comparable(&row.external_id)).collect();
-                prop_assert!(ids.len() == step.rows.len() && ids.len() <= 200);
-                prop_assert!(step.rows.iter().all(|row| row.object == step.rows[0].object));
-                prop_assert!(step.rows.iter().all(|row| row.external_id_field == "Key__c"));
+                let ids: HashSet<_> = step.rows().iter().map(|row| comparable(&row.external_id)).collect();
+                prop_assert!(ids.len() == step.rows().len() && ids.len() <= most);
+                prop_assert!(step.rows().iter().all(|row| row.object == step.rows()[0].object));
+                prop_assert!(step.rows().iter().all(|row| row.external_id_field == "Key__c"));
             }
+            let has_reference = steps.iter().any(Step::looks_like_reference);
+            prop_assert_eq!(matches!(call, Call::Alone(_)), has_reference);
         }
-        let sent = requests.iter().flat_map(Request::steps).flat_map(|step| step.rows.iter().copied());
+        let sent = calls.iter().flat_map(Call::upserts);
         prop_assert_eq!(written(sent), written(&plan));
     }
 }
