@@ -19,6 +19,7 @@ mod privacy;
 mod process;
 mod queue;
 mod salesforce;
+mod senders;
 mod support;
 mod tidy;
 mod to_commcare;
