@@ -56,9 +56,9 @@ enum Command {
     Preview {
         /// A file with the payload's JSON, as it is posted to the webhook; `-` for standard input.
         file: PathBuf,
-        /// Who sends such a payload.
-        #[arg(long, value_enum, default_value = "cc")]
-        origin: Origin,
+        /// Who sends such a payload; by default its member `form` or `jobType` tells.
+        #[arg(long, value_enum)]
+        origin: Option<Origin>,
         /// Print the answer that `POST /preview/{cc|sf}` gives.
         #[arg(long)]
         json: bool,
@@ -113,7 +113,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Demo => demo::run(&environment).await,
         Command::Preview { file, origin, json } => {
-            print(&preview::of(&Config::load(&environment)?, &file, origin, json)?)
+            let preview = preview::of(&Config::load(&environment)?, &file, origin, json)?;
+            print(&preview.text)?;
+            preview.failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!(failure)))
         }
         Command::Migrate { json } => print(&migrate(&Config::load(&environment)?, json).await?),
         Command::CheckConfig { json } => print(&check_config(&Config::load(&environment)?, json)),

@@ -61,7 +61,9 @@ type Calls = OpenApiRouter<HttpState>;
 
 /// What CommCare and Salesforce call.
 fn webhook_calls() -> Calls {
-    Calls::default().routes(routes!(webhooks::accept_commcare)).routes(routes!(webhooks::accept_salesforce))
+    Calls::default()
+        .routes(routes!(webhooks::accept_commcare, webhooks::check_commcare))
+        .routes(routes!(webhooks::accept_salesforce, webhooks::check_salesforce))
 }
 
 /// What Cloud Scheduler calls.

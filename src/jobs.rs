@@ -28,6 +28,9 @@ use crate::plan::Plan;
 use crate::submission::{Destination, Origin, Sender};
 use salesforce_to_commcare::JobType;
 
+/// The note of an archived form.
+const ARCHIVED: &str = "the form was archived in CommCare: nothing is written, and what was written stays";
+
 /// What a mapping knows apart from the payload.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -138,6 +141,15 @@ const fn to_commcare(job: &JobType, mapping: Mapping) -> Job {
 }
 
 impl Job {
+    /// The plan of a payload. A form that somebody has archived in CommCare writes nothing: the destinations
+    /// keep what they have (`docs/service.md`, section 2).
+    pub fn plan(&self, payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
+        if self.origin == Origin::CommCare && payload.get("archived") == Some(&Value::Bool(true)) {
+            return Ok(Plan::nothing(ARCHIVED));
+        }
+        (self.mapping)(payload, facts)
+    }
+
     /// The plan of a payload of this job, as the HTTP API and the command line show it
     /// (`docs/service.md`, section 2, preview).
     pub(crate) fn preview(&self, plan: &Plan) -> Value {
@@ -149,8 +161,29 @@ impl Job {
 }
 
 /// The preview of a payload whose form type isn't handled.
-pub(crate) fn preview_of_unhandled(name: &str) -> Value {
-    json!({ "job_name": name, "note": "this form type is not handled: nothing would be stored or sent" })
+pub(crate) fn preview_of_unhandled(origin: Origin, name: &str) -> Value {
+    let note = "this form type is not handled: nothing would be stored or sent";
+    let note = match meant(origin, name) {
+        Some(job) => format!("{note}; did you mean {:?}?", job.name),
+        None => note.to_owned(),
+    };
+    json!({ "job_name": name, "note": note })
+}
+
+/// The job whose name differs from this one in case or blanks only.
+pub(crate) fn meant(origin: Origin, name: &str) -> Option<&'static Job> {
+    let letters = |name: &str| name.split_whitespace().collect::<String>().to_lowercase();
+    JOBS.iter().find(|job| job.origin == origin && letters(job.name) == letters(name))
+}
+
+/// The origin that a payload comes from by its looks: a form has `form`, a payload from Salesforce `jobType`.
+/// `None` where it has both or neither.
+pub(crate) fn origin_of(payload: &Value) -> Option<Origin> {
+    match (payload.get("form").is_some(), payload.get("jobType").is_some()) {
+        (true, false) => Some(Origin::CommCare),
+        (false, true) => Some(Origin::Salesforce),
+        _ => None,
+    }
 }
 
 /// The job that handles `name` from `origin`.

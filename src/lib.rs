@@ -27,6 +27,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod jobs;
 pub mod metrics;
+mod payload;
 pub mod plan;
 pub mod queue;
 mod retry;

@@ -54,6 +54,9 @@ pub struct Plan {
     /// Records of the payload that are not sent, in their order. The others are sent.
     #[serde(rename = "errors", skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
+    /// Records of the payload that are sent, and that the destination would refuse.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 /// The effects of a plan, by destination. The names are those of the HTTP API.
@@ -71,17 +74,21 @@ pub enum Effects {
 impl Plan {
     /// A plan of Salesforce upserts. [`Plan::nothing`] makes an empty one.
     pub fn salesforce(upserts: Vec<Upsert>) -> Self {
-        Self { effects: Effects::Upserts(upserts), note: None, unmapped: Vec::new(), refused: Vec::new() }
+        Self::new(Effects::Upserts(upserts))
     }
 
-    /// A plan of CommCare documents, and of the records that cannot be sent.
-    pub fn commcare(documents: Vec<Document>, refused: Vec<Refused>) -> Self {
-        Self { effects: Effects::Documents(documents), note: None, unmapped: Vec::new(), refused }
+    /// A plan of CommCare documents, of the records that cannot be sent, and of those that CommCare would refuse.
+    pub fn commcare(documents: Vec<Document>, refused: Vec<Refused>, warnings: Vec<Warning>) -> Self {
+        Self { refused, warnings, ..Self::new(Effects::Documents(documents)) }
     }
 
     /// A plan of PostGIS rows.
     pub fn postgis(rows: Rows) -> Self {
-        Self { effects: Effects::Rows(rows), note: None, unmapped: Vec::new(), refused: Vec::new() }
+        Self::new(Effects::Rows(rows))
+    }
+
+    fn new(effects: Effects) -> Self {
+        Self { effects, note: None, unmapped: Vec::new(), refused: Vec::new(), warnings: Vec::new() }
     }
 
     /// The Salesforce records that the plan writes.
@@ -379,4 +386,15 @@ pub struct Refused {
     pub field: Option<&'static str>,
     /// What is wrong, with position and field.
     pub error: String,
+}
+
+/// A record of a payload that is sent, and that its destination would refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Warning {
+    /// 1-based position in the payload as it arrived.
+    pub position: u32,
+    /// The part of the document that is wrong.
+    pub field: &'static str,
+    /// What is wrong, with position and field.
+    pub warning: String,
 }

@@ -357,7 +357,7 @@ impl Worker {
 /// The plan of a payload.
 pub(crate) fn plan(job: &Job, data: &Value, facts: &Facts) -> Planned {
     // A mapping that panics is a bug in the mapping: it fails this record and no other.
-    match catch_unwind(AssertUnwindSafe(|| (job.mapping)(data, facts))) {
+    match catch_unwind(AssertUnwindSafe(|| job.plan(data, facts))) {
         Ok(Ok(plan)) => Ok((job.destination, plan)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("the mapping of {} broke down; this is a fault of the service", job.name)),

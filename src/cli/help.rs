@@ -48,12 +48,13 @@ other settings have to be sound.
 
 Examples:
   commcare-sf-integration preview form.json
-  commcare-sf-integration preview --origin sf payload.json
+  commcare-sf-integration preview payload.json         a payload from Salesforce, known by its jobType
   curl -s https://example.org/form.json | commcare-sf-integration preview - --json | jq .upserts
 
 Exit codes:
   0  printed; also where the form type isn't handled or nothing would be sent: the output says so
-  1  the payload cannot be read, or its record would fail; standard error has the record's error
+  1  the payload cannot be read, or a record would fail: standard error has the error. Where only some
+     records of a payload would fail, the payload is printed all the same
   2  wrong usage";
 
 /// Of `migrate`.

@@ -112,8 +112,10 @@ pub(super) async fn webhook(
     next: Next,
 ) -> Result<Response, HttpError> {
     if let Err(refusal) = gatekeeper.admit_webhook(request.headers()) {
-        // CommCare gives a form up after this answer: someone must act.
-        warn!(path = request.uri().path(), "webhook refused");
+        // CommCare gives a form up after this answer: someone must act. A refused test loses no form.
+        if request.method() == Method::POST {
+            warn!(path = request.uri().path(), "webhook refused");
+        }
         return Err(refusal);
     }
     Ok(next.run(request).await)

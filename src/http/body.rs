@@ -1,5 +1,7 @@
 //! Reads a posted payload and tells what it is: the checks of `docs/service.md`, section 2, in order.
 
+mod packing;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
@@ -8,8 +10,10 @@ use serde_json::Value;
 
 use super::error::HttpError;
 use crate::jobs::{self, Job};
+use crate::payload::{self, PayloadError};
 use crate::queue::ID_LIMIT;
 use crate::submission::Origin;
+use packing::Unpacking;
 
 /// Bytes of a body that are still read once it is too large. A sender that writes the whole body before it
 /// reads then gets the answer instead of a cut connection.
@@ -26,6 +30,12 @@ pub(super) struct NamedPayload {
 }
 
 impl NamedPayload {
+    /// The payload with the job of `origin` that it names.
+    pub(super) fn new(origin: Origin, data: Value) -> Result<Self, HttpError> {
+        let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName)?.to_owned();
+        Ok(Self { job: jobs::find(origin, &job_name), job_name, data })
+    }
+
     /// The payload's `id` as text.
     pub(super) fn id(&self) -> Result<String, HttpError> {
         let id = jobs::job_id(&self.data).ok_or(HttpError::NoId)?;
@@ -34,27 +44,24 @@ impl NamedPayload {
     }
 }
 
-/// Reads a payload of `origin`.
-pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<NamedPayload, HttpError> {
+/// Reads a payload of `origin`: an object with members.
+pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<Value, HttpError> {
     let (parts, body) = request.into_parts();
-    let bytes = collect(body, limit).await?;
+    let bytes = collect(&parts.headers, body, limit).await?;
     if is_xml(&parts.headers, &bytes) {
-        return Err(HttpError::XmlPayload);
+        return Err(HttpError::XmlPayload(origin));
     }
-    let data: Value = serde_json::from_slice(without_mark(&bytes)).map_err(|_| HttpError::InvalidPayload)?;
-    // Freed before the payload is kept: the text is as large as the payload.
-    drop(bytes);
+    let data = parse(&bytes)?;
     if data.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(HttpError::InvalidPayload);
     }
-    let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName)?.to_owned();
-    Ok(NamedPayload { job: jobs::find(origin, &job_name), job_name, data })
+    Ok(data)
 }
 
 /// Reads the JSON that an operator's call sends.
 pub(super) async fn read_json(request: Request, limit: usize) -> Result<Value, HttpError> {
-    let bytes = collect(request.into_body(), limit).await?;
-    serde_json::from_slice(without_mark(&bytes)).map_err(|_| HttpError::InvalidPayload)
+    let (parts, body) = request.into_parts();
+    parse(&collect(&parts.headers, body, limit).await?)
 }
 
 /// The job and the data of a body that the webhook of `origin` would store, for the fuzz targets.
@@ -64,37 +71,42 @@ pub(crate) fn taken(origin: Origin, body: &[u8]) -> Option<(&'static Job, Value)
 
     let request = Request::new(Body::from(body.to_vec()));
     // The whole body is there, so that the future never waits.
-    let named = read(origin, request, body.len()).now_or_never()?.ok()?;
+    let data = read(origin, request, body.len()).now_or_never()?.ok()?;
+    let named = NamedPayload::new(origin, data).ok()?;
     let (job, _) = named.job.zip(named.id().ok())?;
     Some((job, named.data))
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
+fn parse(bytes: &[u8]) -> Result<Value, HttpError> {
+    payload::parse(bytes).map_err(|error| match error {
+        PayloadError::NotUnicode(details) => HttpError::UnreadablePayload { details },
+        PayloadError::NotJson(_) => HttpError::InvalidPayload,
+    })
+}
+
+/// The whole body, unpacked. The limit holds before and after unpacking.
+async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
+    let mut unpacking = Unpacking::new(headers, limit);
     let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
     let mut received = 0_usize;
-    while let Some(chunk) = stream.next().await {
+    while let Some(piece) = stream.next().await {
         // The sender hung up, or broke the protocol.
-        let chunk = chunk.map_err(|_| HttpError::InvalidPayload)?;
-        received = received.saturating_add(chunk.len());
-        if received <= limit {
-            bytes.extend_from_slice(&chunk);
-        } else if received <= limit.saturating_add(DISCARDED) {
-            bytes = Vec::new();
-        } else {
+        let piece = piece.map_err(|_| HttpError::InvalidPayload)?;
+        received = received.saturating_add(piece.len());
+        if received > limit.saturating_add(DISCARDED) {
             break;
         }
+        unpacking = match unpacking {
+            Ok(_) if received > limit => Err(HttpError::BodyTooLarge { limit }),
+            Ok(body) => body.with(&piece),
+            trouble => trouble,
+        };
     }
-    if received > limit { Err(HttpError::BodyTooLarge { limit }) } else { Ok(bytes) }
+    unpacking?.finish()
 }
 
 fn is_xml(headers: &HeaderMap, bytes: &[u8]) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let says_so = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("xml"));
-    says_so || without_mark(bytes).trim_ascii_start().first() == Some(&b'<')
-}
-
-/// The text behind a byte order mark, which some senders put before it (RFC 8259, section 8.1).
-fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+    says_so || payload::without_mark(bytes).trim_ascii_start().first() == Some(&b'<')
 }

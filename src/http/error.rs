@@ -10,6 +10,7 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::queue::QueueError;
+use crate::submission::Origin;
 
 /// Seconds after which a sender should try again. CommCare has its own, longer, schedule.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
@@ -19,6 +20,9 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 pub(super) struct ErrorBody {
     /// What is wrong, and with which parameter or member.
     error: String,
+    /// Where, or what to do, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<String>,
 }
 
 /// The body of an answer about an id that no record has.
@@ -41,13 +45,16 @@ pub(super) enum RefusalBody {
 pub(super) enum HttpError {
     #[error("Invalid payload")]
     InvalidPayload,
-    #[error(
-        "The payload is XML; set the format of the forwarding to JSON (CommCare HQ, Project Settings, Data \
-         Forwarding)"
-    )]
-    XmlPayload,
+    #[error("Invalid payload")]
+    UnreadablePayload { details: String },
+    #[error("{}", xml_advice(*.0))]
+    XmlPayload(Origin),
+    #[error("Content-Encoding {0} is not read here; send the body as it is, or with gzip")]
+    Encoding(String),
     #[error("Job name not provided in payload")]
     NoJobName,
+    #[error("Job name not provided in payload")]
+    OtherDirection { details: &'static str },
     #[error("Payload has no id")]
     NoId,
     #[error("The payload is larger than {limit} bytes")]
@@ -72,22 +79,42 @@ pub(super) enum HttpError {
     KeysUnavailable,
     #[error("The service cannot reach its queue right now; send this again in a moment")]
     Unavailable,
+    #[error("The service could not reach its queue for {seconds} seconds; send this again in a moment")]
+    UnavailableFor { seconds: u64 },
 }
 
 impl HttpError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::InvalidPayload => StatusCode::BAD_REQUEST,
-            Self::XmlPayload => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoJobName | Self::NoId | Self::Parameter { .. } | Self::Unmappable(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::InvalidPayload | Self::UnreadablePayload { .. } => StatusCode::BAD_REQUEST,
+            Self::XmlPayload(_) | Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoJobName
+            | Self::OtherDirection { .. }
+            | Self::NoId
+            | Self::Parameter { .. }
+            | Self::Unmappable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge { .. } | Self::SubmissionTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NoRecords { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::KeysUnavailable | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::KeysUnavailable | Self::Unavailable | Self::UnavailableFor { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+}
+
+/// The words for a sender of XML: where to set JSON.
+fn xml_advice(origin: Origin) -> &'static str {
+    match origin {
+        Origin::CommCare => {
+            "The payload is XML; set the format of the forwarding to JSON (CommCare HQ, Project Settings, Data \
+             Forwarding)"
+        }
+        Origin::Salesforce => {
+            "The payload is XML, as Salesforce's outbound messages are; send JSON instead, with Apex or an HTTP \
+             callout of a flow (Content-Type: application/json)"
         }
     }
 }
@@ -95,10 +122,17 @@ impl HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let status = self.status();
+        let is_packed = matches!(self, Self::Encoding(_));
         let words = self.to_string();
         let body = match self {
             Self::NoRecords { id, .. } => RefusalBody::NothingFound(NothingFound { message: words, id }),
-            _ => RefusalBody::Error(ErrorBody { error: words }),
+            Self::UnreadablePayload { details } => {
+                RefusalBody::Error(ErrorBody { error: words, details: Some(details) })
+            }
+            Self::OtherDirection { details } => {
+                RefusalBody::Error(ErrorBody { error: words, details: Some(details.to_owned()) })
+            }
+            _ => RefusalBody::Error(ErrorBody { error: words, details: None }),
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
@@ -111,6 +145,10 @@ impl IntoResponse for HttpError {
                 let basic =
                     HeaderValue::from_static("Basic realm=\"commcare-sf-integration\", charset=\"UTF-8\"");
                 headers.insert(header::WWW_AUTHENTICATE, basic);
+            }
+            // RFC 9110, section 15.5.16.
+            StatusCode::UNSUPPORTED_MEDIA_TYPE if is_packed => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
             }
             _ => {}
         }

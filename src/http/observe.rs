@@ -65,7 +65,13 @@ impl Drop for RequestUnderWay {
             "/health" | "/ready" => debug!("request answered"),
             _ => info!("request answered"),
         });
-        self.metrics.http_answered(self.method, &self.route, self.status, webhook_of(&self.route), took);
+        self.metrics.http_answered(
+            self.method,
+            &self.route,
+            self.status,
+            webhook_of(self.method, &self.route),
+            took,
+        );
     }
 }
 
@@ -74,10 +80,11 @@ pub(super) fn identify(request_id: &str) {
     Span::current().record("request_id", request_id);
 }
 
-fn webhook_of(route: &str) -> Option<Origin> {
-    match route {
-        "/process-data-cc" => Some(Origin::CommCare),
-        "/process-data-sf" => Some(Origin::Salesforce),
+/// The origin whose submissions a call brings. A test of the credential brings none.
+fn webhook_of(method: &str, route: &str) -> Option<Origin> {
+    match (method, route) {
+        ("POST", "/process-data-cc") => Some(Origin::CommCare),
+        ("POST", "/process-data-sf") => Some(Origin::Salesforce),
         _ => None,
     }
 }

@@ -22,26 +22,42 @@ pub(super) struct Payload;
 /// The same for a preview, which needs no id.
 pub(super) struct PayloadToPreview;
 
-impl ToSchema for Form {}
-impl ToSchema for Payload {}
-impl ToSchema for PayloadToPreview {}
+impl ToSchema for Form {
+    fn schemas(schemas: &mut Vec<Component>) {
+        let answers = |name| ObjectBuilder::new().property("@name", name).required("@name");
+        let form = |answers| ObjectBuilder::new().property("form", named(answers)).required("form");
+        schemas.extend([
+            component("HandledFormAnswers", answers(handled(Origin::CommCare))),
+            component("OtherFormAnswers", answers(another(Origin::CommCare))),
+            component("HandledForm", with_id(form("HandledFormAnswers"))),
+            component("OtherForm", form("OtherFormAnswers").description(Some(SKIPPED))),
+        ]);
+    }
+}
 
 impl PartialSchema for Form {
     fn schema() -> RefOr<Schema> {
-        let form = |name| {
-            let answers = ObjectBuilder::new().property("@name", name).required("@name");
-            ObjectBuilder::new().property("form", answers).required("form")
-        };
-        one_of_the_handled_or_another(Origin::CommCare, form)
+        AnyOfBuilder::new().item(named("HandledForm")).item(named("OtherForm")).into()
+    }
+}
+
+impl ToSchema for Payload {
+    fn schemas(schemas: &mut Vec<Component>) {
+        let payload = |name| ObjectBuilder::new().property("jobType", name).required("jobType");
+        schemas.extend([
+            component("HandledPayload", with_id(payload(handled(Origin::Salesforce)))),
+            component("OtherPayload", payload(another(Origin::Salesforce)).description(Some(SKIPPED))),
+        ]);
     }
 }
 
 impl PartialSchema for Payload {
     fn schema() -> RefOr<Schema> {
-        let payload = |name| ObjectBuilder::new().property("jobType", name).required("jobType");
-        one_of_the_handled_or_another(Origin::Salesforce, payload)
+        AnyOfBuilder::new().item(named("HandledPayload")).item(named("OtherPayload")).into()
     }
 }
+
+impl ToSchema for PayloadToPreview {}
 
 impl PartialSchema for PayloadToPreview {
     fn schema() -> RefOr<Schema> {
@@ -50,12 +66,25 @@ impl PartialSchema for PayloadToPreview {
     }
 }
 
-/// A handled type needs an id. Any other type is skipped before its other members are looked at.
-fn one_of_the_handled_or_another(origin: Origin, of: impl Fn(Object) -> ObjectBuilder) -> RefOr<Schema> {
-    let known = of(handled(origin)).property("id", id(Some(ID_LIMIT))).required("id");
-    let known = known.description(Some("Of a type that is handled; all else that it has is kept with it."));
-    let other = of(another(origin)).description(Some("Of any other type: it is skipped."));
-    AnyOfBuilder::new().item(known).item(other).into()
+/// A schema of the document's components. Every object has a name there: generators of clients make their
+/// classes of the names, and two objects without one get the same.
+type Component = (String, RefOr<Schema>);
+
+fn component(name: &str, object: ObjectBuilder) -> Component {
+    (name.to_owned(), object.into())
+}
+
+fn named(component: &str) -> Ref {
+    Ref::from_schema_name(component)
+}
+
+/// The description of a type that isn't handled.
+const SKIPPED: &str = "Of any other type: it is skipped before its other members are looked at.";
+
+/// A type that is handled, which needs an id.
+fn with_id(object: ObjectBuilder) -> ObjectBuilder {
+    let words = "Of a type that is handled; all else that it has is kept with it.";
+    object.property("id", id(Some(ID_LIMIT))).required("id").description(Some(words))
 }
 
 fn handled(origin: Origin) -> Object {

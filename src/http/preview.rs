@@ -8,13 +8,13 @@ use axum::extract::{Request, State};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::{self, NamedPayload};
 use super::error::{ErrorBody, HttpError};
 use super::payloads::{Form, PayloadToPreview};
 use super::state::HttpSettings;
 use crate::app::App;
 use crate::jobs;
-use crate::plan::Refused;
+use crate::plan::{Refused, Warning};
 use crate::submission::{Origin, Unmapped};
 
 /// The plan that the payload's record would get.
@@ -32,6 +32,8 @@ pub(super) struct Preview {
     rows: Option<HashMap<String, Vec<Value>>>,
     /// Records of a Salesforce payload that would be refused.
     errors: Option<Vec<Refused>>,
+    /// Records of a Salesforce payload that CommCare would refuse.
+    warnings: Option<Vec<Warning>>,
     /// Why nothing would be sent.
     note: Option<String>,
     /// Answers whose code no label table knows.
@@ -54,9 +56,9 @@ struct PreviewedUpsert {
 #[utoipa::path(post, path = "/preview/cc", operation_id = "preview_form", tag = "operators", request_body = Form,
     responses(
         (status = 200, body = Preview, description = "What it would write, or that it is of a type that isn't handled"),
-        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, an empty one, or not Unicode"),
         (status = 413, body = ErrorBody, description = "Larger than the body limit"),
-        (status = 415, body = ErrorBody, description = "XML"),
+        (status = 415, body = ErrorBody, description = "XML, or another encoding than gzip"),
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn commcare(
     State(app): State<Arc<App>>,
@@ -72,9 +74,9 @@ pub(super) async fn commcare(
 #[utoipa::path(post, path = "/preview/sf", operation_id = "preview_payload", tag = "operators", request_body = PayloadToPreview,
     responses(
         (status = 200, body = Preview, description = "What it would write, or that it is of a type that isn't handled"),
-        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, an empty one, or not Unicode"),
         (status = 413, body = ErrorBody, description = "Larger than the body limit"),
-        (status = 415, body = ErrorBody, description = "XML"),
+        (status = 415, body = ErrorBody, description = "XML, or another encoding than gzip"),
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn salesforce(
     State(app): State<Arc<App>>,
@@ -90,9 +92,13 @@ async fn preview(
     origin: Origin,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    let payload = body::read(origin, request, settings.max_body_bytes).await?;
+    let data = body::read(origin, request, settings.max_body_bytes).await?;
+    if jobs::origin_of(&data).is_some_and(|looks| looks != origin) {
+        return Err(HttpError::OtherDirection { details: other_direction(origin) });
+    }
+    let payload = NamedPayload::new(origin, data)?;
     let Some(job) = payload.job else {
-        return Ok(Json(jobs::preview_of_unhandled(&payload.job_name)));
+        return Ok(Json(jobs::preview_of_unhandled(origin, &payload.job_name)));
     };
     // A form's id is part of the records that it writes. Documents for CommCare are shown with an empty id.
     if origin == Origin::CommCare {
@@ -103,4 +109,12 @@ async fn preview(
         return Err(HttpError::Unmappable(refusal));
     }
     Ok(Json(job.preview(&plan)))
+}
+
+/// The advice for a payload that this origin does not send.
+fn other_direction(origin: Origin) -> &'static str {
+    match origin {
+        Origin::CommCare => "it has a jobType, as payloads from Salesforce have: POST it to /preview/sf",
+        Origin::Salesforce => "it has a form, as forms from CommCare have: POST it to /preview/cc",
+    }
 }

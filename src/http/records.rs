@@ -31,24 +31,25 @@ pub(super) struct Document {
     /// The record, with its attempts; absent where it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Record>,
-    #[serde(flatten)]
-    unreadable: Option<UnreadableMembers>,
-}
-
-/// A stored document that cannot be read as a record.
-#[derive(Serialize, ToSchema)]
-pub(super) struct UnreadableMembers {
-    /// `true`.
-    unreadable: bool,
+    /// `true` where the record cannot be read; absent otherwise, as the two members below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<bool>,
     /// The field that is wrong, as a path.
-    field: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
     /// What is wrong.
-    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
-impl From<Unreadable> for UnreadableMembers {
-    fn from(odd: Unreadable) -> Self {
-        Self { unreadable: true, field: odd.field, error: odd.error }
+impl Document {
+    fn from_record(id: String, data: Record) -> Self {
+        Self { id, data: Some(data), unreadable: None, field: None, error: None }
+    }
+
+    fn from_unreadable(odd: Unreadable) -> Self {
+        let Unreadable { doc_id, field, error, .. } = odd;
+        Self { id: doc_id, data: None, unreadable: Some(true), field: Some(field), error: Some(error) }
     }
 }
 
@@ -69,13 +70,8 @@ pub(super) async fn record(
 ) -> Result<Json<Vec<Document>>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let found = app.queue.find(origin, &id).await?;
-    let readable =
-        found.records.into_iter().map(|(id, data)| Document { id, data: Some(data), unreadable: None });
-    let unreadable = found.unreadable.into_iter().map(|odd| Document {
-        id: odd.doc_id.clone(),
-        data: None,
-        unreadable: Some(odd.into()),
-    });
+    let readable = found.records.into_iter().map(|(id, data)| Document::from_record(id, data));
+    let unreadable = found.unreadable.into_iter().map(Document::from_unreadable);
     let documents: Vec<Document> = readable.chain(unreadable).collect();
     if documents.is_empty() {
         return Err(HttpError::NoRecords { collection: origin.collection(), id });
@@ -156,8 +152,8 @@ pub(super) fn failed_filter(params: &Params) -> Result<FailedFilter, HttpError> 
 
 impl FailedJob {
     fn from_unreadable(origin: Origin, odd: Unreadable) -> Self {
-        let id = odd.doc_id.clone();
-        Self { id, collection: origin.collection(), record: members(&UnreadableMembers::from(odd)) }
+        let record = json!({ "unreadable": true, "field": odd.field, "error": odd.error });
+        Self { id: odd.doc_id, collection: origin.collection(), record: members(&record) }
     }
 }
 

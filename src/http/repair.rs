@@ -176,7 +176,7 @@ fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<Stri
         ("dry_run" = Option<bool>, Query, description = "Only count the records that it would touch")),
     request_body = BatchRetryRequest,
     responses(
-        (status = 200, body = BulkAnswer<BatchRetryAnswer>, description = "What became of each; with `dry_run`, what would be touched"),
+        (status = 200, body = BatchRetryOrDryRun, description = "What became of each; with `dry_run`, what would be touched"),
         (status = 400, body = ErrorBody, description = "The body is not JSON"),
         (status = 404, body = ErrorBody, description = "No such destination"),
         (status = 413, body = ErrorBody, description = "The body is too large"),
@@ -188,23 +188,25 @@ pub(super) async fn batch_retry(
     Segments(dest): Segments<String>,
     params: Params,
     request: Request,
-) -> Result<Json<BulkAnswer<BatchRetryAnswer>>, HttpError> {
+) -> Result<Json<BatchRetryOrDryRun>, HttpError> {
     let origin = origin_of_destination(&dest)?;
     let asked = Asked { role, force: params.flag("force")? };
     let dry_run = params.flag("dry_run")?;
     let ids = ids(&body::read_json(request, settings.max_body_bytes).await?, RETRIED_MOST)?;
     if dry_run {
-        return Ok(Json(BulkAnswer::DryRun(DryRun::from_named(app.queue.named(origin, &ids).await?))));
+        return Ok(Json(BatchRetryOrDryRun::DryRun(DryRun::from_named(
+            app.queue.named(origin, &ids).await?,
+        ))));
     }
     let results = retry_all(&app, origin, ids, asked).await?;
-    Ok(Json(BulkAnswer::Done(BatchRetryAnswer { message: "Batch retry completed", results })))
+    Ok(Json(BatchRetryOrDryRun::Done(BatchRetryAnswer { message: "Batch retry completed", results })))
 }
 
-/// What a bulk action did, or would do.
+/// What a batch retry did, or would do.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum BulkAnswer<T> {
-    Done(T),
+pub(super) enum BatchRetryOrDryRun {
+    Done(BatchRetryAnswer),
     DryRun(DryRun),
 }
 
@@ -232,6 +234,14 @@ pub(super) struct BulkUpdateAnswer {
     skipped_processing: Vec<String>,
 }
 
+/// What a bulk update did, or would do.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum BulkUpdateOrDryRun {
+    Done(BulkUpdateAnswer),
+    DryRun(DryRun),
+}
+
 /// Sets the status of many submissions' records, and their retry count to 0
 ///
 /// `new` and `processing` are taken by the next drain, `failed` by the next auto-retry. Records that are
@@ -242,7 +252,7 @@ pub(super) struct BulkUpdateAnswer {
         ("dry_run" = Option<bool>, Query, description = "Only count the records that it would touch")),
     request_body = BulkUpdateRequest,
     responses(
-        (status = 200, body = BulkAnswer<BulkUpdateAnswer>, description = "What it did; with `dry_run`, what would be touched"),
+        (status = 200, body = BulkUpdateOrDryRun, description = "What it did; with `dry_run`, what would be touched"),
         (status = 400, body = ErrorBody, description = "The body is not JSON"),
         (status = 404, body = ErrorBody, description = "No such collection"),
         (status = 413, body = ErrorBody, description = "The body is too large"),
@@ -254,7 +264,7 @@ pub(super) async fn bulk_update(
     Segments(collection): Segments<String>,
     params: Params,
     request: Request,
-) -> Result<Json<BulkAnswer<BulkUpdateAnswer>>, HttpError> {
+) -> Result<Json<BulkUpdateOrDryRun>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let dry_run = params.flag("dry_run")?;
     let body = body::read_json(request, settings.max_body_bytes).await?;
@@ -262,7 +272,7 @@ pub(super) async fn bulk_update(
     let status = status(&body)?;
     let named = app.queue.named(origin, &ids).await?;
     if dry_run {
-        return Ok(Json(BulkAnswer::DryRun(DryRun::from_named(named))));
+        return Ok(Json(BulkUpdateOrDryRun::DryRun(DryRun::from_named(named))));
     }
     let (documents, not_found) = documents(named);
     let queue = app.queue.clone();
@@ -288,7 +298,7 @@ pub(super) async fn bulk_update(
             HandSet::Gone => answer.not_found.push(doc_id),
         }
     }
-    Ok(Json(BulkAnswer::Done(answer)))
+    Ok(Json(BulkUpdateOrDryRun::Done(answer)))
 }
 
 fn retried_ids() -> Array {

@@ -1,6 +1,8 @@
 //! The two webhooks: identify a submission, store it, answer. A wet-mill form is also tried at once, as in the
 //! original service.
 
+mod holding;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use tokio::time::timeout;
 use tracing::{error, info};
 use utoipa::ToSchema;
 
-use super::body;
+use super::body::{self, NamedPayload};
 use super::error::{ErrorBody, HttpError};
 use super::observe::identify;
 use super::payloads::{Form, Payload};
@@ -75,9 +77,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
                 parameters(("collection" = "commcare_collection"), ("id" = "$response.body#/doc_id")))),
             ("retry" = (operation_id = "retry",
                 parameters(("dest" = "sf"), ("id" = "$response.body#/request_id")))))),
-        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, an empty one, or not Unicode"),
         (status = 413, body = ErrorBody, description = "Larger than the body limit, or than the queue can hold"),
-        (status = 415, body = ErrorBody, description = "XML; the forwarding has to be set to JSON"),
+        (status = 415, body = ErrorBody, description = "XML, or another encoding than gzip; the answer says what to set where"),
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_commcare(
     State(app): State<Arc<App>>,
@@ -98,9 +100,9 @@ pub(super) async fn accept_commcare(
                 parameters(("collection" = "salesforce_collection"), ("id" = "$response.body#/doc_id")))),
             ("retry" = (operation_id = "retry",
                 parameters(("dest" = "cc"), ("id" = "$response.body#/request_id")))))),
-        (status = 400, body = ErrorBody, description = "Not a JSON object, or an empty one"),
+        (status = 400, body = ErrorBody, description = "Not a JSON object, an empty one, or not Unicode"),
         (status = 413, body = ErrorBody, description = "Larger than the body limit, or than the queue can hold"),
-        (status = 415, body = ErrorBody, description = "XML; the forwarding has to be set to JSON"),
+        (status = 415, body = ErrorBody, description = "XML, or another encoding than gzip; the answer says what to set where"),
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_salesforce(
     State(app): State<Arc<App>>,
@@ -110,13 +112,41 @@ pub(super) async fn accept_salesforce(
     accept(&app, settings, Origin::Salesforce, request).await
 }
 
+/// The answer to a test of the credential.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReadyAnswer {
+    /// `ready`.
+    status: &'static str,
+}
+
+const READY: Json<ReadyAnswer> = Json(ReadyAnswer { status: "ready" });
+
+/// Tests the credential for forms from CommCare
+///
+/// CommCare HQ's *Test connection* button sends this call. Nothing is stored or counted.
+#[utoipa::path(get, path = "/process-data-cc", tag = "webhooks",
+    responses((status = 200, body = ReadyAnswer, description = "The credential is right")))]
+pub(super) async fn check_commcare() -> Json<ReadyAnswer> {
+    READY
+}
+
+/// Tests the credential for payloads from Salesforce
+///
+/// Nothing is stored or counted.
+#[utoipa::path(get, path = "/process-data-sf", tag = "webhooks",
+    responses((status = 200, body = ReadyAnswer, description = "The credential is right")))]
+pub(super) async fn check_salesforce() -> Json<ReadyAnswer> {
+    READY
+}
+
 async fn accept(
     app: &App,
     settings: HttpSettings,
     origin: Origin,
     request: Request,
 ) -> Result<Json<WebhookAnswer>, HttpError> {
-    let payload = body::read(origin, request, settings.max_body_bytes).await?;
+    let data = body::read(origin, request, settings.max_body_bytes).await?;
+    let payload = NamedPayload::new(origin, data)?;
     let Some(job) = payload.job else {
         info!(collection = origin.collection(), "webhook skipped");
         app.metrics.webhook_accepted(origin, &payload.job_name, "skipped");
@@ -131,7 +161,7 @@ async fn accept(
         data: Arc::new(payload.data),
         records: payload.job.and_then(|job| job.records),
     };
-    let accepted = app.queue.accept(arriving).await?;
+    let accepted = holding::accept(&app.queue, arriving).await?;
     let fate = word(accepted.fate);
     app.metrics.webhook_accepted(origin, &payload.job_name, fate);
     info!(

@@ -21,7 +21,7 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value};
 
 use super::{Facts, MapError};
-use crate::plan::{Document, Plan, Refused};
+use crate::plan::{Document, Plan, Refused, Warning};
 use element::{Element, Source, Unfit};
 
 /// One job type (section 6).
@@ -80,6 +80,13 @@ struct Batch<'p> {
     now: String,
 }
 
+impl Batch<'_> {
+    /// The type of a case, with the project key before it.
+    fn case_type(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.project)
+    }
+}
+
 /// One record of a payload.
 struct PayloadRecord<'p> {
     batch: &'p Batch<'p>,
@@ -96,20 +103,27 @@ fn map(job: &JobType, payload: &Value, facts: &Facts) -> Result<Plan, MapError> 
         project: project_key(payload)?,
         now: facts.arrived.to_rfc3339_opts(SecondsFormat::Millis, true),
     };
-    let mut documents = Vec::new();
-    let mut refused = Vec::new();
+    let (mut documents, mut refused, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for (position, record) in (facts.first_position..).zip(records(job, payload)?) {
         match map_record(job, &batch, position, record) {
-            Ok(document) => documents.push(document),
+            Ok((document, warned)) => {
+                documents.push(document);
+                warnings.extend(warned);
+            }
             Err(unfit) => refused.push(unfit.at(position)),
         }
     }
-    let plan = Plan::commcare(documents, refused);
+    let plan = Plan::commcare(documents, refused, warnings);
     let is_empty = plan.documents().is_empty() && plan.refused.is_empty();
     Ok(if is_empty { plan.noting(format!("the payload's {} holds no record", job.records)) } else { plan })
 }
 
-fn map_record(job: &JobType, batch: &Batch<'_>, position: u32, record: &Value) -> Result<Document, Unfit> {
+fn map_record(
+    job: &JobType,
+    batch: &Batch<'_>,
+    position: u32,
+    record: &Value,
+) -> Result<(Document, Vec<Warning>), Unfit> {
     let fields = record.as_object().ok_or(Unfit::NotAnObject)?;
     let case_id = text::text(fields.get(job.case_id)).ok_or(Unfit::NotText(job.case_id))?;
     if case_id.trim().is_empty() {
@@ -126,12 +140,14 @@ fn map_record(job: &JobType, batch: &Batch<'_>, position: u32, record: &Value) -
         name: &case_name,
         // A blank owner would hand the case to the API user (decision X13).
         owner_id: Some(&*owner_id).filter(|owner| !owner.trim().is_empty()),
+        kind: &batch.case_type(job.case_type),
         update: &update,
         parent_id: parent_id.as_deref(),
     };
     let xml = document::write(job, &record, &questions, &case);
+    let warnings = case.warnings(position).collect();
     let parent_id = parent_id.map(Cow::into_owned);
-    Ok(Document { position, parent_id, case_id: record.case_id, xml })
+    Ok((Document { position, parent_id, case_id: record.case_id, xml }, warnings))
 }
 
 /// The payload's id. A missing or null id is empty (`docs/mappings/salesforce-to-commcare.md`, quirk 14);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use quick_xml::events::Event;
+use quick_xml::events::{BytesText, Event};
 use quick_xml::{Reader, Writer};
 use serde_json::Value;
 
@@ -84,6 +84,11 @@ fn indented(xml: &str) -> Option<String> {
             Event::Eof => return String::from_utf8(writer.into_inner()).ok(),
             Event::Decl(_) => {}
             Event::Start(start) => started = Some(start),
+            // A reference is part of the text around it: as an event of its own it would begin a new line.
+            Event::GeneralRef(name) => {
+                let text = format!("&{};", &*name);
+                writer.write_event(Event::Text(BytesText::from_escaped(&text))).ok()?;
+            }
             event => writer.write_event(event).ok()?,
         }
     }

@@ -2,6 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+/// How a document id begins that is a hash.
+const HASHED: &str = "sha256-";
+
 /// The document id of a submission id: the id itself where it can be one, else its hash, so that
 /// one submission id is always one document.
 ///
@@ -9,12 +12,21 @@ use sha2::{Digest, Sha256};
 /// (Firestore documentation, "Usage and limits").
 pub fn doc_id(job_id: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':');
-    let usable = (1..=200).contains(&job_id.len()) && job_id.chars().all(plain) && !job_id.starts_with("__");
+    // An id that reads like another's hash would be one document with it.
+    let reserved = job_id.starts_with("__") || job_id.starts_with(HASHED);
+    let usable = (1..=200).contains(&job_id.len()) && job_id.chars().all(plain) && !reserved;
     if usable { job_id.to_owned() } else { hashed_doc_id(job_id) }
 }
 
+/// The documents that an operator may mean by an id: the one that it makes as a submission's id, which is
+/// its own where it can be a document's; and the one whose id it is, where that is a hash.
+pub(super) fn named_by(id: &str) -> Vec<String> {
+    let own = id.starts_with(HASHED).then(|| id.to_owned());
+    [Some(doc_id(id)), own].into_iter().flatten().collect()
+}
+
 pub(super) fn hashed_doc_id(job_id: &str) -> String {
-    format!("sha256-{}", hex(&Sha256::digest(job_id)))
+    format!("{HASHED}{}", hex(&Sha256::digest(job_id)))
 }
 
 /// Bytes as lower-case hexadecimal digits.

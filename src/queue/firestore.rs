@@ -126,18 +126,23 @@ impl Firestore {
     }
 
     pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
-        // The document that the id makes, which is its own where it can be a document's.
-        let doc_id = super::doc_id(id);
-        let own = async {
-            match self.get(origin, &doc_id).await {
-                Ok(found) => Ok(found.map(Ok)),
-                Err(QueueError::Unreadable(odd)) => Ok(Some(Err(odd))),
-                Err(error) => Err(error),
+        let doc_ids = super::doc_id::named_by(id);
+        let named = futures::future::try_join_all(doc_ids.iter().map(|doc_id| self.look_up(origin, doc_id)));
+        let (mut found, named) = futures::try_join!(self.of_submission(origin, id), named)?;
+        for named in named.into_iter().flatten() {
+            if found.iter().all(|other| id_of(other) != id_of(&named)) {
+                found.push(named);
             }
-        };
-        let (mut found, own) = futures::try_join!(self.of_submission(origin, id), own)?;
-        found.extend(own.filter(|own| found.iter().all(|other| id_of(other) != id_of(own))));
+        }
         Ok(found)
+    }
+
+    async fn look_up(&self, origin: Origin, doc_id: &str) -> Result<Option<Read>, QueueError> {
+        match self.get(origin, doc_id).await {
+            Ok(found) => Ok(found.map(Ok)),
+            Err(QueueError::Unreadable(odd)) => Ok(Some(Err(odd))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.

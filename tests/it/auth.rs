@@ -1,13 +1,17 @@
 //! Who may call what (`docs/service.md`, section 7), credential by credential.
 
 mod credentials;
-mod scheduler;
+pub(crate) mod scheduler;
 
 use crate::support::app::{TestAnswer, TestApp};
 
 /// One call of each group, with the status that an admitted caller gets.
-const WEBHOOKS: [(&str, &str, u16); 2] =
-    [("POST", "/process-data-cc", 400), ("POST", "/process-data-sf", 400)];
+const WEBHOOKS: [(&str, &str, u16); 4] = [
+    ("POST", "/process-data-cc", 400),
+    ("POST", "/process-data-sf", 400),
+    ("GET", "/process-data-cc", 200),
+    ("GET", "/process-data-sf", 200),
+];
 const SCHEDULER: [(&str, &str, u16); 4] = [
     ("POST", "/process-firestore-to-sf", 200),
     ("POST", "/process-firestore-to-cc", 200),

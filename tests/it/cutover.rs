@@ -2,103 +2,22 @@
 
 mod comparison;
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 use crate::queue::backend::Backend;
 use crate::support::firestore::Firestore;
+use crate::support::page::{self, blocks, filled_in, run};
 use crate::support::process::{Process, borrowed, queue_variables};
 
 const PAGE: &str = include_str!("../../deploy/CUTOVER.md");
 const DOCUMENTS: &str = include_str!("../vectors/original/documents.json");
 const TOKEN: &str = "operator-token-of-the-cutover";
 
-/// What a reader fills in, in the page's first block.
-const FILLED_IN: [&str; 3] = ["URL", "PROJECT", "FIRESTORE"];
-
-/// What a run of commands printed.
-struct Ran {
-    code: Option<i32>,
-    output: String,
-}
-
-/// The page's commands: what stands in its blocks marked `bash`.
-fn blocks() -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut block: Option<Vec<&str>> = None;
-    for line in PAGE.lines() {
-        match (&mut block, line.trim()) {
-            (None, "```bash") => block = Some(Vec::new()),
-            (Some(lines), "```") => {
-                blocks.push(lines.join("\n"));
-                block = None;
-            }
-            (Some(lines), _) => lines.push(line),
-            (None, _) => {}
-        }
-    }
-    blocks
-}
-
-/// The same, with what a reader fills in; each of it must be asked for once.
-fn filled_in(block: &str, values: [&str; 3]) -> String {
-    let mut text = block.to_owned();
-    for (name, value) in FILLED_IN.into_iter().zip(values) {
-        let lines: Vec<_> =
-            block.lines().filter(|line| line.trim_start().starts_with(&format!("{name}="))).collect();
-        assert_eq!(lines.len(), 1, "the page sets {name}");
-        text = text.replace(lines[0], &format!("{name}={value}"));
-    }
-    text
-}
-
 /// A folder to work in, as a clone of the repository with gcloud is one.
 fn workplace() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::os::unix::fs::symlink(root.join("deploy"), folder.path().join("deploy")).unwrap();
-    let bin = folder.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    executable(&bin.join("gcloud"), "#!/bin/sh\n[ \"$*\" = 'auth print-access-token' ] && echo owner\n");
-    folder
-}
-
-fn executable(path: &PathBuf, content: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, content).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Runs a script in that folder, with this on its standard input.
-async fn run(folder: &TempDir, script: &str, input: &str, variables: &[(&str, &str)]) -> Ran {
-    let file = folder.path().join("script");
-    std::fs::write(&file, format!("set -euo pipefail\n{script}\n")).unwrap();
-    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", folder.path().join("bin").display());
-    let mut child = Command::new("bash")
-        .arg(&file)
-        .env_clear()
-        .envs([("PATH", path.as_str()), ("LC_ALL", "C.UTF-8")])
-        .envs(variables.iter().copied())
-        .current_dir(folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // A script that fails early reads nothing.
-    let _ = stdin.write_all(format!("{input}\n").as_bytes()).await;
-    drop(stdin);
-    let ended = child.wait_with_output().await.unwrap();
-    let mut output = String::from_utf8(ended.stdout).unwrap();
-    output.push_str(&String::from_utf8(ended.stderr).unwrap());
-    Ran { code: ended.status.code(), output }
+    let gcloud = "#!/bin/sh\n[ \"$*\" = 'auth print-access-token' ] && echo owner\n";
+    page::workplace(&["deploy"], &[("gcloud", gcloud)])
 }
 
 /// The collections that the Flask service has left.
@@ -122,10 +41,11 @@ async fn the_page_is_followed_to_the_letter_on_firestore() {
     let service = Process::start(&variables).await;
     let folder = workplace();
 
-    let mut script = blocks();
+    let mut script = blocks(PAGE, "bash");
     assert_eq!(script.len(), 8, "the page's blocks of commands");
-    script[0] =
-        filled_in(&script[0], [&service.url, &firestore.project, &format!("http://{}", firestore.emulator)]);
+    let emulator = format!("http://{}", firestore.emulator);
+    let values = [("URL", &*service.url), ("PROJECT", &firestore.project), ("FIRESTORE", &emulator)];
+    script[0] = filled_in(&script[0], &values);
     let script: Vec<_> =
         script.iter().enumerate().map(|(index, block)| format!("echo '== {index}'\n{block}")).collect();
     let ran = run(&folder, &script.join("\n"), TOKEN, &[]).await;
@@ -168,7 +88,7 @@ async fn the_page_is_followed_to_the_letter_on_firestore() {
 #[test]
 fn documents_that_the_flask_service_would_write_half_empty_are_found() {
     // The page's own filter, on an answer with such a document.
-    let block = blocks().into_iter().find(|block| block.contains("data_json")).unwrap();
+    let block = blocks(PAGE, "bash").into_iter().find(|block| block.contains("data_json")).unwrap();
     let filter = block.split("jq -r '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
     let answer = json!([
         { "document": { "name": "a", "fields": { "data_json": { "stringValue": "{}" } } } },

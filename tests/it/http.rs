@@ -1,9 +1,12 @@
 //! The HTTP API over the real router: every call that this version answers (`docs/service.md`,
 //! section 2), with its exact texts.
 
+mod archived;
 mod bad_bodies;
 mod browsers;
+mod credential_tests;
 mod drains;
+mod encodings;
 mod firestore {
     mod outages;
 }

@@ -20,6 +20,7 @@ mod privacy;
 mod process;
 mod queue;
 mod salesforce;
+mod senders;
 mod support;
 mod tidy;
 mod to_commcare;

@@ -144,6 +144,7 @@ async fn refused_by_the_webhook(app: &TestApp) {
         (413, too_large.to_string()),
         (400, whole[..whole.len() - 2].to_owned()),
         (400, format!("\"{FIRST_NAME} {PHONE}\"")),
+        (400, whole.replacen(FIRST_NAME, &format!(r"{FIRST_NAME}\ud800"), 1)),
         (415, format!("<data><name>{FIRST_NAME}</name></data>")),
     ] {
         post(app, "/process-data-cc", body).await.expect(status);

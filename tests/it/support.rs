@@ -8,6 +8,7 @@ pub(crate) mod firestore;
 pub(crate) mod forms;
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod page;
 pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod process;

@@ -9,7 +9,7 @@ mod parts;
 mod previews;
 mod properties;
 mod sending;
-mod vectors;
+pub(crate) mod vectors;
 
 use serde_json::{Value, json};
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::element::Values;
 use super::{Batch, JobType, Layout, PayloadRecord};
+use crate::plan::Warning;
 
 const FORMS: &str = "http://openrosa.org/formdesigner/";
 const CASE: &str = "http://commcarehq.org/case/transaction/v2";
@@ -19,12 +20,33 @@ const META: &str = "http://openrosa.org/jr/xforms";
 /// The same in every job type.
 const UI_VERSION: &str = "1";
 
+/// Characters that CommCare HQ takes in a case's name, owner and type (`docs/mappings/salesforce-to-commcare.md`,
+/// section 7).
+const CREATE_LIMIT: usize = 255;
+
 /// The parts of a case block, except the ids.
 pub(super) struct Case<'r> {
     pub(super) name: &'r str,
     pub(super) owner_id: Option<&'r str>,
+    pub(super) kind: &'r str,
     pub(super) update: &'r Values<'r>,
     pub(super) parent_id: Option<&'r str>,
+}
+
+impl Case<'_> {
+    /// The parts of `create` for which CommCare HQ would refuse the document.
+    pub(super) fn warnings(&self, position: u32) -> impl Iterator<Item = Warning> {
+        let owner_id = self.owner_id.unwrap_or_default();
+        let parts = [("case_name", self.name), ("owner_id", owner_id), ("case_type", self.kind)];
+        parts.into_iter().filter_map(move |(field, text)| {
+            let length = Some(text.chars().count()).filter(|length| *length > CREATE_LIMIT)?;
+            let warning = format!(
+                "record {position}: {field} has {length} characters, and CommCare takes {CREATE_LIMIT}: it would \
+                 refuse this record"
+            );
+            Some(Warning { position, field, warning })
+        })
+    }
 }
 
 /// The document of a record.
@@ -70,21 +92,20 @@ fn case_attributes<'r>(record: &'r PayloadRecord<'_>) -> [(&'static str, &'r str
 }
 
 fn case_block(xml: &mut Xml, job: &JobType, record: &PayloadRecord<'_>, case: &Case<'_>) {
-    let case_type = |suffix: &str| format!("{}{suffix}", record.batch.project);
     xml.open("case", &case_attributes(record));
     xml.open("create", &[]);
     xml.leaf("case_name", case.name);
     if let Some(owner_id) = case.owner_id {
         xml.leaf("owner_id", owner_id);
     }
-    xml.leaf("case_type", &case_type(job.case_type));
+    xml.leaf("case_type", case.kind);
     xml.close("create");
     xml.open("update", &[]);
     xml.leaves(case.update);
     xml.close("update");
     if let (Some(parent), Some(id)) = (&job.parent, case.parent_id) {
         xml.open("index", &[]);
-        xml.open("parent", &[("case_type", &case_type(parent.case_type))]);
+        xml.open("parent", &[("case_type", &record.batch.case_type(parent.case_type))]);
         xml.text(id);
         xml.close("parent");
         xml.close("index");

@@ -34,14 +34,14 @@ fn new_key() -> EncodingKey {
 }
 
 /// Publishes the keys, as Google does; stops when dropped.
-struct KeyServer {
-    url: String,
+pub(crate) struct KeyServer {
+    pub(crate) url: String,
     keys: Arc<Mutex<Result<JwkSet, StatusCode>>>,
     server: AbortHandle,
 }
 
 impl KeyServer {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut key = Jwk::from_encoding_key(&KEY, Algorithm::RS256).unwrap();
         key.common.key_id = Some(KID.to_owned());
         let keys = Arc::new(Mutex::new(Ok(JwkSet { keys: vec![key] })));
@@ -100,7 +100,7 @@ fn signed(claims: &Value, kid: &str, key: &EncodingKey) -> String {
     format!("Bearer {}", encode(&header, claims, key).unwrap())
 }
 
-fn token(changes: &Value) -> String {
+pub(crate) fn token(changes: &Value) -> String {
     signed(&claims(changes), KID, &KEY)
 }
 

@@ -4,9 +4,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{fail, succeed};
+use super::{fail, run_with, succeed};
 use crate::support::app::TestApp;
 use crate::support::forms::{UNMAPPABLE, registration, unmappable};
+
+/// Exit code, standard output and standard error.
+fn both(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let output = run_with(arguments, &[], input);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
 
 #[test]
 fn a_form_is_shown_for_people() {
@@ -28,6 +35,11 @@ async fn json_is_the_answer_of_the_http_call() {
     ] {
         let file = sample(file);
         let printed = succeed(&["preview", &file, "--origin", origin, "--json"], &[], "");
+        assert_eq!(
+            succeed(&["preview", &file, "--json"], &[], "").len(),
+            printed.len(),
+            "the origin is recognised"
+        );
         let mut printed: Value = serde_json::from_str(&printed).unwrap();
         let body = std::fs::read_to_string(&file).unwrap();
         let mut answered = app.post(&format!("/preview/{origin}"), body).await.expect(200);
@@ -84,4 +96,75 @@ fn the_settings_decide_what_is_written() {
     assert_eq!((attendances(&[]), attendances(&[("SF_SANDBOX_ATTENDANCE", "true")])), (0, 1));
     let complaint = fail(1, &["preview", "-"], &[("PORT", "http")], &form);
     assert!(complaint.contains("PORT: must be a whole number"), "{complaint}");
+}
+
+#[test]
+fn a_payload_from_salesforce_is_recognised_by_its_looks() {
+    let payload = json!({
+        "jobType": "Wetmill", "uniqueProjectKey": "coffee", "wetmills": [{ "commCareCaseId": "c-1" }],
+    });
+    let printed = succeed(&["preview", "-"], &[], &payload.to_string());
+    assert!(printed.starts_with("Wetmill → commcare\n    1  <data "), "{printed}");
+    let complaint = fail(1, &["preview", "-", "--origin", "cc"], &[], &payload.to_string());
+    assert_eq!(complaint, "error: form.@name: missing\n");
+}
+
+#[test]
+fn a_job_name_that_differs_in_case_or_blanks_is_recognised() {
+    let form = json!({ "id": "f-1", "form": { "@name": "farmer registration" } }).to_string();
+    let printed = succeed(&["preview", "-"], &[], &form);
+    assert_eq!(
+        printed,
+        "no form type is named \"farmer registration\": the service would store and send nothing\n\
+         did you mean \"Farmer Registration\"?\n"
+    );
+    assert!(succeed(&["preview", "-", "--json"], &[], &form).contains("did you mean"));
+}
+
+#[test]
+fn a_payload_of_which_some_records_would_fail_is_shown_and_fails() {
+    let mut payload = json!({
+        "jobType": "Wetmill", "uniqueProjectKey": "coffee",
+        "wetmills": [{ "commCareCaseId": "c-1", "wetmillName": "Kiriga" }, { "commCareCaseId": " " }],
+    });
+    let (code, printed, complaint) = both(&["preview", "-"], &payload.to_string());
+    assert_eq!((code, complaint.as_str()), (1, "error: record 2: commCareCaseId is missing or blank\n"));
+    assert!(printed.contains("Kiriga") && printed.contains("  not sent: record 2: "), "{printed}");
+
+    payload["wetmills"][1] = json!({ "commCareCaseId": "c-2", "wetmillName": "n".repeat(300) });
+    for json in [&[][..], &["--json"]] {
+        let (code, printed, complaint) = both(&[&["preview", "-"], json].concat(), &payload.to_string());
+        let warning =
+            "record 2: case_name has 300 characters, and CommCare takes 255: it would refuse this record";
+        assert_eq!((code, complaint), (1, format!("error: {warning}\n")));
+        assert!(printed.contains(warning), "{printed}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped_and_another_encoding_is_named() {
+    let form = registration("f-1").to_string();
+    let marked = succeed(&["preview", "-"], &[], &format!("\u{feff}{form}"));
+    assert_eq!(marked, succeed(&["preview", "-"], &[], &form));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("latin.json");
+    std::fs::write(&file, b"{\"form\":{\"@name\":\"Mari\xe9\"}}").unwrap();
+    let file = file.to_str().unwrap();
+    let complaint = fail(1, &["preview", file], &[], "");
+    assert_eq!(complaint, format!("error: {file}: form.@name: byte 23 of the payload is not UTF-8\n"));
+}
+
+#[test]
+fn texts_of_a_document_are_shown_as_they_are() {
+    let payload = json!({
+        "jobType": "Wetmill", "uniqueProjectKey": "coffee",
+        "wetmills": [{ "commCareCaseId": "c-1", "comments": " A & B <near> \"the\" river ", "managerName": "&amp;" }],
+    });
+    let printed = succeed(&["preview", "-"], &[], &payload.to_string());
+    for line in [
+        "         <comments> A &amp; B &lt;near&gt; &quot;the&quot; river </comments>",
+        "         <manager_name>&amp;amp;</manager_name>",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\nis not in\n{printed}");
+    }
 }

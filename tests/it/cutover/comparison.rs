@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::{Ran, TOKEN, run, workplace};
+use super::{TOKEN, workplace};
 use crate::queue::backend::Backend;
 use crate::support::forms::{registration, unmappable};
+use crate::support::page::{Ran, run};
 use crate::support::process::{Process, queue_variables};
 
 async fn service(backend: &Backend) -> Process {

@@ -40,8 +40,6 @@ async fn what_is_no_json_object_with_members_is_refused() {
         b"{".to_vec(),
         b"{\"id\":}".to_vec(),
         b"id=f-1&form=x".to_vec(),
-        b"{\"id\":\"f-1\xff\",\"form\":{\"@name\":\"Farmer Registration\"}}".to_vec(),
-        b"{\"id\":\"\\ud800\",\"form\":{\"@name\":\"Farmer Registration\"}}".to_vec(),
         format!("{good} x").into_bytes(),
         format!("{good}{good}").into_bytes(),
         good.as_bytes()[..good.len() - 1].to_vec(),
@@ -71,14 +69,39 @@ async fn xml_is_told_by_its_content_type_or_its_first_character() {
         (None, format!("\u{feff}\n{form}")),
         (Some("text/xml"), registration("f-1").to_string()),
     ];
-    for path in TAKE_PAYLOADS {
+    let commcare = "set the format of the forwarding to JSON";
+    let salesforce = "send JSON instead, with Apex or an HTTP callout of a flow";
+    for (path, advice) in [
+        ("/process-data-cc", commcare),
+        ("/preview/cc", commcare),
+        ("/process-data-sf", salesforce),
+        ("/preview/sf", salesforce),
+    ] {
         for (content_type, body) in &calls {
             let answer = post_as(&app, path, *content_type, body.clone()).await.expect(415);
             let error = answer["error"].as_str().unwrap();
-            assert!(error.contains("set the format of the forwarding to JSON"), "{error}");
+            assert!(error.contains(advice), "{path}: {error}");
             assert!(!error.contains("openrosa"), "{error}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_outbound_message_of_salesforce_is_told_what_to_use_instead() {
+    let app = TestApp::start().await;
+    let message = r#"<?xml version="1.0" encoding="UTF-8"?>
+<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/">
+ <soapenv:Body>
+  <notifications xmlns="http://soap.sforce.com/2005/09/outbound">
+   <OrganizationId>00D000000000001EAA</OrganizationId>
+   <Notification><Id>04l000000000001AAA</Id></Notification>
+  </notifications>
+ </soapenv:Body>
+</soapenv:Envelope>"#;
+    let headers = [("content-type", "text/xml; charset=utf-8"), ("soapaction", "\"\"")];
+    let answer = app.call_with("POST", "/process-data-sf", &headers, message).await.expect(415);
+    let error = answer["error"].as_str().unwrap();
+    assert!(error.contains("outbound messages") && !error.contains("CommCare"), "{error}");
 }
 
 #[tokio::test]

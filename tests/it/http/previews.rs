@@ -65,6 +65,38 @@ async fn a_form_type_that_is_not_handled_is_noted() {
 }
 
 #[tokio::test]
+async fn a_job_name_that_differs_in_case_or_blanks_is_recognised() {
+    let app = TestApp::start().await;
+    for (path, payload, name) in [
+        ("/preview/cc", json!({ "form": { "@name": "farm  visit FULL " } }), "Farm Visit Full"),
+        ("/preview/cc", json!({ "form": { "@name": "WetMill Visit" } }), "Wet Mill Visit"),
+        ("/preview/sf", json!({ "jobType": "training group" }), "Training Group"),
+    ] {
+        let answer = app.post(path, payload.to_string()).await.expect(200);
+        let expected =
+            format!("this form type is not handled: nothing would be stored or sent; did you mean {name:?}?");
+        assert_eq!(answer["note"], expected);
+    }
+    let other = preview(&app, &json!({ "form": { "@name": "Participant" } }), 200).await;
+    assert!(!other["note"].as_str().unwrap().contains("did you mean"), "of the other direction: {other}");
+}
+
+#[tokio::test]
+async fn a_payload_of_the_other_direction_is_recognised() {
+    let app = TestApp::start().await;
+    let error = "Job name not provided in payload";
+    let answer = preview(&app, &json!({ "jobType": "Participant", "participants": [] }), 422).await;
+    let details = "it has a jobType, as payloads from Salesforce have: POST it to /preview/sf";
+    assert_eq!(answer, json!({ "error": error, "details": details }));
+    let answer = app.post("/preview/sf", registration("f-1").to_string()).await.expect(422);
+    let details = "it has a form, as forms from CommCare have: POST it to /preview/cc";
+    assert_eq!(answer, json!({ "error": error, "details": details }));
+    // The webhooks say what the contract says, and no more.
+    let answer = app.post("/process-data-sf", registration("f-1").to_string()).await.expect(422);
+    assert_eq!(answer, json!({ "error": error }));
+}
+
+#[tokio::test]
 async fn a_payload_that_would_fail_gets_the_error_of_its_record() {
     let app = TestApp::start().await;
     assert_eq!(preview(&app, &unmappable("f-1"), 422).await, json!({ "error": UNMAPPABLE }));

@@ -6,11 +6,13 @@ use crate::support::app::TestApp;
 use crate::support::forms::registration;
 
 /// Calls of the contract.
-const CALLS: [(&str, &str); 18] = [
+const CALLS: [(&str, &str); 20] = [
     ("GET", "/health"),
     ("GET", "/ready"),
     ("POST", "/process-data-cc"),
     ("POST", "/process-data-sf"),
+    ("GET", "/process-data-cc"),
+    ("GET", "/process-data-sf"),
     ("POST", "/preview/cc"),
     ("POST", "/preview/sf"),
     ("POST", "/process-firestore-to-sf"),
@@ -69,8 +71,7 @@ async fn an_unknown_path_is_not_found() {
 async fn a_wrong_method_is_refused_naming_the_right_ones() {
     let app = TestApp::start().await;
     for (method, path, allowed) in [
-        ("GET", "/process-data-cc", "POST"),
-        ("PUT", "/process-data-sf/", "POST"),
+        ("PUT", "/process-data-sf/", "POST,GET,HEAD"),
         ("GET", "/process-firestore-to-sf", "POST"),
         ("DELETE", "/retry/sf/f-1", "GET,HEAD,POST"),
         ("POST", "/record/commcare_collection/f-1", "GET,HEAD"),
@@ -79,7 +80,7 @@ async fn a_wrong_method_is_refused_naming_the_right_ones() {
         ("GET", "/preview/cc", "POST"),
         ("GET", "/batch_retry/sf", "POST"),
         ("GET", "/bulk_update/commcare_collection", "POST"),
-        ("OPTIONS", "/process-data-cc", "POST"),
+        ("OPTIONS", "/process-data-cc", "POST,GET,HEAD"),
     ] {
         let answer = app.call(method, path, &[]).await;
         assert_eq!(answer.expect(405), json!({ "error": "Method not allowed" }), "{method} {path}");

@@ -118,6 +118,25 @@ async fn an_id_that_could_leave_its_path_is_stored_under_another_name() {
 }
 
 #[tokio::test]
+async fn an_id_that_reads_like_anothers_document_is_a_submission_of_its_own() {
+    let app = TestApp::start().await;
+    let job = |id: &str| json!({ "id": id, "jobType": "Participant" }).to_string();
+    let first = app.post("/process-data-sf", job("a b")).await.expect(200);
+    let doc_id = first["doc_id"].as_str().unwrap();
+    for id in [doc_id.to_owned(), format!("{doc_id}-1")] {
+        let answer = app.post("/process-data-sf", job(&id)).await.expect(200);
+        assert_eq!(answer["duplicate"], false, "{id}");
+        assert_eq!(app.post("/process-data-sf", job(&id)).await.expect(200)["duplicate"], true, "{id}");
+    }
+    assert_eq!(app.post("/process-data-sf", job("a b")).await.expect(200)["duplicate"], true);
+    let mut form = registration("a b");
+    let doc_id = app.accept(&form).await["doc_id"].clone();
+    form["id"] = doc_id;
+    assert_eq!(app.accept(&form).await["duplicate"], false);
+    assert_eq!(app.counts().await["new"], 2);
+}
+
+#[tokio::test]
 async fn a_payload_without_an_id_is_refused() {
     let app = TestApp::start().await;
     let blank = [json!(null), json!(""), json!("  \t"), json!(true), json!(false), json!([]), json!({})];

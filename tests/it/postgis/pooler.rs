@@ -21,7 +21,9 @@ async fn every_form_is_stored_at_once_behind_a_pooler() {
     for round in 0..2 {
         let mills: Vec<_> = (0..FORMS).map(|n| mill(&format!("m-{round}-{n}"))).collect();
         let visits: Vec<_> = (0..FORMS)
-            .map(|n| mill_visit(&format!("v-{round}-{n}"), &format!("m-{round}-{n}"), &json!({ "volume": "40" })))
+            .map(|n| {
+                mill_visit(&format!("v-{round}-{n}"), &format!("m-{round}-{n}"), &json!({ "volume": "40" }))
+            })
             .collect();
         for forms in [mills, visits] {
             let answers = join_all(forms.iter().map(|form| app.accept(form))).await;

@@ -22,7 +22,8 @@ impl TestPooler {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         let settings = folder.path().join("pgbouncer.ini");
-        let (host, server_port, user) = (server.host_str().unwrap(), server.port().unwrap(), server.username());
+        let (host, server_port, user) =
+            (server.host_str().unwrap(), server.port().unwrap(), server.username());
         let text = format!(
             "[databases]\n* = host={host} port={server_port} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\

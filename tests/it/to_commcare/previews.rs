@@ -70,3 +70,42 @@ async fn a_job_type_that_is_not_handled_is_noted() {
     let answer = app.post("/preview/sf", json!({ "jobType": "Nobody" }).to_string()).await.expect(200);
     assert!(answer["note"].as_str().unwrap().contains("not handled"), "{answer}");
 }
+
+/// A project key, so that a case type `{key}_participant` has so many characters.
+fn key(length: usize) -> String {
+    "k".repeat(length - "_participant".len())
+}
+
+#[tokio::test]
+async fn what_commcare_would_refuse_for_its_length_is_warned_of() {
+    let app = TestApp::start().await;
+    let mut payload = participants("j-1", 3);
+    payload["uniqueProjectKey"] = key(255).into();
+    let records = payload["participants"].as_array_mut().unwrap();
+    // CommCare counts characters. Middle and last name are empty, so that the name is the first one.
+    for (record, name) in records.iter_mut().zip(["é".repeat(255), "é".repeat(256), "x".to_owned()]) {
+        record["participantName"] = name.into();
+        record["participantMiddleName"] = "".into();
+        record["participantLastName"] = "".into();
+    }
+    let spaces = 1;
+    records[0]["participantName"] = "é".repeat(255 - spaces).into();
+    records[2]["ccMobileWorkerGroupId"] = "g".repeat(256).into();
+    let answer = app.post("/preview/sf", payload.to_string()).await.expect(200);
+    assert_eq!(answer["documents"].as_array().unwrap().len(), 3, "they would be sent");
+    let told = |position: u32, field: &str, length: usize| {
+        let warning = format!(
+            "record {position}: {field} has {length} characters, and CommCare takes 255: it would refuse this record"
+        );
+        json!({ "position": position, "field": field, "warning": warning })
+    };
+    let expected = json!([told(2, "case_name", 256 + spaces), told(3, "owner_id", 256)]);
+    assert_eq!(answer["warnings"], expected);
+
+    payload["uniqueProjectKey"] = key(256).into();
+    payload["participants"].as_array_mut().unwrap().truncate(1);
+    let answer = app.post("/preview/sf", payload.to_string()).await.expect(200);
+    assert_eq!(answer["warnings"], json!([told(1, "case_type", 256)]));
+    payload["uniqueProjectKey"] = "coffee".into();
+    assert!(app.post("/preview/sf", payload.to_string()).await.expect(200).get("warnings").is_none());
+}

@@ -12,30 +12,30 @@ use serde_json::Value;
 use crate::support::xml::{self, Element};
 
 #[derive(Deserialize)]
-pub(super) struct Case {
+pub(crate) struct Case {
     #[serde(rename = "case")]
-    pub(super) name: String,
-    pub(super) job_name: String,
-    pub(super) payload: Value,
-    pub(super) expect: Expect,
+    pub(crate) name: String,
+    pub(crate) job_name: String,
+    pub(crate) payload: Value,
+    pub(crate) expect: Expect,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Expect {
-    pub(super) documents: Option<Vec<String>>,
+pub(crate) struct Expect {
+    pub(crate) documents: Option<Vec<String>>,
     #[serde(default)]
-    pub(super) error: bool,
-    pub(super) errors: Vec<Unsent>,
+    pub(crate) error: bool,
+    pub(crate) errors: Vec<Unsent>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Unsent {
-    pub(super) position: Option<u32>,
-    pub(super) field: Option<String>,
+pub(crate) struct Unsent {
+    pub(crate) position: Option<u32>,
+    pub(crate) field: Option<String>,
 }
 
 /// All cases, of all job types.
-pub(super) fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/salesforce-to-commcare");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

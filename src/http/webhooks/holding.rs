@@ -1,0 +1,62 @@
+//! Holds a webhook call while the queue is away for a moment.
+//!
+//! A 503 is cheap for CommCare, which sends again by itself, and expensive for the PostgreSQL client, which
+//! marks its rows as failed and never sends them again (`docs/senders/postgresql-client.md`). So a hiccup
+//! of the queue becomes a slow answer instead of a 503.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tracing::{error, warn};
+
+use super::super::error::HttpError;
+use crate::queue::{Accepted, Arriving, Queue, QueueError};
+
+/// Time for which a call is held. Apex waits 10 seconds for an answer by default (Apex Developer Guide, "Callout
+/// Limits and Limitations"), CommCare HQ 5 minutes (`READ_TIMEOUT` in its `corehq/motech/const.py`).
+const PATIENCE: Duration = Duration::from_secs(6);
+/// The first pause; each further pause is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Stores a submission. While the queue is away, tries again until [`PATIENCE`] is used up.
+pub(super) async fn accept(queue: &Queue, arriving: Arriving) -> Result<Accepted, HttpError> {
+    let collection = arriving.origin.collection();
+    let mut last_error = None;
+    let (error, answer) = match timeout(PATIENCE, persist(queue, arriving, &mut last_error)).await {
+        Ok(Ok(accepted)) => return Ok(accepted),
+        Ok(Err(QueueError::TooLarge { size, limit })) => {
+            return Err(HttpError::SubmissionTooLarge { size, limit });
+        }
+        Ok(Err(error)) => (Some(error), HttpError::Unavailable),
+        Err(_) => (last_error, HttpError::UnavailableFor { seconds: PATIENCE.as_secs() }),
+    };
+    error!(
+        collection,
+        error = error.as_ref().map(|error| error as &dyn std::error::Error),
+        "webhook not stored"
+    );
+    Err(answer)
+}
+
+/// Tries until the queue answers, or fails in a way that does not pass by itself.
+async fn persist(
+    queue: &Queue,
+    arriving: Arriving,
+    last_error: &mut Option<QueueError>,
+) -> Result<Accepted, QueueError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match queue.accept(arriving.clone()).await {
+            Err(error) if error.may_pass() => *last_error = Some(error),
+            accepted => {
+                if last_error.is_some() && accepted.is_ok() {
+                    warn!("webhook held until the queue was back");
+                }
+                return accepted;
+            }
+        }
+        // Half of the pause is left to chance, so that held calls do not come back all at once.
+        sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+        pause *= 2;
+    }
+}
