@@ -21,7 +21,7 @@ fn documents(count: u32) -> Plan {
         );
         Document { position, case_id: format!("case-{position}"), parent_id: None, xml }
     };
-    Plan::commcare((1..=count).map(document).collect(), Vec::new())
+    Plan::commcare((1..=count).map(document).collect(), Vec::new(), Vec::new())
 }
 
 async fn start() -> (CommCareStandIn, CommCare) {
