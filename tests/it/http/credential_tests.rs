@@ -45,7 +45,7 @@ async fn a_test_stores_and_counts_nothing_and_alarms_nobody() {
     let operator = [("authorization", "Bearer operator")];
     let metrics = Metrics::parse(&app.call("GET", "/metrics", &operator).await.text);
     metrics.expect("webhooks_refused_total", &[], 0);
-    assert_eq!(metrics.get("webhooks_accepted_total", &[]).unwrap_or_default(), 0.0);
+    assert!(metrics.get("webhooks_accepted_total", &[]).unwrap_or_default() < 1.0);
     assert_eq!(log.events("webhook refused"), [json!(null); 0]);
     let counts = app.call("GET", "/status-count/commcare_collection", &operator).await.expect(200);
     assert_eq!(counts["status_counts"]["new"], 0);
