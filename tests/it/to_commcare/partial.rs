@@ -33,7 +33,7 @@ async fn a_completed_payload_that_is_set_to_new_is_sent_again() {
 }
 
 #[tokio::test]
-async fn an_auto_retry_sends_what_was_neither_taken_nor_refused() {
+async fn the_next_drain_sends_what_was_neither_taken_nor_refused() {
     let hq = CommCareStandIn::start().await;
     let app = start(&hq).await;
     hq.fail("case-j-1-2", refused("CaseValueError: no Wanjiru"));
@@ -41,17 +41,16 @@ async fn an_auto_retry_sends_what_was_neither_taken_nor_refused() {
         hq.fail("case-j-1-4", Fault::Answer(500, openrosa_body("submit_error", "broken")));
     }
     let record = app.process_for_commcare(&participants("j-1", 5)).await;
-    assert_eq!((&record["status"], &record["error_kind"]), (&json!("failed"), &json!("transient")));
+    assert_eq!((&record["status"], &record["error_kind"]), (&json!("new"), &json!("transient")));
     assert_eq!((&record["delivered"], &record["refused"]), (&json!([1, 3, 5]), &json!([2])));
     let first = "record 2 (case-j-1-2): HTTP Status: 422, message: 'CaseValueError: no [masked]'";
     let second = "record 4 (case-j-1-4): HTTP Status: 500, message: 'broken'";
     assert_eq!(record["error"], format!("{first}; {second}"));
     assert_eq!(record["last_step"], "submission");
 
-    back_off().await;
     let before = hq.requests();
-    let report = app.post("/auto-retry-firestore-to-cc", "").await.expect(200);
-    assert_eq!((&report["processed_records_count"], hq.requests() - before), (&json!(0), 1), "{report}");
+    let report = app.drain_to_commcare("").await;
+    assert_eq!((&report["processed_records"], hq.requests() - before), (&json!([]), 1), "{report}");
     let record = app.commcare_record("j-1").await;
     assert_eq!((&record["error_kind"], &record["next_retry_at"]), (&json!("permanent"), &Value::Null));
     assert_eq!((&record["delivered"], &record["error"]), (&json!([1, 3, 4, 5]), &json!(first)));
