@@ -36,22 +36,22 @@ impl Apex {
         };
         let calls = Regex::new(r"(?s)request\.(set\w+)\((.*?)\);\n").unwrap();
         let texts = Regex::new("'([^']*)'").unwrap();
+        let members = Regex::new(r"'(\w+)' => ('[^']*'|\w+)").unwrap();
         for call in calls.captures_iter(code) {
             let argument = &call[2];
             let texts: Vec<&str> =
                 texts.captures_iter(argument).map(|text| text.get(1).unwrap().as_str()).collect();
             match (&call[1], &texts[..]) {
                 ("setEndpoint", [endpoint]) => {
-                    apex.path = endpoint.strip_prefix("callout:commcare_sf").unwrap().to_owned();
+                    endpoint.strip_prefix("callout:commcare_sf").unwrap().clone_into(&mut apex.path);
                 }
-                ("setMethod", [method]) => apex.method = (*method).to_owned(),
+                ("setMethod", [method]) => (*method).clone_into(&mut apex.method),
                 ("setHeader", [name, value]) => {
                     apex.headers.insert((*name).to_owned(), (*value).to_owned());
                 }
                 ("setTimeout", []) => assert!(argument.parse::<u32>().unwrap() > 10_000),
                 ("setCompressed", []) => apex.is_compressed = argument == "true",
                 ("setBody", _) => {
-                    let members = Regex::new(r"'(\w+)' => ('[^']*'|\w+)").unwrap();
                     let members = members.captures_iter(argument);
                     apex.body = members.map(|member| (member[1].to_owned(), member[2].to_owned())).collect();
                 }
