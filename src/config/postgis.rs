@@ -58,7 +58,10 @@ impl FromStr for Database {
         if !matches!(scheme, "postgres" | "postgresql") {
             return Err(NotADatabase);
         }
-        format!("{scheme}://{rest}").parse().map(Self).map_err(|_| NotADatabase)
+        let options: PgConnectOptions = format!("{scheme}://{rest}").parse().map_err(|_| NotADatabase)?;
+        // Poolers refuse start-up parameters that they don't know. This one only changes how floats are written as
+        // text, and sqlx reads none as text.
+        Ok(Self(options.extra_float_digits(None::<i8>)))
     }
 }
 

@@ -10,6 +10,7 @@
 mod failure;
 mod migrations;
 mod mills;
+mod unnamed;
 mod visits;
 
 use std::time::Duration;
@@ -83,7 +84,7 @@ impl Postgis {
         let tries = Retries::new(started, times).run(|| self.store(rows, staff), StoreError::may_pass);
         let stored = timeout(self.request_timeout, tries).await;
         let stored = stored.unwrap_or_else(|_| Err(StoreError::no_answer(self.request_timeout)));
-        let Err(StoreError { trouble, .. }) = stored else {
+        let Err(StoreError { trouble, .. }) = stored.map_err(|error| error.naming_odd_text(rows)) else {
             if entry.worked() {
                 info!("PostGIS answers again");
             }

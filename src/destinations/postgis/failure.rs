@@ -6,11 +6,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::postgres::PgDatabaseError;
 
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::destinations::{DeliveryError, Failure};
+use crate::plan::rows::Rows;
 
 /// The step before any table.
 pub(super) const CONNECTION: &str = "connection";
@@ -21,6 +23,8 @@ pub(super) struct StoreError {
     pub(super) trouble: Trouble,
     /// Whether another try may succeed in a moment.
     passes_soon: bool,
+    /// Whether a text holds a character that PostgreSQL cannot store.
+    has_odd_text: bool,
 }
 
 impl StoreError {
@@ -69,6 +73,15 @@ impl StoreError {
         missing
     }
 
+    /// The same, naming the column of `rows` that holds what PostgreSQL cannot store: it does not say so itself.
+    pub(super) fn naming_odd_text(mut self, rows: &Rows) -> Self {
+        if let Some(column) = odd_text(rows).filter(|_| self.has_odd_text) {
+            let message = &mut self.trouble.error.message;
+            message.push_str(&format!(", {column} holds a NUL character, which PostgreSQL cannot store"));
+        }
+        self
+    }
+
     /// Whether another try may go better at once.
     pub(super) fn may_pass(&self) -> Option<Duration> {
         self.passes_soon.then_some(Duration::ZERO)
@@ -87,19 +100,38 @@ impl StoreError {
         if class == Class::Schema {
             message.push_str("; is the schema up to date (the command migrate, or RUN_MIGRATIONS)?");
         }
-        Self::new(class, step, message)
+        // character_not_in_repertoire
+        let has_odd_text = refusal.code() == "22021";
+        Self { has_odd_text, ..Self::new(class, step, message) }
     }
 
     fn new(class: Class, step: &str, message: String) -> Self {
         let (failure, blame) = match class {
             Class::Conflict => (Failure::Transient, Blame::Record),
-            Class::Outage | Class::Schema => (Failure::Unclear, Blame::Outage),
+            Class::Outage | Class::Session | Class::Schema => (Failure::Unclear, Blame::Outage),
             Class::Missing => (Failure::Dependency, Blame::Record),
             Class::Row => (Failure::Permanent, Blame::Record),
         };
         let trouble = Trouble::new(DeliveryError::new(failure, step, message), blame);
-        Self { trouble, passes_soon: class == Class::Conflict }
+        let passes_soon = matches!(class, Class::Conflict | Class::Session);
+        Self { trouble, passes_soon, has_odd_text: false }
     }
+}
+
+/// The column whose text holds a NUL, and the question that it answers.
+fn odd_text(rows: &Rows) -> Option<String> {
+    const NUL: char = '\0';
+    let tables = serde_json::to_value(rows).unwrap_or_default();
+    let tables = tables.as_object()?.iter();
+    let mut rows =
+        tables.flat_map(|(table, rows)| rows.as_array().into_iter().flatten().map(move |row| (table, row)));
+    rows.find_map(|(table, row)| {
+        let holds_nul = |value: &Value| value.as_str().is_some_and(|text| text.contains(NUL));
+        let (column, _) = row.as_object()?.iter().find(|(_, value)| holds_nul(value))?;
+        let question = row.get("question_name").and_then(Value::as_str).filter(|name| !name.contains(NUL));
+        let of_question = question.map(|question| format!(" of {question}")).unwrap_or_default();
+        Some(format!("{table}.{column}{of_question}"))
+    })
 }
 
 impl fmt::Display for StoreError {
@@ -115,6 +147,8 @@ enum Class {
     Conflict,
     /// Trouble of the server with any statement.
     Outage,
+    /// The state of one connection, which no form is to blame for.
+    Session,
     /// The schema or the login. The form is not at fault, and a person must set it right.
     Schema,
     /// A row to which the form refers, and which is not there.
@@ -129,6 +163,10 @@ fn class_of(code: &str) -> Class {
         // serialization_failure, deadlock_detected and similar ones; lock_not_available.
         _ if code.starts_with("40") => Class::Conflict,
         "55P03" => Class::Conflict,
+        // invalid_sql_statement_name and duplicate_prepared_statement, as behind a pooler; a statement that was planned
+        // before its table changed; a cursor or transaction that the session lost. Another connection serves.
+        "26000" | "42P05" | "0A000" | "34000" => Class::Session,
+        _ if code.starts_with("25P") => Class::Session,
         // Connection, resources, prerequisite state (such as a database that takes no connections), operator
         // intervention (shutdown, cancellation), system, internal.
         _ if ["08", "53", "55", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => {
@@ -172,6 +210,10 @@ mod tests {
             ("53300", Class::Outage),
             ("55P03", Class::Conflict),
             ("55000", Class::Outage),
+            ("26000", Class::Session),
+            ("42P05", Class::Session),
+            ("25P02", Class::Session),
+            ("25006", Class::Outage),
             ("42P01", Class::Schema),
             ("28P01", Class::Schema),
             ("23503", Class::Missing),

@@ -1,11 +1,9 @@
 //! Bringing a database's schema up to date.
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, PgConnection};
+use sqlx::migrate::MigrateError;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::config::postgis::Database;
-
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgis");
 
 /// Why the schema is not up to date.
 #[derive(Debug, thiserror::Error)]
@@ -30,16 +28,33 @@ pub enum MigrationError {
     },
 }
 
-/// Runs the migrations that the database lacks. They hold an advisory lock: of many instances, one runs them and
-/// the others wait. The connection is used for nothing else, so that the lock ends with it in every case.
+/// The advisory lock of those who migrate: the bytes of "migrate".
+const LOCK: i64 = 0x006d_6967_7261_7465;
+
+/// Runs the migrations that the database lacks, all in one transaction. It holds an advisory lock: of many instances,
+/// one migrates and the others wait. Nothing outlives the transaction, so that migrating works behind a pooler too:
+/// neither the lock nor the names that sqlx gives to statements, which another client of the pooler may have used before.
 pub async fn migrate(database: &Database) -> Result<(), MigrationError> {
     let name = database.to_string();
     let mut connection = match PgConnection::connect_with(&database.0).await {
         Ok(connection) => connection,
         Err(source) => return Err(MigrationError::Unreachable { database: name, source }),
     };
-    let migrated = MIGRATOR.run(&mut connection).await;
+    let migrated = run(&mut connection).await;
     // Nothing depends on how the connection ends.
     let _ = connection.close().await;
     migrated.map_err(|source| MigrationError::Failed { database: name, source })
+}
+
+async fn run(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let mut migrator = sqlx::migrate!("migrations/postgis");
+    // sqlx's own lock is held by a connection, not by a transaction.
+    migrator.set_locking(false);
+    let mut transaction = connection.begin().await?;
+    let begin = format!("SELECT pg_advisory_xact_lock({LOCK}); DEALLOCATE ALL");
+    sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *transaction).await?;
+    migrator.run(&mut *transaction).await?;
+    sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
 }

@@ -4,6 +4,7 @@ use geo_types::Point;
 use sqlx::PgTransaction;
 
 use super::failure::StoreError;
+use super::unnamed;
 use crate::plan::rows::Mill;
 
 /// Updates the mill with this case id, or inserts it. The mill's user is the one whose `sf_user_id` is
@@ -68,6 +69,5 @@ pub(super) async fn store(
         mill.office_gps.map(Point::y),
         staff,
     );
-    stored.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx("wetmills", &error))?;
-    Ok(())
+    unnamed::execute(transaction, "wetmills", stored).await
 }

@@ -6,9 +6,10 @@
 
 use chrono::NaiveDate;
 use geo_types::Point;
-use sqlx::PgTransaction;
+use sqlx::{PgTransaction, Row};
 
 use super::failure::StoreError;
+use super::unnamed;
 use crate::plan::rows::{Answer, Survey, Typed, Visit};
 
 /// Stores the visit. Afterwards it has the surveys and answers of this form and no others (decision P5).
@@ -30,7 +31,7 @@ pub(super) async fn store(transaction: &mut PgTransaction<'_>, visit: &Visit) ->
 /// Stores the visit's own row, with the user of the mill. Says whether the visit is new; `None` where the mill
 /// is not registered.
 async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<Option<bool>, StoreError> {
-    let stored = sqlx::query_scalar!(
+    let stored = sqlx::query!(
         r#"
         INSERT INTO form_visits (
             submission_id, wetmill_id, user_id, form_name, visit_date, entrance_photograph, geo_location
@@ -54,10 +55,8 @@ async fn store_visit(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Resu
         visit.geo_location.map(Point::x),
         visit.geo_location.map(Point::y),
     );
-    stored
-        .fetch_optional(&mut **transaction)
-        .await
-        .map_err(|error| StoreError::from_sqlx("form_visits", &error))
+    let row = unnamed::fetch_optional(transaction, VISITS, stored).await?;
+    row.map(|row| row.try_get(0)).transpose().map_err(|error| StoreError::from_sqlx(VISITS, &error))
 }
 
 /// Deletes the surveys that the form no longer has. The database deletes their answers.
@@ -72,8 +71,7 @@ async fn remove_other_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit
         visit.submission_id,
         &kept as &[&str],
     );
-    removed.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(SURVEYS, &error))?;
-    Ok(())
+    unnamed::execute(transaction, SURVEYS, removed).await
 }
 
 /// Deletes the answers that the form no longer has.
@@ -95,8 +93,7 @@ async fn remove_other_answers(transaction: &mut PgTransaction<'_>, visit: &Visit
         visit.submission_id,
         &kept as &[&str],
     );
-    removed.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(ANSWERS, &error))?;
-    Ok(())
+    unnamed::execute(transaction, ANSWERS, removed).await
 }
 
 async fn store_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
@@ -127,8 +124,7 @@ async fn store_surveys(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Re
         &completed as &[Option<NaiveDate>],
         &feedback as &[Option<&str>],
     );
-    stored.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(SURVEYS, &error))?;
-    Ok(())
+    unnamed::execute(transaction, SURVEYS, stored).await
 }
 
 async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Result<(), StoreError> {
@@ -170,10 +166,10 @@ async fn store_answers(transaction: &mut PgTransaction<'_>, visit: &Visit) -> Re
         &columns.booleans as &[Option<bool>],
         &columns.dates as &[Option<NaiveDate>],
     );
-    stored.execute(&mut **transaction).await.map_err(|error| StoreError::from_sqlx(ANSWERS, &error))?;
-    Ok(())
+    unnamed::execute(transaction, ANSWERS, stored).await
 }
 
+const VISITS: &str = "form_visits";
 const SURVEYS: &str = "survey_responses";
 const ANSWERS: &str = "survey_question_responses";
 

@@ -163,3 +163,28 @@ async fn a_server_that_cannot_be_reached_keeps_nobody_from_starting() {
     assert_eq!(kind_and_step(&record), ("new", "transient", "connection"));
     assert!(!record.to_string().contains("s3cr3t"));
 }
+
+#[tokio::test]
+async fn a_text_that_postgresql_cannot_store_is_named_by_its_field() {
+    let database = TestDatabase::migrated().await;
+    let app = service(&database, &[]).await;
+    app.accept(&mill("m")).await;
+    let mut other = mill("other");
+    other["form"]["wet_mill_details"]["mill_registered_name"] = "Ki\0riga".into();
+    let visit = mill_visit("v", "m", &json!({ "volume": "4\u{0}0" }));
+    for (id, form, column) in
+        [("other", other, "wetmills.name"), ("v", visit, "survey_question_responses.value_text of volume")]
+    {
+        app.accept(&form).await;
+        let record = app.record(id).await;
+        assert_eq!(
+            (&record["status"], &record["error_kind"]),
+            (&json!("failed"), &json!("permanent")),
+            "{record}"
+        );
+        let error = record["error"].as_str().unwrap();
+        let expected = format!("{column} holds a NUL character, which PostgreSQL cannot store");
+        assert!(error.contains("SQLSTATE 22021") && error.contains(&expected), "{error}");
+        assert!(!error.contains("riga"), "{error}");
+    }
+}

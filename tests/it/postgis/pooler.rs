@@ -1,8 +1,11 @@
 //! A pooler between the service and PostgreSQL: pgbouncer in transaction mode, where the next transaction may meet
 //! another connection of the server.
 
+use commcare_sf_integration::destinations::postgis;
 use futures::future::join_all;
 use serde_json::json;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::rows;
 use crate::support::app::TestApp;
@@ -11,6 +14,30 @@ use crate::support::pooler::TestPooler;
 use crate::support::postgres::TestDatabase;
 
 const FORMS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_run_once_behind_a_pooler() {
+    for connections in [1, 3] {
+        let database = TestDatabase::empty().await;
+        let pooler = TestPooler::before(&database.url, connections).await;
+        let url = pooler.url(&database.url);
+        // Another client of the pooler has left a statement behind.
+        let options: PgConnectOptions = url.parse().unwrap();
+        let mut other = PgConnection::connect_with(&options.extra_float_digits(None::<i8>)).await.unwrap();
+        other.execute("PREPARE sqlx_s_1 AS SELECT 1").await.unwrap();
+        let database_settings = url.parse().unwrap();
+        let all = join_all((0..4).map(|_| postgis::migrate(&database_settings))).await;
+        for migrated in all {
+            migrated.unwrap();
+        }
+        postgis::migrate(&database_settings).await.unwrap();
+        assert_eq!(database.count("wetmills").await, 0);
+        let of_this_database = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let locks =
+            database.count(&format!("pg_locks WHERE locktype = 'advisory' AND {of_this_database}")).await;
+        assert_eq!(locks, 0, "no lock outlives its transaction");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_form_is_stored_at_once_behind_a_pooler() {

@@ -31,7 +31,8 @@ impl TestPooler {
         );
         std::fs::write(&settings, text).unwrap();
         drop(free);
-        let mut command = Command::new("pgbouncer");
+        // Where Debian's package has it.
+        let mut command = Command::new("/usr/sbin/pgbouncer");
         // It refuses to run as root.
         if Command::new("id").arg("-u").output().unwrap().stdout == b"0\n" {
             let chown = Command::new("chown").arg("-R").arg("postgres").arg(folder.path()).status().unwrap();
