@@ -46,6 +46,18 @@ impl Destinations {
         }
     }
 
+    /// The same, as far as is known without asking anyone.
+    pub fn known_admission(&self, destination: Destination) -> Admission {
+        let known = match destination {
+            Destination::Salesforce => {
+                self.salesforce.as_ref().map(|salesforce| salesforce.health().admission)
+            }
+            Destination::CommCare => self.commcare.as_ref().map(CommCare::admission),
+            Destination::Postgis => self.postgis.as_ref().map(Postgis::admission),
+        };
+        known.unwrap_or(Admission::Available)
+    }
+
     /// Says that a drain for `destination` begins.
     pub fn drain_begins(&self, destination: Destination) {
         match destination {

@@ -201,7 +201,7 @@ impl Worker {
             Trigger::AutoRetry => Sweep::over_due(origin),
             Trigger::Batch | Trigger::Manual | Trigger::Inline => Sweep::over_claimable(origin),
         };
-        self.destinations.drain_begins(destination);
+        self.begin(origin, &mut drain, &sweep).await?;
         let mut probes = 0;
         while left > 0 && !drain.is_over() {
             // Most forms go to Salesforce: where it takes none, those to PostGIS wait with them, having
@@ -217,7 +217,7 @@ impl Worker {
             let next = async {
                 // A destination that was in trouble is tried with one record; the rest follow if it went.
                 if probing && probes < PROBES_A_DRAIN {
-                    let probe = drain.probe(&sweep).await?;
+                    let probe = drain.probe(destination, &sweep).await?;
                     if !probe.is_empty() {
                         return Ok(probe);
                     }
@@ -259,6 +259,21 @@ impl Worker {
             "drain ended"
         );
         Ok(report)
+    }
+
+    /// Tells the destinations that a drain begins. PostGIS takes forms beside the main destination: after trouble it is
+    /// tried with one of them, and the others follow in their turn if that one went.
+    async fn begin(&self, origin: Origin, drain: &mut Drain, sweep: &Sweep) -> Result<(), QueueError> {
+        self.destinations.drain_begins(destination_of(origin));
+        if origin == Origin::CommCare {
+            let beside = Destination::Postgis;
+            self.destinations.drain_begins(beside);
+            if self.destinations.known_admission(beside) == Admission::Probing {
+                let probe = drain.probe(beside, sweep).await?;
+                Box::pin(drain.run_batch(probe)).await;
+            }
+        }
+        Ok(())
     }
 
     /// What every drain does beside its work: tells the age of the queue, for alerts, and removes what has

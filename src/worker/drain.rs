@@ -15,6 +15,7 @@ use super::lease::Renewal;
 use super::overlap::{self, Overlap};
 use super::verdict::{self, OpenVerdict};
 use super::{DrainReport, Planned, RunEnd, Worker, order};
+use crate::destinations::Admission;
 use crate::plan::Plan;
 use crate::queue::{Candidate, ClaimOutcome, QueueError, RecordFailure, Sweep};
 use crate::submission::{Destination, Origin, Status};
@@ -72,7 +73,9 @@ impl Batch {
     fn slots_for_next(&self, all: usize) -> Option<u32> {
         let next = self.order.peek_ready()?;
         let (candidate, _) = self.waiting[next].as_ref()?;
-        let alone = candidate.record().deaths() > 0;
+        let record = candidate.record();
+        // A lease that has run out is a death that its history does not tell yet.
+        let alone = record.status == Status::Processing || record.deaths() > 0;
         Some(if alone { u32::try_from(all).unwrap_or(u32::MAX) } else { 1 })
     }
 
@@ -139,9 +142,12 @@ impl Drain {
 
     /// One record that tests the way back to a destination: another one than the last time, as long as there is one that
     /// has not failed so already; from one end of the queue and the other in turn.
-    pub(super) async fn probe(&self, sweep: &Sweep) -> Result<Vec<Candidate>, QueueError> {
+    pub(super) async fn probe(
+        &self,
+        destination: Destination,
+        sweep: &Sweep,
+    ) -> Result<Vec<Candidate>, QueueError> {
         let mut candidates = self.worker.queue.probe_candidates(sweep).await?;
-        let destination = super::destination_of(self.origin);
         candidates.retain(|candidate| run::destination(self.origin, candidate.record()) == Some(destination));
         if self.worker.evidence.next_probe_is_oldest(destination) {
             candidates.reverse();
@@ -216,6 +222,13 @@ impl Drain {
         let (destination, plan) = plan.as_ref().ok()?;
         if let Some(stopped) = self.stops.of(*destination).filter(|_| plan.note.is_none()) {
             return Some(RunEnd::NotStarted(stopped.reason));
+        }
+        // The main destination's admission was asked for before the batch was read.
+        if *destination != super::destination_of(self.origin)
+            && let Admission::Paused { reason } = self.worker.destinations.known_admission(*destination)
+            && plan.note.is_none()
+        {
+            return Some(RunEnd::NotStarted(reason));
         }
         let reason = "a form before it that writes the same record has not been written";
         order::touches(plan, &self.unwritten).then(|| RunEnd::PutBack(status, reason.to_owned()))

@@ -1,6 +1,7 @@
 //! Every vendor in every trouble at random moments, under load, with two processes on one queue that
 //! are killed and deployed anew. In the end each acknowledged payload has had its effect exactly once,
-//! or is in the queue with an error that tells what really happened.
+//! or is in the queue with an error that tells what really happened, and its retry to come: none waits for a person.
+//! A siege ends the storm: every vendor is away for longer than a first back-off, then the queue is.
 //!
 //! A run is made from a seed, which it prints: `CHAOS_SEED` makes the same troubles and payloads again,
 //! `CHAOS_SECONDS` more of them. Timing stays the machine's, so a seed leads close to a failure rather
@@ -38,6 +39,8 @@ const SECONDS: u64 = 6;
 const SENDERS: usize = 4;
 /// How long a calm service may take to work off what is left.
 const AFTERMATH: Duration = Duration::from_mins(1);
+/// How long a siege lasts, for the vendors and for the queue.
+const SIEGE: Duration = Duration::from_secs(3);
 /// Short times, so that what takes minutes in production takes seconds here.
 const TIMES: [(&str, &str); 7] = [
     ("LEASE_SECONDS", "3"),
@@ -90,9 +93,11 @@ async fn chaos(backend: Backend) {
         until: Instant::now() + Duration::from_secs(seconds),
     });
     run.storm().await;
+    run.siege().await;
     let acknowledged = run.ledger.all();
     let books = run.until_quiet(&acknowledged).await;
     books.assert_truthful(&run.journal, run.services.kills());
+    books.assert_nobody_is_needed();
     let (payloads, left, kills) = (acknowledged.len(), books.left().len(), run.services.kills());
     println!("{payloads} payloads, {kills} kills, {left} not completed by themselves\n{}", run.journal);
     let books = run.retry_by_hand(&acknowledged).await;
@@ -159,6 +164,28 @@ impl Run {
                 {
                     self.services.deploy().await;
                 }
+            }
+        }
+    }
+
+    /// Every vendor is away, then the queue, while the scheduler goes on calling.
+    async fn siege(&self) {
+        let (queue, vendors): (Vec<Vendor>, Vec<Vendor>) =
+            self.vendors.all().into_iter().partition(|vendor| *vendor == Vendor::Firestore);
+        let mut dice = Dice::new(self.seed, "siege");
+        for besieged in [vendors, queue] {
+            for vendor in &besieged {
+                self.journal.begin(*vendor, Trouble::Down);
+                self.vendors.begin(*vendor, Trouble::Down, &mut dice).await;
+            }
+            let end = Instant::now() + SIEGE;
+            while !besieged.is_empty() && Instant::now() < end {
+                tokio::join!(self.services.scheduled(0), self.services.scheduled(1));
+                sleep(Duration::from_millis(100)).await;
+            }
+            for vendor in &besieged {
+                self.vendors.end(*vendor, Trouble::Down).await;
+                self.journal.end(*vendor, Trouble::Down);
             }
         }
     }

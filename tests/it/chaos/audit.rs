@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use commcare_sf_integration::jobs;
 use commcare_sf_integration::queue::Queue;
 use commcare_sf_integration::submission::{
-    Attempt, AttemptOutcome, Destination, ErrorKind, Origin, Record, Status,
+    Attempt, AttemptOutcome, Destination, ErrorKind, NextRetry, Origin, Record, Status,
 };
 
 use super::load::Mail;
@@ -81,6 +81,14 @@ impl Books {
                     assert_eq!(untruth, None, "{error}\n{}{journal}", story());
                 }
             }
+        }
+    }
+
+    /// Everything that is left goes on by itself: no trouble of a vendor, and no death of a worker, has used up a record.
+    pub(super) fn assert_nobody_is_needed(&self) {
+        for (mail, record) in self.left() {
+            let goes_on = record.status == Status::New || matches!(record.next_retry_at, NextRetry::At(_));
+            assert!(goes_on && !has_run_out(record), "it waits for a person: {}", brief(mail, record));
         }
     }
 

@@ -15,7 +15,7 @@ use crate::support::salesforce::{Fault, SalesforceStandIn};
 fn poison(salesforce: &SalesforceStandIn, id: &str) {
     for _ in 0..200 {
         let fault = Fault::Answer(500, String::new());
-        salesforce.fail_request_with(&format!("\"session-{id}\""), fault);
+        salesforce.fail_request_with(&format!("session-{id}\""), fault);
     }
 }
 

@@ -26,6 +26,14 @@ fn beside(database: &Path, end: &str) -> PathBuf {
     path.into()
 }
 
+/// Moves the log into the database and empties it, as a backup does.
+async fn checkpoint(database: &Path) {
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection: SqliteConnection = options.connect().await.unwrap();
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
 fn payload(id: &str) -> Value {
     json!({
         "id": id,
@@ -92,6 +100,7 @@ async fn damaged_pages_lose_nothing_that_is_acknowledged_afterwards() {
         app.accept(&registration(&format!("f-{number}"))).await;
     }
     drop(app);
+    checkpoint(&path).await;
     let damaged = fs::OpenOptions::new().write(true).open(&path).unwrap();
     // The first pages hold the schema, without which nothing can be opened.
     let (from, length) = (16 * 4096, damaged.metadata().unwrap().len());
@@ -124,14 +133,10 @@ async fn a_log_that_is_cut_off_takes_nothing_more_and_one_that_is_emptied_does()
     app.accept(&registration("f-1")).await;
     app.accept_for_commcare(&payload("j-1")).await;
     app.get("/ready").await.expect(200);
-    // What a backup does, and an operator may.
-    let options = SqliteConnectOptions::new().filename(&path);
-    let mut connection: SqliteConnection = options.connect().await.unwrap();
-    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+    checkpoint(&path).await;
     app.get("/ready").await.expect(200);
     app.accept(&registration("f-3")).await;
     app.accept(&registration("f-4")).await;
-    connection.close().await.unwrap();
     let log = fs::OpenOptions::new().write(true).open(beside(&path, "-wal")).unwrap();
     log.set_len(log.metadata().unwrap().len() / 2).unwrap();
     answers_503(&app).await;
