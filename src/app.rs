@@ -63,7 +63,7 @@ impl App {
         let worker = Worker::new(
             queue.clone(),
             Destinations { salesforce, commcare, postgis },
-            Facts { sender: config.sender.clone(), ..Facts::new(config.registration_attendance) },
+            facts(config),
             [config.drain, config.drain_to_commcare],
             config.retry,
             shutdown,
@@ -71,4 +71,10 @@ impl App {
         );
         Ok(Arc::new(Self { queue, worker, metrics }))
     }
+}
+
+/// What mappings know apart from the payload, by these settings.
+pub(crate) fn facts(config: &Config) -> Facts {
+    let (sender, hq) = (config.sender.clone(), config.hq.clone().into());
+    Facts { sender, hq, ..Facts::new(config.registration_attendance) }
 }

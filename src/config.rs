@@ -102,6 +102,8 @@ pub struct Config {
     pub inline: Duration,
     /// CommCare; `None` records documents instead of sending them.
     pub commcare: Option<CommCareSettings>,
+    /// `CC_BASE_URL`, without a slash at its end: where forms' photos and signatures are.
+    pub hq: String,
     /// Who CommCare documents come from.
     pub sender: Sender,
     /// Whether registrations write attendance (`SALESFORCE_ENV`, `SF_SANDBOX_ATTENDANCE`).
@@ -147,7 +149,8 @@ impl Config {
         let request_timeout = reader.seconds("REQUEST_TIMEOUT_SECONDS", 30);
         let bounds = Bounds { cloud_run, request_timeout, lease: retry.lease };
         let salesforce = login::load(&mut reader, production, &bounds);
-        let commcare = commcare::load(&mut reader, &bounds);
+        let hq = commcare::base(&mut reader);
+        let commcare = commcare::load(&mut reader, hq.as_ref(), &bounds);
         let sender = commcare::sender(&mut reader);
         let postgis = postgis::load(&mut reader, cloud_run, request_timeout);
         let budget = reader.seconds("DRAIN_BUDGET_SECONDS", 150);
@@ -159,6 +162,7 @@ impl Config {
             postgis,
             inline: reader.seconds("INLINE_SECONDS", 20),
             commcare,
+            hq: hq.map_or_else(String::new, |hq| hq.as_str().trim_end_matches('/').to_owned()),
             sender,
             registration_attendance: production || sandbox_attendance,
             retry,

@@ -21,6 +21,8 @@ mod wetmill;
 mod wetmill_registration;
 mod wetmill_visit;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -39,6 +41,8 @@ pub struct Facts {
     pub registration_attendance: bool,
     /// The sender that CommCare documents name.
     pub sender: Sender,
+    /// The CommCare HQ that keeps the forms' photos and signatures (`CC_BASE_URL`), without a slash at its end.
+    pub hq: Cow<'static, str>,
     /// When the payload arrived. CommCare documents carry this time, so that a document that is sent
     /// again has the same bytes.
     pub arrived: DateTime<Utc>,
@@ -53,6 +57,7 @@ impl Facts {
         Self {
             registration_attendance,
             sender: Sender::DEFAULT,
+            hq: Cow::Borrowed("https://www.commcarehq.org"),
             arrived: DateTime::UNIX_EPOCH,
             first_position: 1,
         }

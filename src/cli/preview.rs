@@ -8,9 +8,10 @@ use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
 use super::pretty;
+use crate::app;
 use crate::clock;
 use crate::config::Config;
-use crate::jobs::{self, Facts, Job};
+use crate::jobs::{self, Job};
 use crate::payload;
 use crate::plan::{Plan, list_errors, table};
 use crate::submission::Origin;
@@ -48,7 +49,7 @@ pub(super) fn of(
         bail!("id: missing");
     }
     // As the service would: the sandbox leaves registrations' attendance out.
-    let facts = Facts { sender: config.sender.clone(), ..Facts::new(config.registration_attendance) };
+    let facts = app::facts(config);
     let (_, plan) =
         worker::plan(job, &payload, &facts.of(clock::now(), 1)).map_err(|error| anyhow!(error))?;
     if let Some(refusal) = plan.refusal() {

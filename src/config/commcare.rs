@@ -35,13 +35,22 @@ impl CommCareSettings {
     pub const RETRY_DELAY: Duration = Duration::from_millis(500);
 }
 
-/// Reads the CommCare variables. `None` where there are no credentials: documents are recorded then,
-/// outside Cloud Run.
-pub(super) fn load(reader: &mut Reader<'_>, bounds: &Bounds) -> Option<CommCareSettings> {
+/// Reads `CC_BASE_URL`: another CommCare HQ than the default one, such as that of the EU or India, or one's own server.
+pub(super) fn base(reader: &mut Reader<'_>) -> Option<Url> {
+    let base = reader.url("CC_BASE_URL", "https://www.commcarehq.org")?;
+    if base.query().is_some() || base.fragment().is_some() {
+        reader.problem("CC_BASE_URL: must be an address without query and fragment");
+        return None;
+    }
+    Some(base)
+}
+
+/// Reads the other CommCare variables. `None` where there are no credentials: documents are recorded then, outside
+/// Cloud Run.
+pub(super) fn load(reader: &mut Reader<'_>, base: Option<&Url>, bounds: &Bounds) -> Option<CommCareSettings> {
     let domain = reader.text("CC_DOMAIN", "not set");
     let username = reader.text("CC_USERNAME", "not set");
     let api_key = reader.secret("CC_API_KEY");
-    let base = reader.url("CC_BASE_URL", "https://www.commcarehq.org");
     let concurrency = reader.number("CC_CONCURRENCY", 50, 1, 500);
     let missing: Vec<&str> = [
         ("CC_DOMAIN", domain.is_none()),
@@ -54,7 +63,7 @@ pub(super) fn load(reader: &mut Reader<'_>, bounds: &Bounds) -> Option<CommCareS
     if !missing.is_empty() && (bounds.cloud_run || missing.len() < 3) {
         reader.problem(&format!("{}: missing, and CommCare needs it", missing.join(", ")));
     }
-    let receiver = receiver(base?, &domain?);
+    let receiver = receiver(base?.clone(), &domain?);
     if receiver.is_none() {
         reader.problem("CC_BASE_URL: must be an address that a path can follow");
     }

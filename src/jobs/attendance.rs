@@ -90,8 +90,8 @@ const LIGHT_SESSIONS: &[(&str, &[Row])] = &[
 const FIELD_DAY_ITEMS: &str = "form.barrios_repeat_group.item";
 
 /// Maps an attendance form.
-pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
-    let form = Form::new(payload);
+pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload, facts);
     let kind = FormKind::from_form(&form)?;
     let mut upserts = sessions(&form, &kind)?;
     upserts.extend(attendances(&form, &kind)?);

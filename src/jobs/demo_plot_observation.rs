@@ -197,8 +197,8 @@ const MULTI_CRITERIA: &[(&str, &str, Labels)] = &[
 ];
 
 /// Maps a demonstration plot observation.
-pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
-    let form = Form::new(payload);
+pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload, facts);
     let id = form.id("payload.id")?;
     let mut upserts = vec![fill(observation(&form, &id)?, OBSERVATION, &form)?];
     let questions = form.group("form.best_practice_questions")?;

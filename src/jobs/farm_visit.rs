@@ -143,8 +143,8 @@ struct FarmVisit<'a> {
 }
 
 /// Maps a farm visit.
-pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
-    let form = Form::new(payload);
+pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload, facts);
     let kind = FormKind::from_form(&form)?;
     let mut upserts = Vec::new();
     upserts.extend(people::household(&form, &kind)?);

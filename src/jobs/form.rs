@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::jobs::MapError;
+use crate::jobs::{Facts, MapError};
 use crate::submission::Unmapped;
 
 /// Codes and Salesforce's labels for them. Labels are picklist data: typos, double spaces and stray
@@ -27,12 +27,10 @@ pub(super) type Labels = &'static [(&'static str, &'static str)];
 /// The longest answer, in characters, that may be the code of an option.
 const LONGEST_CODE: usize = 64;
 
-/// The address under which CommCare keeps the photos and signatures of forms.
-const ATTACHMENTS: &str = "https://www.commcarehq.org/a";
-
 /// One group of a payload and the path to it. A missing group counts as an empty group.
 pub(super) struct Form<'a> {
     payload: &'a Value,
+    facts: &'a Facts,
     here: &'a Value,
     path: String,
     /// The codes without label. All readers of one payload share the list.
@@ -41,8 +39,8 @@ pub(super) struct Form<'a> {
 
 impl<'a> Form<'a> {
     /// The whole payload.
-    pub(super) fn new(payload: &'a Value) -> Self {
-        Self { payload, here: payload, path: "payload".to_owned(), unmapped: Rc::default() }
+    pub(super) fn new(payload: &'a Value, facts: &'a Facts) -> Self {
+        Self { payload, facts, here: payload, path: "payload".to_owned(), unmapped: Rc::default() }
     }
 
     /// The group at `path`. A group that is missing, `""` or null counts as empty.
@@ -155,7 +153,7 @@ impl<'a> Form<'a> {
         if [&domain, &instance, &file].into_iter().any(|part| is_blank(part)) {
             return Ok(String::new());
         }
-        Ok(attachment_url(&domain, &instance, &file))
+        Ok(format!("{}{file}", attachments(self.facts, &domain, &instance)))
     }
 
     /// Piece `index` of coordinates, which are split at every single space; `""` where there is no such piece.
@@ -228,7 +226,10 @@ impl<'a> Form<'a> {
 
     fn stand_at(&self, here: &'a Value, path: String) -> Result<Self, MapError> {
         match members(here) {
-            Ok(_) => Ok(Self { payload: self.payload, here, path, unmapped: Rc::clone(&self.unmapped) }),
+            Ok(_) => {
+                let Self { payload, facts, .. } = *self;
+                Ok(Self { payload, facts, here, path, unmapped: Rc::clone(&self.unmapped) })
+            }
             Err(found) => Err(MapError { path, rule: format!("must be a group, but is {found}") }),
         }
     }
@@ -317,8 +318,8 @@ fn is_blank(text: &str) -> bool {
 }
 
 /// The URL at which CommCare keeps a file of a form.
-pub(super) fn attachment_url(domain: &str, instance: &str, file: &str) -> String {
-    format!("{ATTACHMENTS}/{domain}/api/form/attachment/{instance}/{file}")
+pub(super) fn attachments(facts: &Facts, domain: &str, instance: &str) -> String {
+    format!("{}/a/{domain}/api/form/attachment/{instance}/", facts.hq)
 }
 
 /// The text of an answer: a number or boolean counts as its JSON text.

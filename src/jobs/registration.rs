@@ -60,7 +60,7 @@ const REPLACED: &[Replaced] = &[
 
 /// Maps a registration form.
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
-    let form = Form::new(payload);
+    let form = Form::new(payload, facts);
     let kind = FormKind::from_form(&form)?;
     let mut upserts = Vec::new();
     upserts.extend(training_group(&form, &kind)?);

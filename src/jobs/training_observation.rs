@@ -96,8 +96,8 @@ const OBSERVER_CRITERIA: &[(&str, &str, &str)] = &[
 ];
 
 /// Maps a training observation.
-pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
-    let form = Form::new(payload);
+pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
+    let form = Form::new(payload, facts);
     let id = form.id("payload.id")?;
     let mut upserts = vec![fill(observation(&form, &id)?, OBSERVATION, &form)?];
     upserts.extend(participant_feedback(&form, &id)?);

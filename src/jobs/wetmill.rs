@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use geo_types::Point;
 use serde_json::Value;
 
-use crate::jobs::MapError;
-use crate::jobs::form::{as_text, attachment_url, type_name};
+use crate::jobs::form::{as_text, attachments, type_name};
+use crate::jobs::{Facts, MapError};
 
 /// The answer at `path`. `None` where the answer or a group above it is missing or null.
 pub(super) fn find<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
@@ -38,24 +38,23 @@ pub(super) fn error(path: impl Into<String>, rule: impl Into<String>) -> MapErro
 
 /// The address of a form's photos and signatures.
 pub(super) struct Attachments {
-    /// Domain and instance id. `None` where the payload lacks one of the two (decision P17).
-    of_form: Option<(String, String)>,
+    /// The address before a file's name. `None` where the payload lacks domain or instance id (decision P17).
+    of_form: Option<String>,
 }
 
 impl Attachments {
     /// The address of this payload's files.
-    pub(super) fn new(payload: &Value) -> Self {
+    pub(super) fn new(payload: &Value, facts: &Facts) -> Self {
         let part = |path| find(payload, path).and_then(as_text).filter(|text| !text.is_empty());
         let of_form = part("domain").zip(part("form.meta.instanceID"));
-        let of_form = of_form.map(|(domain, instance)| (domain.into_owned(), instance.into_owned()));
-        Self { of_form }
+        Self { of_form: of_form.map(|(domain, instance)| attachments(facts, &domain, &instance)) }
     }
 
     /// The URL of a file; `None` where no file is named (decision P8).
     pub(super) fn url(&self, file: Option<&Value>) -> Option<String> {
-        let (domain, instance) = self.of_form.as_ref()?;
+        let of_form = self.of_form.as_ref()?;
         let file = file.and_then(as_text).filter(|file| !file.is_empty())?;
-        Some(attachment_url(domain, instance, &file))
+        Some(format!("{of_form}{file}"))
     }
 }
 

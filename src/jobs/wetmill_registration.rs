@@ -53,17 +53,17 @@ const VERTICAL_INTEGRATION: Labels = &[("1", "Yes"), ("0", "No")];
 /// The code of a role that is named in words.
 const OTHER_ROLE: &str = "99";
 
-pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
+pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     // The order of these four is the order in which errors are reported.
     let wet_mill_unique_id = required(payload, "form.wetmill_tns_id")?;
     let commcare_case_id = required(payload, "form.subcase_0.case.@case_id")?;
     let registration_date = day(payload, "form.registration_date")?;
     let date_ba_signature = day(payload, "form.date_ba_signature")?;
-    let form = Form::new(payload);
+    let form = Form::new(payload, facts);
     let survey_type = find(payload, "form.survey_type").and_then(Value::as_str).unwrap_or_default();
     let detail = |name: &str| text(payload, &format!("{DETAILS}.{name}"));
     let choice = |name: &str, labels| label(&form, payload, name, labels);
-    let files = Attachments::new(payload);
+    let files = Attachments::new(payload, facts);
     let attachment = |name: &str| files.url(find(payload, &format!("{DETAILS}.{name}")));
     let manager_role = match code(payload, "manager_role") {
         Some(OTHER_ROLE) => detail("manager_role_other")?.map(Cow::Owned),

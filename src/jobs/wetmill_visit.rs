@@ -32,14 +32,14 @@ use crate::plan::Plan;
 use crate::plan::rows::{Rows, Survey, Visit};
 use group::{Context, Group};
 
-pub(super) fn map(payload: &Value, _: &Facts) -> Result<Plan, MapError> {
+pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let wetmill = required(payload, "form.case.@case_id")?;
     let visit_date = text(payload, "form.date")?.as_deref().and_then(calendar_date);
     let visit_date = visit_date.ok_or_else(|| error("form.date", "must be a date (YYYY-MM-DD)"))?;
     let form_name = text(payload, "form.survey_type")?;
     let form_name = form_name.ok_or_else(|| error("form.survey_type", "missing"))?;
-    let form = Form::new(payload);
-    let attachments = Attachments::new(payload);
+    let form = Form::new(payload, facts);
+    let attachments = Attachments::new(payload, facts);
     let context = Context {
         form: &form,
         attachments: &attachments,

@@ -63,6 +63,24 @@ fn commcare_is_reached_with_what_its_variables_say() {
 }
 
 #[test]
+fn another_hq_keeps_the_photos_too() {
+    for (base, hq) in [
+        (None, "https://www.commcarehq.org"),
+        (Some("https://eu.commcarehq.org"), "https://eu.commcarehq.org"),
+        (Some("https://hq.example.org/commcare/"), "https://hq.example.org/commcare"),
+    ] {
+        let variables: Vec<_> = base.map(|base| ("CC_BASE_URL", base)).into_iter().collect();
+        let config = load(&variables).unwrap();
+        assert!(config.commcare.is_none(), "without credentials nothing is sent there");
+        assert_eq!(config.hq, hq);
+    }
+    one_problem(
+        &[("CC_BASE_URL", "https://eu.commcarehq.org/?a=1")],
+        "CC_BASE_URL: must be an address without query",
+    );
+}
+
+#[test]
 fn a_blank_variable_is_not_set() {
     let config =
         load(&[("PORT", ""), ("OPERATOR_TOKEN", "  "), ("K_SERVICE", ""), ("QUEUE_URL", " ")]).unwrap();

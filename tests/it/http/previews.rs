@@ -10,6 +10,15 @@ async fn preview(app: &TestApp, payload: &Value, status: u16) -> Value {
 }
 
 #[tokio::test]
+async fn photos_of_another_hq_have_its_address() {
+    let app = TestApp::with(&[("CC_BASE_URL", "https://india.commcarehq.org/")]).await;
+    let answer = preview(&app, &crate::mappings::samples::sample("Wet Mill Registration Form"), 200).await;
+    let photo = answer["rows"]["wetmills"][0]["office_entrance_picture"].as_str().unwrap();
+    assert!(photo.starts_with("https://india.commcarehq.org/a/"), "{photo}");
+    assert!(photo.contains("/api/form/attachment/"), "{photo}");
+}
+
+#[tokio::test]
 async fn a_preview_is_the_plan_and_stores_nothing() {
     let app = TestApp::with(&[("SF_SANDBOX_ATTENDANCE", "true")]).await;
     let answer = preview(&app, &registration("f-1"), 200).await;

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use commcare_sf_integration::jobs::{self, JOBS};
+use commcare_sf_integration::jobs::{self, Facts, JOBS};
 use commcare_sf_integration::submission::Origin;
 use serde_json::Value;
 
-use super::map;
+use super::{PRODUCTION, map, map_with};
 
 /// The demo payload of a job name.
 pub(crate) fn sample(job_name: &str) -> Value {
@@ -26,6 +26,23 @@ pub(crate) fn sample(job_name: &str) -> Value {
 /// The names of CommCare's jobs that have a mapping.
 pub(super) fn mapped() -> impl Iterator<Item = &'static str> {
     JOBS.iter().filter(|job| job.origin == Origin::CommCare).map(|job| job.name)
+}
+
+#[test]
+fn photos_and_signatures_are_where_the_configured_hq_keeps_them() {
+    let facts = Facts { hq: "https://eu.commcarehq.org".into(), ..PRODUCTION };
+    let mut with_photos = 0;
+    for name in mapped() {
+        let shown = |facts: &Facts| map_with(&sample(name), facts).unwrap().to_json().to_string();
+        let (default, eu) = (shown(&PRODUCTION), shown(&facts));
+        assert_eq!(
+            default.replace("https://www.commcarehq.org/a/", "https://eu.commcarehq.org/a/"),
+            eu,
+            "{name}"
+        );
+        with_photos += usize::from(default != eu);
+    }
+    assert!(with_photos >= 4, "{with_photos} form types with photos or signatures");
 }
 
 #[test]
