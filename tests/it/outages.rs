@@ -58,7 +58,8 @@ async fn records(app: &TestApp, collection: &str, id: &str) -> Value {
 /// A record that an outage has put back is uncounted, and says what happened.
 fn assert_uncounted(record: &Value) {
     assert_eq!((&record["status"], &record["run_retries"]), (&json!("new"), &json!(0)), "{record}");
-    for attempt in record["attempts"].as_array().unwrap() {
+    // One that no drain came to has none.
+    for attempt in record["attempts"].as_array().into_iter().flatten() {
         assert_eq!(attempt["outcome"], "undecided", "{record}");
     }
 }

@@ -61,7 +61,7 @@ impl Books {
         self.left().into_iter().map(|(mail, record)| brief(mail, record)).collect()
     }
 
-    /// Holds every error, of now and of before, against what really went wrong.
+    /// Holds every error that was counted, of now and of before, against what really went wrong.
     pub(super) fn assert_truthful(&self, journal: &Journal, kills: usize) {
         for (mail, record) in self.0.values() {
             let failed = record.status == Status::Failed;
@@ -75,7 +75,9 @@ impl Books {
             );
             let lost = |attempt: &Attempt| attempt.outcome == Some(AttemptOutcome::Abandoned);
             assert!(kills > 0 || !record.attempts.iter().any(lost), "no worker was lost: {}", story());
-            for attempt in &record.attempts {
+            // What a record was charged with.
+            let failed = |attempt: &&Attempt| attempt.outcome == Some(AttemptOutcome::Failed);
+            for attempt in record.attempts.iter().filter(failed) {
                 if let Some((error, finished)) = attempt.error.as_deref().zip(attempt.finished) {
                     let untruth = self.untruth(mail, error, (attempt.started, finished), journal);
                     assert_eq!(untruth, None, "{error}\n{}{journal}", story());

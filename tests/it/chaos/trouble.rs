@@ -46,6 +46,7 @@ const TIMED_OUT: [&str; 2] = ["no answer in time", "PostgreSQL did not end withi
 /// The shortest of the times that it may have taken (`REQUEST_TIMEOUT_SECONDS`), less a clock's tick.
 const SHORTEST: TimeDelta = TimeDelta::milliseconds(990);
 const NO_DATABASE: &str = "no connection to PostgreSQL";
+const CUT_OFF: &str = "the connection to PostgreSQL failed (";
 
 impl Vendor {
     /// The troubles that it can be in.
@@ -66,9 +67,9 @@ impl Vendor {
             (Self::Firestore, _)
             | (Self::Salesforce, LoginRefused | QuotaUsedUp)
             | (Self::CommCare, LoginRefused) => &[],
-            (Self::Postgis, LoginRefused) => &["SQLSTATE 28000", "SQLSTATE 57P01", NO_DATABASE],
-            (Self::Postgis, QuotaUsedUp) => &["SQLSTATE 53300", "SQLSTATE 57P01", NO_DATABASE],
-            (Self::Postgis, _) => &[NO_DATABASE],
+            (Self::Postgis, LoginRefused) => &["SQLSTATE 28000", "SQLSTATE 57P01", NO_DATABASE, CUT_OFF],
+            (Self::Postgis, QuotaUsedUp) => &["SQLSTATE 53300", "SQLSTATE 57P01", NO_DATABASE, CUT_OFF],
+            (Self::Postgis, _) => &[NO_DATABASE, CUT_OFF],
             (_, Down | Noisy | LosingAnswers) => &["no connection (", "the answer broke off ("],
             (_, Hanging | Slow) => &[],
             (Self::Salesforce, Page) => &["is not a whole one", "without a session"],

@@ -25,7 +25,7 @@ async fn failed(app: &TestApp) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dozen_at_the_head_hold_up_the_healthy_ones_for_three_drains_at_most() {
-    join_all(["1", "2", "4", "8", "16"].map(a_dozen_at_the_head)).await;
+    join_all(["4", "8", "16"].map(a_dozen_at_the_head)).await;
 }
 
 #[expect(clippy::print_stdout, reason = "the figures of the run")]
