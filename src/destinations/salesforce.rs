@@ -138,11 +138,9 @@ impl Salesforce {
                     pass.failed(Instant::now(), &trouble);
                     let mut error = trouble.error;
                     if written > 0 {
-                        error.message.push_str(&format!(
-                            " (request {} of {}; those before it are written)",
-                            written + 1,
-                            written + 1 + left.len()
-                        ));
+                        let (position, total) = (written + 1, written + 1 + left.len());
+                        let place = format!(" (request {position} of {total}; those before it are written)");
+                        error.message.push_str(&place);
                     }
                     return Err(error);
                 }

@@ -84,10 +84,8 @@ fn of_answer(status: StatusCode, nature: &str, message: &str) -> (Failure, Blame
         (300..=399 | 404 | 405 | 410, _) => (Failure::Unclear, Blame::Down),
         // Page. Without the version header a refused form answers 201 (source).
         (201, "submit_error") | (422, "processing_failure") => (refused, Blame::Record),
-        // Page: the form was processed, work after it was not.
-        (422, "post_processing_failure") => (Failure::Transient, Blame::Record),
-        // Source: another submission of the same form is in progress.
-        (423, _) => (Failure::Transient, Blame::Record),
+        // Page: the form was processed, work after it was not. Source: another submission of the same form is in progress.
+        (422, "post_processing_failure") | (423, _) => (Failure::Transient, Blame::Record),
         // Load (429, 503: wiki), trouble inside (500: page), a proxy's page, anything that is not HQ's own answer.
         _ => (Failure::Unclear, Blame::Outage),
     }

@@ -77,7 +77,7 @@ impl StoreError {
     pub(super) fn naming_odd_text(mut self, rows: &Rows) -> Self {
         if let Some(column) = odd_text(rows).filter(|_| self.has_odd_text) {
             let message = &mut self.trouble.error.message;
-            message.push_str(&format!(", {column} holds a NUL character, which PostgreSQL cannot store"));
+            message.extend([", ", &column, " holds a NUL character, which PostgreSQL cannot store"]);
         }
         self
     }

@@ -25,7 +25,7 @@ const SESSION: &str = "INVALID_SESSION_ID";
 /// Why a call did not do what it was for.
 #[derive(Debug)]
 pub(super) struct NotDone {
-    pub(super) trouble: Trouble,
+    pub(super) trouble: Box<Trouble>,
     /// What may let the same rows through.
     pub(super) remedy: Option<Remedy>,
 }
@@ -64,7 +64,7 @@ impl fmt::Display for NotDone {
 
 impl From<Trouble> for NotDone {
     fn from(trouble: Trouble) -> Self {
-        Self { trouble, remedy: None }
+        Self { trouble: Box::new(trouble), remedy: None }
     }
 }
 
@@ -280,9 +280,8 @@ impl<'p> Refusal<'p> {
         if self.status == StatusCode::NOT_FOUND
             && let Some(ending) = file_ending(external_id)
         {
-            text.push_str(&format!(
-                "; the id ends in {ending} as a file's name does, and Salesforce may look for a file at such an address"
-            ));
+            let hint = " as a file's name does, and Salesforce may look for a file at such an address";
+            text.extend(["; the id ends in ", ending, hint]);
         }
         let failure = failure::of_record(self.upsert, self.status, &self.code, &self.message);
         // Salesforce took the request and answered, whatever the row's status is.
@@ -300,7 +299,7 @@ impl<'p> Refusal<'p> {
             Some((entity, id)) => error.missing(entity, id),
             None => error,
         };
-        NotDone { trouble: Trouble::new(error, blame), remedy }
+        NotDone { trouble: Box::new(Trouble::new(error, blame)), remedy }
     }
 }
 

@@ -19,11 +19,11 @@ use crate::plan::Upsert;
 const NEVER_THE_CAUSE: [&str; 2] = ["PROCESSING_HALTED", "ALL_OR_NONE_OPERATION_ROLLED_BACK"];
 
 /// Composite took a text for a reference to an earlier subrequest. It stands at the subrequest with that text, with
-/// the code `PROCESSING_HALTED` (CumulusCI's tests of its Composite task quote such an answer).
+/// the code `PROCESSING_HALTED` (`CumulusCI`'s tests of its Composite task quote such an answer).
 const UNKNOWN_REFERENCE: &str = "Invalid reference specified";
 
 /// What Apex says when the triggers of one collection did more than a transaction may (Apex Developer Guide,
-/// "Execution Governors and Limits"; the prefix as quoted in NPSP issues 1560 and 2095, EloquentSalesForce issue 70).
+/// "Execution Governors and Limits"; the prefix as quoted in NPSP issues 1560 and 2095, `EloquentSalesForce` issue 70).
 /// A flow's error quotes the limit without the prefix (inferred from the wordings of Apex).
 const TOO_MUCH_AT_ONCE: [&str; 7] = [
     "System.LimitException",

@@ -9,7 +9,6 @@ use crate::support::forms::{mill, registration};
 use crate::support::postgres::{TestDatabase, TestServer};
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "the figures of the run")]
 async fn no_mill_fails_and_every_mill_is_stored_by_the_drains_after_it() {
     const MILLS: u64 = 10;
     let server = TestServer::start();
