@@ -1,6 +1,7 @@
 //! Wire-level stand-ins for the services that cannot run here, and the app under test.
 
 pub(crate) mod app;
+pub(crate) mod bomb;
 pub(crate) mod browser;
 pub(crate) mod claims;
 pub(crate) mod commcare;

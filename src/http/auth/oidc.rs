@@ -1,18 +1,21 @@
 //! Cloud Scheduler's identity token. Google's client library checks signature, issuer, audience and expiry;
 //! then the verified e-mail is compared.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gcloud_sdk::IdTokenAudience;
-use gcloud_sdk::error::Error;
+use gcloud_sdk::error::{Error, ErrorKind};
 use gcloud_sdk::id_token_verify::{
     IdTokenKeys, IdTokenKeysSource, IdTokenVerifier, IdTokenVerifyError, JwkSet,
 };
+use reqwest::StatusCode;
 use tracing::warn;
 use url::Url;
 
 use super::HttpError;
+use crate::bounded::{self, ANSWER_LIMIT};
 use crate::config::SchedulerAccess;
 
 /// How long keys are used before they are read again. Google rotates keys about daily and publishes a new
@@ -63,10 +66,19 @@ struct KeySet {
     url: Url,
 }
 
+/// Keys that were answered with success, and are none. Google's library has no error of its own for them: what is wrong
+/// is in the log.
+fn unusable(reason: impl Display) -> Error {
+    warn!(%reason, "the scheduler's signing keys cannot be read");
+    ErrorKind::HttpStatus(StatusCode::BAD_GATEWAY).into()
+}
+
 #[async_trait]
 impl IdTokenKeysSource for KeySet {
     async fn fetch_keys(&self) -> Result<IdTokenKeys, Error> {
         let answer = self.client.get(self.url.clone()).send().await?.error_for_status()?;
-        Ok(IdTokenKeys::new(answer.json::<JwkSet>().await?, KEYS_MAX_AGE))
+        let body = bounded::read(answer, ANSWER_LIMIT).await.map_err(unusable)?;
+        let keys: JwkSet = serde_json::from_slice(&body).map_err(unusable)?;
+        Ok(IdTokenKeys::new(keys, KEYS_MAX_AGE))
     }
 }

@@ -6,7 +6,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use axum::Router;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use commcare_sf_integration::clock;
 use gcloud_sdk::id_token_verify::jsonwebtoken::jwk::{Jwk, JwkSet};
@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use super::{OPERATORS, SCHEDULER, WEBHOOKS, admits, is_closed, refuses};
 use crate::support::app::TestApp;
+use crate::support::bomb::bomb;
 
 const AUDIENCE: &str = "https://service.run.app";
 const EMAIL: &str = "scheduler@project.iam.gserviceaccount.com";
@@ -229,6 +230,16 @@ async fn a_token_that_cannot_be_checked_now_is_asked_for_again() {
         *keys.keys.lock().unwrap() = Err(failure);
         let app = keys.app(&[("OPERATOR_TOKEN", "operator")]).await;
         cannot_check(&app).await;
+    }
+    let unusable: [fn() -> Response; 2] = [|| bomb(20 * 1024 * 1024), || "<html>".into_response()];
+    for answer in unusable {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/certs", listener.local_addr().unwrap());
+        let router = Router::new().route("/certs", get(move || async move { answer() }));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let app = keys.app(&[("OPERATOR_TOKEN", "operator"), ("OIDC_JWKS_URL", &url)]).await;
+        cannot_check(&app).await;
+        server.abort();
     }
     keys.server.abort();
     let nobody_listens = keys.app(&[("OPERATOR_TOKEN", "operator")]).await;

@@ -1,16 +1,16 @@
 //! The ways in which a call goes wrong on the wire.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::stream;
 use serde_json::Value;
 use tokio::sync::Notify;
+
+use crate::support::bomb::bomb;
 
 /// What the stand-in does to one call instead of answering properly.
 #[derive(Debug, Clone)]
@@ -69,15 +69,6 @@ impl Fault {
             _ => cut(&[], 0),
         }
     }
-}
-
-/// A list of so many bytes, packed.
-fn bomb(bytes: usize) -> Response {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(b"[").unwrap();
-    io::copy(&mut io::repeat(b' ').take(bytes as u64), &mut packed).unwrap();
-    packed.write_all(b"]").unwrap();
-    ([(header::CONTENT_ENCODING, "gzip")], packed.finish().unwrap()).into_response()
 }
 
 /// An answer of `length` bytes whose connection is cut after `sent`.
