@@ -35,16 +35,10 @@ pub(super) struct Drain {
     open: Vec<OpenVerdict>,
     /// Runs whose records other forms may have written at the same time.
     looks: Vec<Overlap>,
-    /// Records that this drain has written, and whose waiting records are still to be found.
-    provided: Vec<String>,
     /// Records that waited for what this drain has written.
     woken: Vec<Candidate>,
     report: DrainReport,
 }
-
-/// Runs after which a drain looks up what else wrote their records, and what waited for them: one question for many runs,
-/// while the others of the batch go on.
-const LOOKED_UP_AT_A_TIME: usize = 16;
 
 /// A record of a batch, until its run begins.
 type Waiting = Option<(Candidate, Planned)>;
@@ -110,7 +104,6 @@ impl Drain {
             unwritten: HashSet::new(),
             open: Vec::new(),
             looks: Vec::new(),
-            provided: Vec::new(),
             woken: Vec::new(),
             report: DrainReport::default(),
         }
@@ -218,7 +211,6 @@ impl Drain {
             }
         }
         self.look(|_| true).await;
-        self.wake().await;
         batch.done
     }
 
@@ -267,11 +259,8 @@ impl Drain {
             self.unwritten.extend(writes);
         }
         self.looks.extend(result.overlap);
-        self.provided.extend(result.provided);
-        if self.looks.len().max(self.provided.len()) >= LOOKED_UP_AT_A_TIME {
-            self.look(|look| batch.is_past(look.writes())).await;
-            self.wake().await;
-        }
+        self.look(|look| batch.is_past(look.writes())).await;
+        self.wake(&result.provided).await;
         match result.end {
             Ok(end) => {
                 batch.done += usize::from(end != RunEnd::Processing);
@@ -290,9 +279,8 @@ impl Drain {
     }
 
     /// Finds the records that waited for what has been written.
-    async fn wake(&mut self) {
-        let provided = std::mem::take(&mut self.provided);
-        match self.worker.queue.wake(self.origin, &provided).await {
+    async fn wake(&mut self, provided: &[String]) {
+        match self.worker.queue.wake(self.origin, provided).await {
             Ok(woken) => self.woken.extend(woken),
             // They look by themselves, later.
             Err(error) => {
