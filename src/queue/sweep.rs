@@ -109,7 +109,9 @@ impl Queue {
                     Over::Due | Over::New | Over::Claimable => Ok(Vec::new()),
                 }
             };
-            let (page, processing, undated) = futures::try_join!(page, processing, undated)?;
+            let (page, undated) = futures::try_join!(page, undated)?;
+            // After the page, so that a record that is claimed between the two reads is in one of them.
+            let processing = processing.await?;
             for stored in self.readable(origin, processing.map_or_else(Vec::new, |scanned| scanned.found)) {
                 match (stored.record.is_free(now), sweep.over) {
                     (true, Over::Claimable) => found.push(stored),

@@ -35,6 +35,8 @@ pub(super) struct Delivered {
     pub(super) outcome: ClaimOutcome,
     /// Whether the destination took the record, or a part of it.
     pub(super) took_something: bool,
+    /// Whether the destination takes no record at all: then nothing is known of this one.
+    pub(super) is_unavailable: bool,
 }
 
 impl Delivering<'_> {
@@ -52,11 +54,12 @@ impl Delivering<'_> {
         let progress = tally.progress();
         let took_something = !progress.delivered.is_empty() || matches!(delivered, Some(Ok(Delivery::Sent)));
         claim.report(progress);
+        let is_unavailable = matches!(&delivered, Some(Err(error)) if error.failure == Failure::Unavailable);
         let outcome = match delivered {
             Some(delivered) => self.outcome(claim, plan, delivered),
             None => ClaimOutcome::Released,
         };
-        Delivered { outcome, took_something }
+        Delivered { outcome, took_something, is_unavailable }
     }
 
     fn outcome(

@@ -125,12 +125,14 @@ impl Run {
         if delivered.took_something {
             self.worker.evidence.taken(destination, begun);
         }
-        let Delivered { outcome, .. } = delivered;
+        let Delivered { outcome, is_unavailable, .. } = delivered;
         let is_sent = matches!(&outcome, ClaimOutcome::Completed { dry_run: None, .. });
         let provided =
             if is_sent { plan.shared_records_of(claim.record(), claim.doc_id()) } else { Vec::new() };
         let overlap = Overlap::new(&self.worker, &claim, plan, self.order.force, begun.time, is_sent);
         let end = match outcome {
+            // Not sent, or refused like every other record: no later one says anything about it.
+            outcome if is_unavailable => Ok(self.settle(claim, outcome, started).await),
             ClaimOutcome::Undecided(failure) if suspicion == Suspicion::None => {
                 let failed = self.worker.evidence.tick();
                 Err(Box::new(OpenVerdict { claim, failure, destination, failed }))
