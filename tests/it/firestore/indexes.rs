@@ -1,7 +1,7 @@
 //! Indexes: the queries that production would refuse are refused here.
 //!
-//! `deploy/firestore.indexes.json` has `(status ASC, created_at ASC)` and
-//! `(status ASC, updated_at DESC)`, and exempts `data` (except `data.id`), `plan` and others.
+//! `deploy/firestore.indexes.json` has `(status ASC, next_retry_at ASC)` and `(status ASC, updated_at DESC)`
+//! and neither the other way round, and exempts `data` (except `data.id`), `plan` and others.
 
 use firestore::errors::FirestoreError;
 use firestore::select_filter_builder::FirestoreQueryFilterBuilder as Filter;

@@ -86,7 +86,7 @@ async fn a_larger_one_is_stored_in_parts_that_know_their_place(backend: Backend)
         assert_eq!(record.first_position.map(u64::from), numbers(record).first().copied());
         assert_eq!((record.job_id.as_deref(), record.data["id"].as_str()), (Some("j-1"), Some("j-1")));
         assert_eq!((record.data["jobType"].as_str(), record.status), (Some("Participant"), Status::New));
-        assert_eq!(record.created_at, found[0].1.created_at);
+        assert!(record.created_at >= found[0].1.created_at, "in order, however many requests it takes");
     }
     let one = find(&queue, "j-1-7").await;
     assert_eq!((one.len(), one[0].0.as_str()), (1, "j-1-7"), "a part by its own id");

@@ -8,6 +8,7 @@ mod bill;
 mod index;
 mod proxy;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ pub(crate) fn emulator() -> String {
         .expect("FIRESTORE_EMULATOR_HOST names no Firestore emulator; run tests/run")
 }
 
-/// The emulator behind a proxy of one test; the test fails in the end if a query had no index.
+/// The emulator behind a proxy of one test. The test fails in the end if a query had no index, or if nobody
+/// met a trouble that it made.
 pub(crate) struct Firestore {
     /// The proxy's `127.0.0.1:port`.
     pub(crate) host: String,
@@ -136,8 +138,12 @@ impl Drop for Firestore {
         if let Some(runtime) = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take() {
             runtime.shutdown_background();
         }
-        let unserved = self.take_unserved();
-        assert!(unserved.is_empty() || std::thread::panicking(), "no index serves: {unserved:#?}");
+        if !std::thread::panicking() {
+            let State { unserved, failures, lost, .. } = &*lock(&self.state);
+            assert!(unserved.is_empty(), "no index serves: {unserved:#?}");
+            let met = failures.values().all(VecDeque::is_empty) && lost.values().all(|lost| *lost == 0);
+            assert!(met, "nobody met these troubles: {failures:?}, lost {lost:?}");
+        }
     }
 }
 

@@ -56,11 +56,12 @@ async fn whatever_firestore_answers_a_webhook_it_is_our_trouble() {
     let app = TestApp::with(&firestore.variables()).await;
     let codes = [Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument, Code::NotFound];
     for (n, code) in codes.into_iter().enumerate() {
-        firestore.fail_next("Commit", code, 1);
+        firestore.set_outage(Some(code));
         let form = registration(&format!("f-{n}")).to_string();
         let answer = app.post("/process-data-cc", form.clone()).await;
         assert_eq!(answer.status, 503, "{code:?}");
         assert!(answer.headers.contains_key("retry-after"));
+        firestore.set_outage(None);
         app.post("/process-data-cc", form).await.expect(200);
     }
 }

@@ -8,6 +8,8 @@
 //! read backwards. (The direction of a field compared for equality doesn't matter.) See "Index types in
 //! Cloud Firestore", <https://firebase.google.com/docs/firestore/query-data/index-overview>.
 
+use std::fmt;
+
 use gcloud_sdk::google::firestore::v1::StructuredQuery;
 use gcloud_sdk::google::firestore::v1::structured_query::filter::FilterType;
 use gcloud_sdk::google::firestore::v1::structured_query::unary_filter::OperandType;
@@ -75,7 +77,7 @@ enum Scope {
 }
 
 /// How an index holds a field.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 enum Mode {
     #[serde(rename = "order")]
     Ordered(Direction),
@@ -83,14 +85,14 @@ enum Mode {
     Array(ArrayConfig),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Direction {
     Ascending,
     Descending,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum ArrayConfig {
     Contains,
@@ -203,6 +205,13 @@ impl<'a> Needs<'a> {
     }
 }
 
+impl fmt::Display for Needs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { equalities, order } = self;
+        write!(f, "equalities {equalities:?}, order {order:?}")
+    }
+}
+
 /// Whether what an index holds of a field serves an equality.
 fn serves(held: &(&str, Mode), needed: &(&str, Mode)) -> bool {
     held.0 == needed.0 && (held.1 == CONTAINS) == (needed.1 == CONTAINS)
@@ -226,10 +235,8 @@ impl Indexes {
             let mut indexes = self.of(&from.collection_id, scope, &needs.fields());
             indexes.retain(|index| needs.can_use(index));
             if !needs.met_by(&indexes) {
-                let (collection, fields) = (&from.collection_id, needs.fields().join(", "));
-                return Err(format!(
-                    "The query requires an index for collection {collection} and fields {fields}."
-                ));
+                let collection = &from.collection_id;
+                return Err(format!("The query requires an index for collection {collection} and {needs}."));
             }
         }
         Ok(())
