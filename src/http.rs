@@ -5,6 +5,8 @@ mod body;
 mod dashboard;
 mod docs;
 mod error;
+mod failed;
+mod format;
 mod metrics;
 mod observe;
 pub mod openapi;
@@ -84,6 +86,7 @@ fn operator_calls() -> Calls {
         .routes(routes!(repair::bulk_update))
         .routes(routes!(records::record))
         .routes(routes!(records::failed))
+        .routes(routes!(failed::groups))
         .routes(routes!(records::status_count))
         .routes(routes!(preview::commcare))
         .routes(routes!(preview::salesforce))

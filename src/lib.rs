@@ -19,6 +19,7 @@ mod bounded;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod csv;
 mod demo;
 pub mod destinations;
 #[cfg(any(test, fuzzing))]

@@ -25,6 +25,7 @@
 //!     form that changed meanwhile, and a completed form can be put back to be written again.
 //! 12. A record that cannot be read is reported ([`Unreadable`]) and stops no other record, listing or count.
 //! 13. A record that waits for another one is found by that one's key ([`Queue::wake`]).
+//! 14. A small document of the service itself is kept by its name ([`Queue::state`]); the last writer's stays.
 //!
 //! # How
 //! A back end offers few primitives ([`store::Store`]): insert where absent, read, and replace
@@ -40,12 +41,14 @@ mod doc_id;
 mod edition;
 mod error;
 mod firestore;
+mod groups;
 mod limits;
 mod overview;
 mod parts;
 mod progress;
 mod question;
 mod sqlite;
+mod state;
 mod store;
 mod stored;
 mod sweep;
@@ -69,6 +72,7 @@ use crate::submission::{Origin, Progress, Record, Role, Trigger};
 pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult};
 pub use doc_id::doc_id;
 pub use error::QueueError;
+pub use groups::{Group, Groups};
 pub use overview::{Backlog, Counts, HandSet, Named, Page, Recent};
 pub use question::{FailedFilter, OrderedBy, Place, Shown, Sighting};
 pub use sweep::Sweep;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Datelike};
@@ -12,12 +14,14 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::error::{ErrorBody, HttpError, RefusalBody};
+use super::failed::{self, FailedFilters, failed_filter};
+use super::format::{Format, wants_csv};
 use super::params::{Collection, Dest, Params, Segments};
 use super::{origin_of_collection, origin_of_destination};
 use crate::app::App;
 use crate::clock;
-use crate::queue::{FailedFilter, ID_LIMIT, OrderedBy, Place, Shown, Unreadable};
-use crate::submission::{ErrorKind, Origin, Record, Status};
+use crate::queue::{ID_LIMIT, OrderedBy, Place, Shown, Unreadable};
+use crate::submission::{Origin, Record, Status};
 
 /// Failed records of one page: the default of `limit`, and its maximum (`docs/service.md`, section 2).
 const FAILED_DEFAULT: usize = 100;
@@ -102,52 +106,43 @@ struct FailedJob {
 /// Failed records, the last changed first
 ///
 /// The first page begins with the records that cannot be read, whatever their status: they have the members
-/// `unreadable`, `field` and `error`.
+/// `unreadable`, `field` and `error`. As CSV every record that the filters let through is listed, without payloads, up to
+/// `limit` where that is given.
 #[utoipa::path(get, path = "/failed/{dest}", tag = "operators",
     params(
         ("dest" = Dest, Path, description = "Where the records go"),
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Records of one page; 100 by default, and fewer where they are large"),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
         ("summary" = Option<bool>, Query, description = "Leave payloads and plans out"),
-        ("job_name" = Option<String>, Query, description = "Only those of this form type"),
-        ("error_kind" = Option<ErrorKind>, Query, description = "Only those that failed of this kind")),
+        FailedFilters, Format),
     responses(
-        (status = 200, body = FailedAnswer, description = "A page of them"),
+        (status = 200, content((FailedAnswer = "application/json"), (String = "text/csv")), description = "A page of them"),
         (status = 404, body = ErrorBody, description = "No such destination"),
         (status = 422, body = ErrorBody, description = "A parameter is bad; the answer names it")))]
 pub(super) async fn failed(
     State(app): State<Arc<App>>,
     Segments(dest): Segments<String>,
+    headers: HeaderMap,
     params: Params,
-) -> Result<Json<FailedAnswer>, HttpError> {
+) -> Result<Response, HttpError> {
     let origin = origin_of_destination(&dest)?;
-    let limit = params.number("limit", 1, FAILED_MOST)?.unwrap_or(FAILED_DEFAULT);
+    let limit = params.number("limit", 1, FAILED_MOST)?;
     let summary = params.flag("summary")?;
     let filter = failed_filter(&params)?;
     let after = params.text("cursor").map(read_cursor).transpose()?;
-    let shown = if summary { Shown::Summary } else { Shown::All };
+    if wants_csv(&headers, &params)? {
+        return failed::csv(app, origin, filter, after, limit).await;
+    }
+    let (shown, limit) =
+        (if summary { Shown::Summary } else { Shown::All }, limit.unwrap_or(FAILED_DEFAULT));
     let page = app.queue.failed(origin, &filter, after.as_ref(), shown, limit).await?;
     let unreadable = page.unreadable.into_iter().map(|odd| FailedJob::from_unreadable(origin, odd));
     let job = |(doc_id, record): (String, Record)| failed_job(origin, doc_id, &record, summary);
     Ok(Json(FailedAnswer {
         failed_jobs: unreadable.chain(page.records.into_iter().map(job)).collect(),
         next_cursor: page.next.as_ref().map(write_cursor),
-    }))
-}
-
-/// The filter that `job_name` and `error_kind` make. An empty parameter is no filter: forms send empty fields.
-pub(super) fn failed_filter(params: &Params) -> Result<FailedFilter, HttpError> {
-    let given = |name| params.text(name).filter(|text| !text.is_empty());
-    let kind = |word: &str| {
-        ErrorKind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| HttpError::Parameter {
-            name: "error_kind",
-            rule: "must be transient, dependency or permanent".to_owned(),
-        })
-    };
-    Ok(FailedFilter {
-        job_name: given("job_name").map(str::to_owned),
-        error_kind: given("error_kind").map(kind).transpose()?,
     })
+    .into_response())
 }
 
 impl FailedJob {

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use tracing::info;
 
+use super::groups::{Grouping, Groups};
 use super::question::{FailedFilter, Place, Shown, Sighting};
+use super::stored::{Read, Scanned};
 use super::sweep::Sweep;
 use super::unreadable::Unreadable;
 use super::{Queue, QueueError, by_hand, limits};
@@ -16,6 +18,10 @@ const HISTORIES: u32 = 2_000;
 const SIGHTINGS: u32 = 200;
 /// Bytes of payloads after which a page of failed records ends.
 const PAGE_ROOM: usize = 32 * 1024 * 1024;
+/// Failed records among which one call looks for those of a text.
+const LOOKED_AT: usize = 5_000;
+/// Failed records that are grouped by what they failed of. In Firestore each costs a read.
+const GROUPED: usize = 5_000;
 /// Records of each status among which the listing of failures looks for unreadable ones. Drains pass unreadable records
 /// by, so that they become the oldest.
 const UNREADABLE_SEARCHED: usize = 100;
@@ -153,22 +159,66 @@ impl Queue {
         if after.is_none() {
             page.unreadable = self.never_taken(origin).await?;
         }
-        let mut bytes = 0;
+        let (mut bytes, mut looked_at) = (0, 0);
         loop {
-            let wanted = (limit - page.records.len()).min(shown.read_at_a_time());
-            let scanned = self.store.failed(origin, filter, page.next.as_ref(), shown, wanted).await?;
+            let room = limit - page.records.len();
+            let scanned = self.scan_failed(origin, filter, page.next.as_ref(), shown, room).await?;
             page.next = scanned.next;
+            looked_at += scanned.found.len();
             for read in scanned.found {
                 match read {
-                    Ok(stored) => {
+                    Ok(stored) if filter.takes(&stored.doc_id, &stored.record) => {
                         bytes += limits::size(&stored.record.data);
                         page.records.push((stored.doc_id, stored.record));
                     }
+                    Ok(_) => {}
                     Err(odd) => page.unreadable.push(odd),
                 }
             }
-            if page.next.is_none() || page.records.len() >= limit || bytes >= PAGE_ROOM {
+            let is_full = page.records.len() >= limit || bytes >= PAGE_ROOM || looked_at >= LOOKED_AT;
+            if page.next.is_none() || is_full {
                 return Ok(page);
+            }
+        }
+    }
+
+    /// The next failed records, of which the filter takes `room` at most. Where the filter looks at each record, many
+    /// are read at a time, and the page ends with the one that fills the room.
+    async fn scan_failed(
+        &self,
+        origin: Origin,
+        filter: &FailedFilter,
+        after: Option<&Place>,
+        shown: Shown,
+        room: usize,
+    ) -> Result<Scanned, QueueError> {
+        let at_a_time = shown.read_at_a_time();
+        if !filter.looks_at_each() {
+            return self.store.failed(origin, filter, after, shown, room.min(at_a_time)).await;
+        }
+        let scanned = self.store.failed(origin, filter, after, shown, at_a_time).await?;
+        let taken = |read: &Read| read.as_ref().is_ok_and(|stored| filter.takes(&stored.doc_id, &stored.record));
+        let last = scanned.found.iter().enumerate().filter(|(_, read)| taken(read)).nth(room - 1);
+        match last.map(|(position, _)| position + 1) {
+            // Read again up to there: the back end alone knows the place of a document in its order.
+            Some(end) if end < scanned.found.len() => {
+                self.store.failed(origin, filter, after, shown, end).await
+            }
+            _ => Ok(scanned),
+        }
+    }
+
+    /// Failed records by what they failed of, from a bounded number of those that changed last.
+    pub async fn failed_groups(&self, origin: Origin, filter: &FailedFilter) -> Result<Groups, QueueError> {
+        let (mut groups, mut next) = (Grouping::default(), None);
+        loop {
+            let page = self.failed(origin, filter, next.as_ref(), Shown::Summary, GROUPED).await?;
+            for (doc_id, record) in &page.records {
+                groups.add(doc_id, record);
+            }
+            next = page.next;
+            if next.is_none() || groups.total() >= GROUPED as u64 {
+                return Ok(groups.finish(next.is_some()));
             }
         }
     }
@@ -200,7 +250,18 @@ impl Queue {
         if filter.finds_nothing() {
             return Ok(0);
         }
-        self.store.count_failed(origin, filter).await
+        if !filter.looks_at_each() {
+            return self.store.count_failed(origin, filter).await;
+        }
+        let (mut count, mut next) = (0, None);
+        loop {
+            let page = self.failed(origin, filter, next.as_ref(), Shown::Summary, GROUPED).await?;
+            count += page.records.len() as u64;
+            next = page.next;
+            if next.is_none() {
+                return Ok(count);
+            }
+        }
     }
 
     /// The attempts of records that have completed or failed since a time.

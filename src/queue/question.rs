@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::limits;
-use crate::submission::{ErrorKind, Origin, Unmapped};
+use super::{groups, limits};
+use crate::submission::{Cause, ErrorKind, Origin, Record, Unmapped};
 
 /// Which failed records; the default is all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,12 +12,34 @@ pub struct FailedFilter {
     pub job_name: Option<String>,
     /// Only those that failed of this kind. Documents of the original service have none.
     pub error_kind: Option<ErrorKind>,
+    /// Only those with this cause. Older documents have none.
+    pub cause: Option<Cause>,
+    /// Only those that changed at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those that changed before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Only those whose error has this text, in any case.
+    pub text: Option<String>,
+    /// Only those of one group: its [`Group::key`](groups::Group::key).
+    pub group: Option<String>,
 }
 
 impl FailedFilter {
     /// Whether it asks for a job name that no record has: an index could not find one that is so long.
     pub(super) fn finds_nothing(&self) -> bool {
         self.job_name.as_ref().is_some_and(|name| name.len() > limits::INDEXED_TEXT)
+    }
+
+    /// Whether it asks for what no index knows: then each record is looked at.
+    pub(super) fn looks_at_each(&self) -> bool {
+        self.text.is_some() || self.group.is_some()
+    }
+
+    /// Whether a record passes the part of the filter that no index knows.
+    pub(super) fn takes(&self, doc_id: &str, record: &Record) -> bool {
+        let error = record.error.as_deref().unwrap_or_default();
+        let has_text = self.text.as_ref().is_none_or(|text| error.to_lowercase().contains(&text.to_lowercase()));
+        has_text && self.group.as_ref().is_none_or(|key| *key == groups::key(doc_id, record))
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::auth::Gatekeeper;
 use super::super::error::HttpError;
 use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
-use super::super::records::failed_filter;
+use super::super::failed::failed_filter;
 use super::super::repair::{RetryAnswer, retry_all};
 use super::super::state::HttpState;
 use super::failures::filter_query;

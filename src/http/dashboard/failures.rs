@@ -7,7 +7,8 @@ use maud::{Markup, html};
 
 use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
-use super::super::records::{failed_filter, read_cursor, write_cursor};
+use super::super::failed::failed_filter;
+use super::super::records::{read_cursor, write_cursor};
 use super::page::{Page, dest, direction, page, query, record_path, time};
 use crate::app::App;
 use crate::jobs::JOBS;

@@ -176,10 +176,14 @@ fn failed(
     q: &firestore::select_filter_builder::FirestoreQueryFilterBuilder,
     filter: &FailedFilter,
 ) -> Option<FirestoreQueryFilter> {
+    let at = |time| FirestoreValue::from(codec::timestamp(time));
     q.for_all([
         q.field("status").eq(Status::Failed.as_str()),
         filter.job_name.as_ref().and_then(|job_name| q.field("job_name").eq(job_name)),
         filter.error_kind.and_then(|kind| q.field("error_kind").eq(kind.as_str())),
+        filter.cause.and_then(|cause| q.field("cause").eq(cause.as_str())),
+        filter.since.and_then(|since| q.field("updated_at").greater_than_or_equal(at(since))),
+        filter.until.and_then(|until| q.field("updated_at").less_than(at(until))),
     ])
 }
 

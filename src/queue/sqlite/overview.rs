@@ -132,6 +132,15 @@ fn push_failed(query: &mut QueryBuilder<sqlx::Sqlite>, origin: Origin, filter: &
     if let Some(kind) = filter.error_kind {
         query.push(" AND json_extract(state, '$.error_kind') = ").push_bind(kind.as_str());
     }
+    if let Some(cause) = filter.cause {
+        query.push(" AND json_extract(state, '$.cause') = ").push_bind(cause.as_str());
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND updated_at >= ").push_bind(since.timestamp_micros());
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND updated_at < ").push_bind(until.timestamp_micros());
+    }
 }
 
 fn counting(error: sqlx::Error) -> QueueError {

@@ -49,6 +49,7 @@ async fn failed_records_are_found_and_counted_by_job_and_kind(backend: Backend) 
     let filter = |job_name: Option<&str>, error_kind| FailedFilter {
         job_name: job_name.map(str::to_owned),
         error_kind,
+        ..FailedFilter::default()
     };
     let registration = Some("Farmer Registration");
     for (filter, expected) in [
