@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -20,8 +21,11 @@ use crate::config::Config;
 use crate::demo;
 use crate::destinations::postgis;
 use crate::http::openapi;
+use crate::http::time::{self, Edge};
+use crate::queue::Queue;
 use crate::server::{self, Server};
 use crate::submission::Origin;
+use crate::summary::Summary;
 use crate::telemetry;
 
 /// Joins CommCare, Salesforce and PostGIS: every form arrives once, in order, and none is lost.
@@ -82,11 +86,32 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what arrived, by form type and day, and what became of it.
+    ///
+    /// Reads the queue, and nothing else: it may be called beside the running service.
+    #[command(verbatim_doc_comment, after_help = help::SUMMARY)]
+    Summary {
+        /// A date or date-time, such as 2026-11-24; UTC where it has no zone. By default six days ago.
+        #[arg(long, value_parser = since)]
+        since: Option<DateTime<Utc>>,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value = "table")]
+        format: SummaryFormat,
+    },
     /// Print the OpenAPI document of the HTTP calls, as JSON.
     ///
     /// The running service gives the same at /openapi.json, and shows it at /docs.
     #[command(verbatim_doc_comment, after_help = help::OPENAPI)]
     Openapi,
+}
+
+/// How a summary is printed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SummaryFormat {
+    /// For people.
+    Table,
+    /// For spreadsheets.
+    Csv,
 }
 
 /// As `--origin` names them.
@@ -119,6 +144,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Migrate { json } => print(&migrate(&Config::load(&environment)?, json).await?),
         Command::CheckConfig { json } => print(&check_config(&Config::load(&environment)?, json)),
+        Command::Summary { since, format } => {
+            let config = Config::load(&environment)?;
+            let queue = Queue::open(&config.queue, config.retry).await?;
+            let summary = Summary::of(&queue, since).await?;
+            print(&match format {
+                SummaryFormat::Table => summary.table(),
+                SummaryFormat::Csv => summary.csv(),
+            })
+        }
         Command::Openapi => print(&pretty(&json!(openapi::document()))),
     }
 }
@@ -139,6 +173,10 @@ pub fn env_file_error(error: dotenvy::Error) -> anyhow::Error {
         }
         other => anyhow::Error::new(other).context(".env"),
     }
+}
+
+fn since(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    time::read(text, Edge::From).ok_or(time::RULE)
 }
 
 fn environment(name: &str) -> Option<String> {

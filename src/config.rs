@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-pub use access::{Access, SchedulerAccess};
+pub use access::{Access, OperatorToken, SchedulerAccess};
 use postgis::PostgisSettings;
 pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
 use reader::Reader;
@@ -116,6 +116,8 @@ pub struct Config {
     pub drain_to_commcare: DrainSettings,
     /// `MAX_BODY_BYTES`.
     pub max_body_bytes: usize,
+    /// `SCHEDULER_EVERY_SECONDS`: how often the scheduler is set to call; `None` where no call is expected.
+    pub scheduler_every: Option<Duration>,
     /// Who may call what.
     pub access: Access,
     /// `LOG_FORMAT`.
@@ -179,6 +181,7 @@ impl Config {
                 budget,
             },
             max_body_bytes: reader.number("MAX_BODY_BYTES", 32 * 1024 * 1024, 1, usize::MAX),
+            scheduler_every: scheduler_every(&mut reader, cloud_run),
             access: access::load(&mut reader, listen.ip()),
             log_format: log_format(&mut reader, cloud_run),
             log_filter: log_filter(&mut reader),
@@ -212,6 +215,14 @@ fn retention(reader: &mut Reader<'_>) -> Option<Duration> {
             .problem("COMPLETED_RETENTION_DAYS: must be at least 7, or 0 to keep completed records for ever");
     }
     (days != NEVER).then(|| Duration::from_hours(24 * days))
+}
+
+fn scheduler_every(reader: &mut Reader<'_>, cloud_run: bool) -> Option<Duration> {
+    const NEVER: u64 = 0;
+    let default = if cloud_run { 300 } else { NEVER };
+    // No schedule is rarer than once a year.
+    let seconds = reader.number("SCHEDULER_EVERY_SECONDS", default, NEVER, 365 * 24 * 3600);
+    (seconds != NEVER).then(|| Duration::from_secs(seconds))
 }
 
 fn log_filter(reader: &mut Reader<'_>) -> String {

@@ -1,5 +1,7 @@
 //! Tables as CSV: RFC 4180, safe to open in a spreadsheet.
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 /// Beginnings of a cell that spreadsheets read as a formula
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
@@ -15,6 +17,11 @@ pub(crate) fn line<T: AsRef<str>>(cells: impl IntoIterator<Item = T>) -> String 
     }
     line.push_str("\r\n");
     line
+}
+
+/// A time as tables have it: ISO-8601, UTC.
+pub(crate) fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 fn cell(line: &mut String, text: &str) {
@@ -37,7 +44,10 @@ mod tests {
     #[test]
     fn cells_are_quoted_where_they_have_to_be() {
         assert_eq!(line(["a", "", "b c"]), "a,,b c\r\n");
-        assert_eq!(line(["a,b", "say \"no\"", "two\nlines"]), "\"a,b\",\"say \"\"no\"\"\",\"two\nlines\"\r\n");
+        assert_eq!(
+            line(["a,b", "say \"no\"", "two\nlines"]),
+            "\"a,b\",\"say \"\"no\"\"\",\"two\nlines\"\r\n"
+        );
     }
 
     #[test]

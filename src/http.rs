@@ -7,6 +7,7 @@ mod docs;
 mod error;
 mod failed;
 mod format;
+mod known;
 mod metrics;
 mod observe;
 pub mod openapi;
@@ -18,6 +19,9 @@ mod records;
 mod repair;
 mod scheduler;
 mod state;
+mod status;
+pub(crate) mod time;
+mod unmapped;
 mod webhooks;
 
 use std::sync::Arc;
@@ -90,8 +94,14 @@ fn operator_calls() -> Calls {
         .routes(routes!(records::status_count))
         .routes(routes!(preview::commcare))
         .routes(routes!(preview::salesforce))
-        .routes(routes!(metrics::show))
+        .routes(routes!(status::show))
+        .routes(routes!(unmapped::list, unmapped::mark))
         .routes(routes!(openapi::show))
+}
+
+/// What monitoring calls, with the operators' credential.
+fn monitoring_calls() -> Calls {
+    Calls::default().routes(routes!(metrics::show))
 }
 
 /// What anybody may call.
@@ -102,11 +112,16 @@ fn probe_calls() -> Calls {
 fn router(state: HttpState) -> Router {
     let webhooks =
         Router::from(webhook_calls()).route_layer(from_fn_with_state(state.clone(), auth::webhook));
-    let scheduler =
-        Router::from(scheduler_calls()).route_layer(from_fn_with_state(state.clone(), auth::scheduler));
+    let known = || from_fn_with_state(state.clone(), known::refuse_unknown);
+    let scheduler = Router::from(scheduler_calls())
+        .route_layer(known())
+        .route_layer(from_fn_with_state(state.clone(), status::keep))
+        .route_layer(from_fn_with_state(state.clone(), auth::scheduler));
     let operator = Router::from(operator_calls())
-        .merge(dashboard::router())
         .merge(docs::router())
+        .route_layer(known())
+        .merge(monitoring_calls())
+        .merge(dashboard::router())
         .route_layer(from_fn_with_state(state.clone(), auth::operator));
     Router::from(probe_calls())
         .merge(webhooks)

@@ -35,6 +35,7 @@ mod retry;
 mod samples;
 pub mod server;
 pub mod submission;
+mod summary;
 pub mod telemetry;
 mod text;
 pub mod worker;

@@ -34,6 +34,7 @@
 
 mod accepting;
 mod arrival;
+mod arrivals;
 mod backoff;
 mod by_hand;
 mod claim;
@@ -67,8 +68,9 @@ use tracing::error;
 
 use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
-use crate::submission::{Origin, Progress, Record, Role, Trigger};
+use crate::submission::{Caller, Origin, Progress, Record, Trigger};
 
+pub use arrivals::{ArrivalFate, Arrivals, Tally};
 pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult};
 pub use doc_id::doc_id;
 pub use error::QueueError;
@@ -165,14 +167,14 @@ impl Queue {
         written
     }
 
-    /// Claims a record, unless someone else is processing it or it has changed since it was read. `role` is who asks,
+    /// Claims a record, unless someone else is processing it or it has changed since it was read. `caller` is who asks,
     /// where a person does.
     pub async fn claim(
         &self,
         candidate: Candidate,
         worker: &str,
         trigger: Trigger,
-        role: Option<Role>,
+        caller: Option<&Caller>,
     ) -> Result<ClaimResult, QueueError> {
         let mut stored = candidate.0;
         let revision = stored.record.revision;
@@ -185,7 +187,7 @@ impl Queue {
             // run whose lease ran out.
             let owner = format!("{worker}/{}", uuid::Uuid::new_v4().simple());
             let was = stored.record.status;
-            let taken = transition::take(&stored.record, &owner, trigger, role, now, &self.policy);
+            let taken = transition::take(&stored.record, &owner, trigger, caller, now, &self.policy);
             let (mut record, runs) = match taken {
                 Taken::Run(record) => (*record, true),
                 Taken::Exhausted(record) => (*record, false),

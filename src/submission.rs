@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-pub use attempt::{Attempt, AttemptOutcome, Role, Trigger};
+pub use attempt::{Attempt, AttemptOutcome, Caller, Role, Trigger};
 pub use cause::Cause;
 pub use record::{Record, Refusal};
 

@@ -87,6 +87,22 @@ Exit codes:
   1  it would not; standard error lists every problem
   2  wrong usage";
 
+/// Of `summary`.
+pub(super) const SUMMARY: &str = "\
+Reads the settings of the queue. The other settings have to be sound. The columns of the CSV are
+  day,job_name,received,written,waiting,failed,without_effect
+where a record without effect completed with nothing written: no rule of its form type matched, or its
+destination is in dry run.
+
+Examples:
+  commcare-sf-integration summary
+  commcare-sf-integration summary --since 2026-11-01 --format csv > november.csv
+
+Exit codes:
+  0  printed
+  1  the queue cannot be read
+  2  wrong usage";
+
 /// Of `openapi`.
 pub(super) const OPENAPI: &str = "\
 Reads no setting.

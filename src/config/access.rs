@@ -1,8 +1,9 @@
 //! The credentials of callers (`docs/service.md`, section 7).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::reader::Reader;
@@ -21,7 +22,18 @@ pub struct Access {
     /// Cloud Scheduler's identity token.
     pub scheduler: Option<SchedulerAccess>,
     /// `OPERATOR_TOKEN`.
-    pub operator_tokens: Vec<SecretString>,
+    pub operator_tokens: Vec<OperatorToken>,
+    /// `VIEWER_TOKEN`: who sees everything that an operator sees, and changes nothing.
+    pub viewer_tokens: Vec<SecretString>,
+}
+
+/// A token that may do everything, and whose it is.
+#[derive(Debug, Clone)]
+pub struct OperatorToken {
+    /// The name of a `name:token` entry.
+    pub name: Option<Arc<str>>,
+    /// The token.
+    pub token: SecretString,
 }
 
 /// What Cloud Scheduler's identity token must say.
@@ -42,6 +54,7 @@ impl Access {
             && self.webhook_keys.is_empty()
             && self.scheduler.is_none()
             && self.operator_tokens.is_empty()
+            && self.viewer_tokens.is_empty()
     }
 }
 
@@ -62,7 +75,8 @@ pub(super) fn load(reader: &mut Reader<'_>, host: IpAddr) -> Access {
         .filter(|email| !email.is_empty())
         .collect();
     let keys_url = reader.url("OIDC_JWKS_URL", GOOGLE_KEYS);
-    let operator = reader.secrets("OPERATOR_TOKEN");
+    let operator_tokens = operator_tokens(reader);
+    let viewer = reader.secrets("VIEWER_TOKEN");
     let allow_open = reader.flag("ALLOW_UNAUTHENTICATED", false);
     if audience.is_some() == emails.is_empty() {
         let missing = if audience.is_some() { "SCHEDULER_OIDC_EMAIL" } else { "SCHEDULER_OIDC_AUDIENCE" };
@@ -77,7 +91,8 @@ pub(super) fn load(reader: &mut Reader<'_>, host: IpAddr) -> Access {
         webhook_basic: secret(basic),
         webhook_keys: secret(keys),
         scheduler,
-        operator_tokens: secret(operator),
+        operator_tokens,
+        viewer_tokens: secret(viewer),
     };
     if access.is_open() && !host.is_loopback() && !allow_open {
         reader.problem(&format!(
@@ -86,4 +101,22 @@ pub(super) fn load(reader: &mut Reader<'_>, host: IpAddr) -> Access {
         ));
     }
     access
+}
+
+/// The entries of `OPERATOR_TOKEN`: tokens, some with a name before them.
+fn operator_tokens(reader: &mut Reader<'_>) -> Vec<OperatorToken> {
+    let entry = |entry: String| match entry.split_once(':') {
+        None => OperatorToken { name: None, token: entry.into() },
+        Some((name, token)) => OperatorToken { name: Some(name.trim().into()), token: token.trim().into() },
+    };
+    let tokens: Vec<OperatorToken> = reader.secrets("OPERATOR_TOKEN").into_iter().map(entry).collect();
+    let is_whole = |operator: &OperatorToken| {
+        let name = operator.name.as_deref();
+        let has_name = name.is_none_or(|name| !name.is_empty() && !name.contains(char::is_control));
+        has_name && !operator.token.expose_secret().is_empty()
+    };
+    if !tokens.iter().all(is_whole) {
+        reader.problem("OPERATOR_TOKEN: each entry must be a token or name:token");
+    }
+    tokens
 }

@@ -1,7 +1,7 @@
 //! Who may call what (`docs/service.md`, section 7): one layer for each group of endpoints.
 //!
 //! Webhooks take the webhook credentials. Drains take the scheduler's or the operator's. Everything else
-//! takes the operator's. With no credential configured every call is open, and the configuration has made
+//! takes the operator's; what changes nothing takes the viewer's too. With no credential configured every call is open, and the configuration has made
 //! sure that only this machine can call. With some configured, a group without one is closed.
 
 mod csrf;
@@ -23,8 +23,9 @@ use subtle::{Choice, ConstantTimeEq};
 use tracing::warn;
 
 use super::error::HttpError;
-use crate::config::Access;
-use crate::submission::Role;
+use super::observe;
+use crate::config::{Access, OperatorToken};
+use crate::submission::{Caller, Role};
 use csrf::Csrf;
 use oidc::SchedulerIdentity;
 
@@ -33,7 +34,8 @@ pub(super) struct Gatekeeper {
     open: bool,
     webhook_basic: Secrets,
     webhook_keys: Secrets,
-    operator_tokens: Secrets,
+    operators: Operators,
+    viewer_tokens: Secrets,
     scheduler: Option<SchedulerIdentity>,
     /// Tokens of the dashboard's forms.
     pub(super) csrf: Csrf,
@@ -42,13 +44,15 @@ pub(super) struct Gatekeeper {
 impl Gatekeeper {
     /// A gatekeeper of the configured credentials.
     pub(super) fn new(access: &Access) -> Result<Self, reqwest::Error> {
+        let tokens: Vec<_> = access.operator_tokens.iter().map(|operator| operator.token.clone()).collect();
         Ok(Self {
             open: access.is_open(),
             webhook_basic: Secrets::new(&access.webhook_basic),
             webhook_keys: Secrets::new(&access.webhook_keys),
-            operator_tokens: Secrets::new(&access.operator_tokens),
+            operators: Operators::new(&access.operator_tokens),
+            viewer_tokens: Secrets::new(&access.viewer_tokens),
             scheduler: access.scheduler.as_ref().map(SchedulerIdentity::new).transpose()?,
-            csrf: Csrf::new(&access.operator_tokens),
+            csrf: Csrf::new(&tokens),
         })
     }
 
@@ -70,38 +74,64 @@ impl Gatekeeper {
         if admitted { Ok(()) } else { Err(HttpError::Unauthenticated) }
     }
 
-    async fn admit_scheduler(&self, headers: &HeaderMap) -> Result<(), HttpError> {
-        if self.open || self.is_operator(headers) {
-            return Ok(());
+    /// The person who calls in the scheduler's place; `None` where it is the scheduler.
+    async fn admit_scheduler(&self, headers: &HeaderMap) -> Result<Option<Caller>, HttpError> {
+        if self.open {
+            return Ok(None);
+        }
+        let token = operator_credential(headers);
+        if let Some(caller) = token.as_deref().and_then(|token| self.operators.find(token)) {
+            return Ok(Some(caller));
+        }
+        if token.is_some_and(|token| self.viewer_tokens.contain(&token)) {
+            return Err(READ_ONLY);
         }
         match (&self.scheduler, credential(headers, "bearer")) {
-            (Some(scheduler), Some(token)) => scheduler.verify(token).await,
-            (None, _) if self.operator_tokens.is_empty() => Err(CLOSED),
+            (Some(scheduler), Some(token)) => scheduler.verify(token).await.map(|()| None),
+            (None, _) if self.operators.is_empty() => Err(CLOSED),
             _ => Err(HttpError::Unauthenticated),
         }
     }
 
-    /// The role of a caller who may do everything.
-    fn admit_operator(&self, headers: &HeaderMap) -> Result<Role, HttpError> {
+    /// Who calls: one who may do everything, or, where the call only reads, one who may look.
+    fn admit_operator(&self, headers: &HeaderMap, reads_only: bool) -> Result<Visitor, HttpError> {
         if self.open {
-            Ok(Role::Anyone)
-        } else if self.is_operator(headers) {
-            Ok(Role::Operator)
-        } else if self.operator_tokens.is_empty() {
+            return Ok(Visitor(Some(Role::Anyone.into())));
+        }
+        let token = operator_credential(headers);
+        if let Some(caller) = token.as_deref().and_then(|token| self.operators.find(token)) {
+            Ok(Visitor(Some(caller)))
+        } else if token.is_some_and(|token| self.viewer_tokens.contain(&token)) {
+            if reads_only { Ok(Visitor(None)) } else { Err(READ_ONLY) }
+        } else if self.operators.is_empty() && self.viewer_tokens.is_empty() {
             Err(CLOSED)
         } else {
             Err(HttpError::Unauthenticated)
         }
     }
+}
 
-    /// Whether the token came as Bearer, or as the password that a browser asked for (with any user name).
-    fn is_operator(&self, headers: &HeaderMap) -> bool {
-        let password = credential(headers, "basic").and_then(decode_basic);
-        let password =
-            password.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
-        credential(headers, "bearer").or(password).is_some_and(|token| self.operator_tokens.contain(token))
+/// Who looks at a page; `None` may change nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Visitor(Option<Caller>);
+
+impl Visitor {
+    /// Whether they may change records.
+    pub(super) fn may_change(&self) -> bool {
+        self.0.is_some()
     }
 }
+
+/// The token that came as Bearer, or as the password that a browser asked for (with any user name).
+fn operator_credential(headers: &HeaderMap) -> Option<String> {
+    let password = || {
+        let pair = credential(headers, "basic").and_then(decode_basic)?;
+        pair.split_once(':').map(|(_, password)| password.to_owned())
+    };
+    credential(headers, "bearer").map(str::to_owned).or_else(password)
+}
+
+const READ_ONLY: HttpError = HttpError::Forbidden("This token may look at everything, and change nothing");
 
 const CLOSED: HttpError = HttpError::Forbidden("No credential is configured for this call");
 
@@ -127,19 +157,34 @@ pub(super) async fn scheduler(
     request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    gatekeeper.admit_scheduler(request.headers()).await?;
+    if let Some(caller) = gatekeeper.admit_scheduler(request.headers()).await? {
+        observe::name_operator(&caller);
+    }
     Ok(next.run(request).await)
 }
 
-/// Admits operators, and tells the handlers their role.
+/// Admits operators, and to what only reads also viewers; tells the handlers who it is.
 pub(super) async fn operator(
     State(gatekeeper): State<Arc<Gatekeeper>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    let role = gatekeeper.admit_operator(request.headers())?;
-    request.extensions_mut().insert(role);
+    let visitor = gatekeeper.admit_operator(request.headers(), reads_only(&request))?;
+    if let Visitor(Some(caller)) = &visitor {
+        observe::name_operator(caller);
+        request.extensions_mut().insert(caller.clone());
+    }
+    request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
+}
+
+/// Whether an operator's call changes nothing. A preview stores and sends nothing.
+fn reads_only(request: &Request) -> bool {
+    let path = request.uri().path();
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => !path.starts_with("/retry/"),
+        _ => path.starts_with("/preview/"),
+    }
 }
 
 /// Refuses a call that changes state where a page of another site makes a browser send it. Browsers name
@@ -171,13 +216,38 @@ fn decode_basic(credential: &str) -> Option<String> {
     Some(String::from_utf8(bytes).unwrap_or_else(|not_utf8| latin(not_utf8.into_bytes())))
 }
 
+/// The operators' tokens, and whose they are.
+struct Operators {
+    tokens: Secrets,
+    names: Vec<Option<Arc<str>>>,
+}
+
+impl Operators {
+    fn new(operators: &[OperatorToken]) -> Self {
+        let tokens = operators.iter().map(|operator| hashed(operator.token.expose_secret())).collect();
+        Self {
+            tokens: Secrets(tokens),
+            names: operators.iter().map(|operator| operator.name.clone()).collect(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    fn find(&self, token: &str) -> Option<Caller> {
+        let name = self.names.get(self.tokens.position(token)?)?;
+        Some(Caller { role: Role::Operator, name: name.clone() })
+    }
+}
+
 /// Secrets of one kind, compared in constant time. Hashes are compared, so that not even a secret's length
 /// shows, and always all of them.
 struct Secrets(Vec<[u8; 32]>);
 
 impl Secrets {
     fn new(secrets: &[SecretString]) -> Self {
-        Self(secrets.iter().map(|secret| Sha256::digest(secret.expose_secret()).into()).collect())
+        Self(secrets.iter().map(|secret| hashed(secret.expose_secret())).collect())
     }
 
     fn is_empty(&self) -> bool {
@@ -185,7 +255,17 @@ impl Secrets {
     }
 
     fn contain(&self, candidate: &str) -> bool {
-        let candidate: [u8; 32] = Sha256::digest(candidate).into();
-        self.0.iter().fold(Choice::from(0), |found, secret| found | secret.ct_eq(&candidate)).into()
+        self.position(candidate).is_some()
     }
+
+    /// The place of the first one that this is.
+    fn position(&self, candidate: &str) -> Option<usize> {
+        let candidate = hashed(candidate);
+        let same: Vec<Choice> = self.0.iter().map(|secret| secret.ct_eq(&candidate)).collect();
+        same.into_iter().position(bool::from)
+    }
+}
+
+fn hashed(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
 }

@@ -63,6 +63,8 @@ pub(super) enum HttpError {
     SubmissionTooLarge { size: usize, limit: usize },
     #[error("{name}: {rule}")]
     Parameter { name: &'static str, rule: String },
+    #[error("{}", unknown_parameter(name, known))]
+    UnknownParameter { name: String, known: Vec<String> },
     #[error("{0}")]
     Unmappable(String),
     #[error("Authentication required")]
@@ -71,6 +73,8 @@ pub(super) enum HttpError {
     Forbidden(&'static str),
     #[error("Not found")]
     NoSuchPath,
+    #[error("No record has had this answer")]
+    NoSuchAnswer,
     #[error("No records found in {collection}")]
     NoRecords { collection: &'static str, id: String },
     #[error("Method not allowed")]
@@ -92,16 +96,28 @@ impl HttpError {
             | Self::OtherDirection { .. }
             | Self::NoId
             | Self::Parameter { .. }
+            | Self::UnknownParameter { .. }
             | Self::Unmappable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge { .. } | Self::SubmissionTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NoSuchPath | Self::NoRecords { .. } => StatusCode::NOT_FOUND,
+            Self::NoSuchPath | Self::NoSuchAnswer | Self::NoRecords { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::KeysUnavailable | Self::Unavailable | Self::UnavailableFor { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }
+    }
+}
+
+/// Characters of an unknown parameter's name that its error quotes.
+const NAME_QUOTED: usize = 100;
+
+fn unknown_parameter(name: &str, known: &[String]) -> String {
+    let name: String = name.chars().take(NAME_QUOTED).collect();
+    match known {
+        [] => format!("{name}: not a parameter of this call, which takes none"),
+        known => format!("{name}: not a parameter of this call, which takes {}", known.join(", ")),
     }
 }
 

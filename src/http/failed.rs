@@ -6,15 +6,16 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::{ErrorBody, HttpError};
+use super::format;
 use super::origin_of_destination;
 use super::params::{Dest, Params, Segments};
-use super::format;
+use super::time::{self, Edge};
 use crate::app::App;
 use crate::csv;
 use crate::queue::{FailedFilter, Group, Place, QueueError, Shown};
@@ -63,20 +64,16 @@ pub(super) struct FailedFilters {
 
 /// The filter that the parameters make. An empty parameter is no filter: forms send empty fields.
 pub(super) fn failed_filter(params: &Params) -> Result<FailedFilter, HttpError> {
-    let text = |name| given(params, name).map(str::to_owned);
+    let text = |name| params.filled(name).map(str::to_owned);
     Ok(FailedFilter {
         job_name: text("job_name"),
         error_kind: word(params, "error_kind", &ErrorKind::ALL, ErrorKind::as_str)?,
         cause: word(params, "cause", &Cause::ALL, Cause::as_str)?,
-        since: time(params, "since", Edge::From)?,
-        until: time(params, "until", Edge::Before)?,
+        since: time::parameter(params, "since", Edge::From)?,
+        until: time::parameter(params, "until", Edge::Before)?,
         text: text("q"),
         group: text("group"),
     })
-}
-
-fn given<'p>(params: &'p Params, name: &str) -> Option<&'p str> {
-    params.text(name).filter(|text| !text.is_empty())
 }
 
 /// One of several words.
@@ -86,54 +83,13 @@ fn word<T: Copy>(
     all: &[T],
     as_str: fn(T) -> &'static str,
 ) -> Result<Option<T>, HttpError> {
-    let Some(text) = given(params, name) else { return Ok(None) };
+    let Some(text) = params.filled(name) else { return Ok(None) };
     let known = all.iter().copied().find(|word| as_str(*word) == text);
     known.map(Some).ok_or_else(|| {
         let words: Vec<&str> = all.iter().copied().map(as_str).collect();
         let (last, others) = words.split_last().unwrap_or((&"", &[]));
         HttpError::Parameter { name, rule: format!("must be {} or {last}", others.join(", ")) }
     })
-}
-
-/// The side of a range that a time stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Edge {
-    /// The range begins with it.
-    From,
-    /// The range ends before it; with a date alone, after that day.
-    Before,
-}
-
-/// A time of a parameter; `None` where it isn't given.
-pub(super) fn time(
-    params: &Params,
-    name: &'static str,
-    edge: Edge,
-) -> Result<Option<DateTime<Utc>>, HttpError> {
-    let Some(text) = given(params, name) else { return Ok(None) };
-    // Stored times have years of four digits.
-    let read = read_time(text, edge).filter(|time| (1..=9_999).contains(&time.year()));
-    read.map(Some).ok_or_else(|| HttpError::Parameter {
-        name,
-        rule: "must be a date or date-time, such as 2026-11-24 or 2026-11-24T08:00:00Z".to_owned(),
-    })
-}
-
-/// An ISO-8601 date or date-time; UTC where it has no zone.
-pub(crate) fn read_time(text: &str, edge: Edge) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        let date = if edge == Edge::Before { date.checked_add_days(Days::new(1))? } else { date };
-        return Some(date.and_time(NaiveTime::MIN).and_utc());
-    }
-    let (date, time) = text.split_once(['T', 't', ' '])?;
-    // A plus that is not percent-encoded arrives as a blank.
-    let text = format!("{date}T{}", time.replace(' ', "+").trim_end_matches(['Z', 'z']));
-    let zoned = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"];
-    let zoned = zoned.iter().find_map(|format| DateTime::parse_from_str(&text, format).ok());
-    let naive = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
-    let naive = || naive.iter().find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok());
-    zoned.map(|time| time.to_utc()).or_else(|| Some(naive()?.and_utc()))
 }
 
 /// Failed records by what they failed of.
@@ -237,7 +193,7 @@ impl Table {
 }
 
 fn row(origin: Origin, doc_id: &str, record: &Record) -> String {
-    let time = |time: Option<DateTime<Utc>>| time.map(iso).unwrap_or_default();
+    let time = |time: Option<DateTime<Utc>>| time.map(csv::time).unwrap_or_default();
     csv::line([
         doc_id,
         origin.collection(),
@@ -251,37 +207,8 @@ fn row(origin: Origin, doc_id: &str, record: &Record) -> String {
         record.last_step.as_deref().unwrap_or_default(),
         &record.run_retries.to_string(),
         &match record.next_retry_at {
-            NextRetry::At(at) => iso(at),
+            NextRetry::At(at) => csv::time(at),
             NextRetry::Unset | NextRetry::Never => String::new(),
         },
     ])
-}
-
-/// A time as tables have it.
-pub(crate) fn iso(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_iso_8601_writes_them() {
-        for (text, time) in [
-            ("2026-11-24", "2026-11-24T00:00:00Z"),
-            ("2026-11-24T08:30", "2026-11-24T08:30:00Z"),
-            ("2026-11-24T08:30Z", "2026-11-24T08:30:00Z"),
-            ("2026-11-24 08:30:15.5", "2026-11-24T08:30:15.5Z"),
-            ("2026-11-24T08:30:15+03:00", "2026-11-24T05:30:15Z"),
-            ("2026-11-24T08:30:15 03:00", "2026-11-24T05:30:15Z"),
-            ("2026-11-24T08:30-0300", "2026-11-24T11:30:00Z"),
-        ] {
-            assert_eq!(read_time(text, Edge::From).map(iso).as_deref(), Some(time), "{text}");
-        }
-        assert_eq!(read_time("2026-11-24", Edge::Before).map(iso).as_deref(), Some("2026-11-25T00:00:00Z"));
-        for bad in ["yesterday", "2026-13-01", "2026-11", "24.11.2026", "2026-11-24T", "T08:00", "1700000000"] {
-            assert_eq!(read_time(bad, Edge::From), None, "{bad}");
-        }
-    }
 }

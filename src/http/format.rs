@@ -44,7 +44,9 @@ fn prefers_csv(headers: &HeaderMap) -> bool {
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
         let is_csv = kind == "text/csv";
-        if weight > best.0 && (is_csv || matches!(kind.as_str(), "application/json" | "application/*" | "*/*")) {
+        if weight > best.0
+            && (is_csv || matches!(kind.as_str(), "application/json" | "application/*" | "*/*"))
+        {
             best = (weight, is_csv);
         }
     }

@@ -11,7 +11,7 @@ use tracing::{Instrument, Span, debug, field, info, info_span};
 
 use crate::app::App;
 use crate::metrics::Metrics;
-use crate::submission::Origin;
+use crate::submission::{Caller, Origin};
 
 /// The status in log and metrics of a request without an answer: the sender hung up, or the handler broke
 /// down. nginx uses the same number.
@@ -29,6 +29,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         route,
         trace_id = trace_id(request.headers()),
         request_id = field::Empty,
+        operator = field::Empty,
         status = field::Empty,
         duration_ms = field::Empty
     );
@@ -78,6 +79,13 @@ impl Drop for RequestUnderWay {
 /// Adds the id of the submission to the span of the current request.
 pub(super) fn identify(request_id: &str) {
     Span::current().record("request_id", request_id);
+}
+
+/// Adds the name of the operator who calls, where `OPERATOR_TOKEN` gives one.
+pub(super) fn name_operator(caller: &Caller) {
+    if let Some(name) = caller.name.as_deref() {
+        Span::current().record("operator", name);
+    }
 }
 
 /// The origin whose submissions a call brings. A test of the credential brings none.

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use super::error::ErrorBody;
 use super::params::{Collection, Dest};
 use super::payloads::Samples;
-use super::{operator_calls, probe_calls, scheduler_calls, webhook_calls};
+use super::{monitoring_calls, operator_calls, probe_calls, scheduler_calls, webhook_calls};
 
 /// The parts of the document beside the calls.
 #[derive(OpenApi)]
@@ -28,7 +28,7 @@ struct Frame;
 
 /// The OpenAPI document of every call except the dashboard's pages and `/docs`.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let calls = [webhook_calls(), scheduler_calls(), operator_calls(), probe_calls()];
+    let calls = [webhook_calls(), scheduler_calls(), operator_calls(), monitoring_calls(), probe_calls()];
     let mut document = Frame::openapi();
     for calls in calls {
         document.merge(calls.into_openapi());

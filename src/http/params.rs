@@ -89,6 +89,11 @@ impl Params {
         }
     }
 
+    /// The text of a parameter; `None` where that is empty: forms send empty fields.
+    pub(super) fn filled(&self, name: &str) -> Option<&str> {
+        self.text(name).filter(|text| !text.is_empty())
+    }
+
     /// The text of a parameter.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

@@ -133,8 +133,7 @@ pub(super) async fn failed(
     if wants_csv(&headers, &params)? {
         return failed::csv(app, origin, filter, after, limit).await;
     }
-    let (shown, limit) =
-        (if summary { Shown::Summary } else { Shown::All }, limit.unwrap_or(FAILED_DEFAULT));
+    let (shown, limit) = (if summary { Shown::Summary } else { Shown::All }, limit.unwrap_or(FAILED_DEFAULT));
     let page = app.queue.failed(origin, &filter, after.as_ref(), shown, limit).await?;
     let unreadable = page.unreadable.into_iter().map(|odd| FailedJob::from_unreadable(origin, odd));
     let job = |(doc_id, record): (String, Record)| failed_job(origin, doc_id, &record, summary);

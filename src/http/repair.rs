@@ -18,7 +18,7 @@ use super::state::HttpSettings;
 use super::{body, origin_of_collection, origin_of_destination, payloads, work};
 use crate::app::App;
 use crate::queue::{HandSet, Named};
-use crate::submission::{Origin, Role, Status};
+use crate::submission::{Caller, Origin, Status};
 use crate::worker::{Asked, Retried, RunEnd};
 
 /// Most ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less for each.
@@ -75,12 +75,12 @@ pub(super) struct RetryAnswer {
         (status = 422, body = ErrorBody, description = "A parameter is bad; the answer names it")))]
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Segments((dest, id)): Segments<(String, String)>,
     params: Params,
 ) -> Result<Json<RetryAnswer>, HttpError> {
     let origin = origin_of_destination(&dest)?;
-    let asked = Asked { role, force: params.flag("force")? };
+    let asked = Asked { caller, force: params.flag("force")? };
     identify(&id);
     let mut answers = retry_all(&app, origin, vec![id.clone()], asked).await?;
     match answers.pop() {
@@ -184,13 +184,13 @@ fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<Stri
 pub(super) async fn batch_retry(
     State(app): State<Arc<App>>,
     State(settings): State<HttpSettings>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Segments(dest): Segments<String>,
     params: Params,
     request: Request,
 ) -> Result<Json<BatchRetryOrDryRun>, HttpError> {
     let origin = origin_of_destination(&dest)?;
-    let asked = Asked { role, force: params.flag("force")? };
+    let asked = Asked { caller, force: params.flag("force")? };
     let dry_run = params.flag("dry_run")?;
     let ids = ids(&body::read_json(request, settings.max_body_bytes).await?, RETRIED_MOST)?;
     if dry_run {
@@ -260,7 +260,7 @@ pub(super) enum BulkUpdateOrDryRun {
 pub(super) async fn bulk_update(
     State(app): State<Arc<App>>,
     State(settings): State<HttpSettings>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Segments(collection): Segments<String>,
     params: Params,
     request: Request,
@@ -278,7 +278,7 @@ pub(super) async fn bulk_update(
     let queue = app.queue.clone();
     let set = work(&app, async move {
         let set = async |doc_id: String| {
-            let done = queue.set_status(origin, &doc_id, status, role).await?;
+            let done = queue.set_status(origin, &doc_id, status, &caller).await?;
             Ok((doc_id, done))
         };
         let setting = documents.into_iter().map(|(doc_id, _)| set(doc_id));

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use chrono::{DateTime, Utc};
 
 use super::auth::Gatekeeper;
+use super::known::KnownParameters;
 use crate::app::App;
 use crate::config::Config;
+use crate::submission::Destination;
 
 /// The state of the router.
 #[derive(Clone)]
@@ -17,6 +20,7 @@ pub(super) struct HttpState {
     app: Arc<App>,
     gatekeeper: Arc<Gatekeeper>,
     settings: HttpSettings,
+    known: Arc<KnownParameters>,
 }
 
 /// The settings of calls.
@@ -26,14 +30,31 @@ pub(super) struct HttpSettings {
     pub(super) max_body_bytes: usize,
     /// `INLINE_SECONDS`: how long a wet-mill form may take inside its webhook call.
     pub(super) inline: Duration,
+    /// `SCHEDULER_EVERY_SECONDS`: how often the scheduler is set to call; `None` where no call is expected.
+    pub(super) scheduler_every: Option<Duration>,
+    /// When this service started.
+    pub(super) started: DateTime<Utc>,
+    /// Each destination, and whether plans for it are recorded instead of sent.
+    pub(super) dry_run: [(Destination, bool); 3],
 }
 
 impl HttpState {
     /// The state of a service with this configuration. Fails where the client that reads the scheduler's
     /// signing keys cannot be built.
     pub(super) fn new(app: Arc<App>, config: &Config) -> Result<Self, reqwest::Error> {
-        let settings = HttpSettings { max_body_bytes: config.max_body_bytes, inline: config.inline };
-        Ok(Self { app, gatekeeper: Arc::new(Gatekeeper::new(&config.access)?), settings })
+        let settings = HttpSettings {
+            max_body_bytes: config.max_body_bytes,
+            inline: config.inline,
+            scheduler_every: config.scheduler_every,
+            started: app.queue.now(),
+            dry_run: [
+                (Destination::Salesforce, config.salesforce.is_none()),
+                (Destination::CommCare, config.commcare.is_none()),
+                (Destination::Postgis, config.postgis.is_none()),
+            ],
+        };
+        let gatekeeper = Arc::new(Gatekeeper::new(&config.access)?);
+        Ok(Self { app, gatekeeper, settings, known: Arc::new(KnownParameters::new()) })
     }
 }
 
@@ -46,6 +67,12 @@ impl FromRef<HttpState> for Arc<App> {
 impl FromRef<HttpState> for Arc<Gatekeeper> {
     fn from_ref(state: &HttpState) -> Self {
         Self::clone(&state.gatekeeper)
+    }
+}
+
+impl FromRef<HttpState> for Arc<KnownParameters> {
+    fn from_ref(state: &HttpState) -> Self {
+        Self::clone(&state.known)
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::transition::shorten;
 use crate::config::RetryPolicy;
-use crate::submission::{Attempt, AttemptOutcome, Cause, NextRetry, Record, Role, Status, Trigger};
+use crate::submission::{Attempt, AttemptOutcome, Caller, Cause, NextRetry, Record, Status, Trigger};
 
 /// Sets a free record's status by hand, with no retries counted (`docs/service.md`, section 2,
 /// `bulk_update`). The history says who did so.
@@ -16,7 +16,7 @@ use crate::submission::{Attempt, AttemptOutcome, Cause, NextRetry, Record, Role,
 pub(super) fn set_status(
     stored: &Record,
     status: Status,
-    role: Role,
+    caller: &Caller,
     now: DateTime<Utc>,
     policy: &RetryPolicy,
 ) -> Record {
@@ -53,9 +53,10 @@ pub(super) fn set_status(
     record.remember(Attempt {
         started: now,
         finished: Some(now),
-        worker: role.as_str().to_owned(),
+        worker: caller.role.as_str().to_owned(),
         trigger: Trigger::Manual,
-        role: Some(role),
+        role: Some(caller.role),
+        by: caller.name.clone(),
         outcome: Some(AttemptOutcome::Updated),
         step: Some(format!("status: {} → {}", stored.status.as_str(), status.as_str())),
         error: None,
@@ -77,6 +78,7 @@ pub(super) fn write_again(stored: &Record, why: &str, now: DateTime<Utc>) -> Opt
         worker: "kept newer data".to_owned(),
         trigger: Trigger::Batch,
         role: None,
+        by: None,
         outcome: Some(AttemptOutcome::Updated),
         step: Some(shorten(why)),
         error: None,

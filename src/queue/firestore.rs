@@ -4,6 +4,7 @@
 //! update time is still the one that was read (compare-and-set). No transactions that read:
 //! claimers that read the head of the queue in transactions lock one another out.
 
+mod arrivals;
 mod clock;
 mod codec;
 mod commit;

@@ -116,11 +116,15 @@ fn pattern(error: &str, ids: &[&str]) -> String {
     }
     let mut pattern = String::with_capacity(text.len());
     for part in Words(&text) {
-        let left_out = part.starts_with(LEFT_OUT) || is_id_or_number(part, pattern.ends_with('.'));
+        let left_out = part.starts_with(LEFT_OUT) || is_id_or_number(part, is_path(&pattern));
         // A list of ids is as good as one.
         match (left_out, ends_with_left_out(&pattern)) {
             (true, Some(end)) => pattern.truncate(end),
-            (true, None) => pattern.push(LEFT_OUT),
+            (true, None) => {
+                // The sign of a number.
+                pattern.truncate(pattern.trim_end_matches('+').len());
+                pattern.push(LEFT_OUT);
+            }
             (false, _) => pattern.push_str(part),
         }
     }
@@ -149,6 +153,12 @@ fn is_id_or_number(word: &str, in_path: bool) -> bool {
     digits > 0 && !is_field && !is_name
 }
 
+/// Whether a pattern ends within a path, where the next word is the name of a field.
+fn is_path(pattern: &str) -> bool {
+    let before = pattern.strip_suffix('.').unwrap_or_default();
+    before.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == ']')
+}
+
 /// A text in words of letters, digits, `_` and `-`, and what is between them.
 struct Words<'t>(&'t str);
 
@@ -175,7 +185,10 @@ mod tests {
     #[test]
     fn ids_numbers_and_masked_values_are_left_out() {
         for (one, other) in [
-            ("Foreign key external ID: 0015g00000Nabc1AAB not found", "Foreign key external ID: farmer-17 not found"),
+            (
+                "Foreign key external ID: 0015g00000Nabc1AAB not found",
+                "Foreign key external ID: farmer-17 not found",
+            ),
             ("value too large: [masked] (max 255)", "value too large: +251911428067 (max 80)"),
             ("form.visits[3].date: missing", "form.visits[12].date: missing"),
             ("no mill e81696a6-8afe-4312-b459-071afb8adf9e", "no mill 7c1ac4a0-1f53-4ac9-93aa-1de15a21b1cd"),

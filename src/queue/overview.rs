@@ -10,12 +10,12 @@ use super::stored::{Read, Scanned};
 use super::sweep::Sweep;
 use super::unreadable::Unreadable;
 use super::{Queue, QueueError, by_hand, limits};
-use crate::submission::{Attempt, Origin, Record, Role, Status, Unmapped};
+use crate::submission::{Attempt, Caller, Origin, Record, Status, Unmapped};
 
 /// Records whose history [`Queue::recent`] reads, of each status.
 const HISTORIES: u32 = 2_000;
 /// Answers that [`Queue::unmapped`] lists.
-const SIGHTINGS: u32 = 200;
+const SIGHTINGS: u32 = 1_000;
 /// Bytes of payloads after which a page of failed records ends.
 const PAGE_ROOM: usize = 32 * 1024 * 1024;
 /// Failed records among which one call looks for those of a text.
@@ -197,7 +197,8 @@ impl Queue {
             return self.store.failed(origin, filter, after, shown, room.min(at_a_time)).await;
         }
         let scanned = self.store.failed(origin, filter, after, shown, at_a_time).await?;
-        let taken = |read: &Read| read.as_ref().is_ok_and(|stored| filter.takes(&stored.doc_id, &stored.record));
+        let taken =
+            |read: &Read| read.as_ref().is_ok_and(|stored| filter.takes(&stored.doc_id, &stored.record));
         let last = scanned.found.iter().enumerate().filter(|(_, read)| taken(read)).nth(room - 1);
         match last.map(|(position, _)| position + 1) {
             // Read again up to there: the back end alone knows the place of a document in its order.
@@ -273,11 +274,12 @@ impl Queue {
         Ok(Recent { attempts, cut })
     }
 
-    /// Keeps that one more record had these answers, whose code no label table knows.
+    /// Keeps that one more record, this one, had these answers, whose code no label table knows.
     pub async fn add_unmapped(
         &self,
         origin: Origin,
         job_name: &str,
+        doc_id: &str,
         answers: Vec<Unmapped>,
     ) -> Result<(), QueueError> {
         let now = self.now();
@@ -288,6 +290,8 @@ impl Queue {
             records: 1,
             first_seen: now,
             last_seen: now,
+            example: Some(doc_id.to_owned()),
+            known: false,
         };
         let mut sightings: Vec<Sighting> = answers.into_iter().map(sighting).collect();
         sightings.sort_by(|a, b| (&a.answer.path, &a.answer.code).cmp(&(&b.answer.path, &b.answer.code)));
@@ -300,24 +304,40 @@ impl Queue {
         self.store.unmapped(SIGHTINGS).await
     }
 
+    /// Marks an answer as known, or takes the mark away: it stays until somebody else changes it. `false` where no record
+    /// has had the answer.
+    pub async fn mark_unmapped(
+        &self,
+        job_name: &str,
+        answer: &Unmapped,
+        known: bool,
+    ) -> Result<bool, QueueError> {
+        let mut found = false;
+        for origin in Origin::ALL {
+            found |= self.store.mark_unmapped(origin, job_name, answer, known).await?;
+        }
+        Ok(found)
+    }
+
     /// Sets a record's status by hand, unless a worker has it.
     pub async fn set_status(
         &self,
         origin: Origin,
         doc_id: &str,
         status: Status,
-        role: Role,
+        caller: &Caller,
     ) -> Result<HandSet, QueueError> {
         let set = |stored: &Record, now| {
             if stored.is_free(now) {
-                let record = by_hand::set_status(stored, status, role, now, &self.policy);
+                let record = by_hand::set_status(stored, status, caller, now, &self.policy);
                 Some((record, ()))
             } else {
                 None
             }
         };
         if self.update(origin, doc_id, set).await?.is_some() {
-            info!(doc_id, status = status.as_str(), role = role.as_str(), "record's status was set by hand");
+            let (role, by) = (caller.role.as_str(), caller.name.as_deref());
+            info!(doc_id, status = status.as_str(), role, by, "record's status was set by hand");
             return Ok(HandSet::Set);
         }
         let stays = self.store.get(origin, doc_id).await?;

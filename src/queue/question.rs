@@ -38,7 +38,8 @@ impl FailedFilter {
     /// Whether a record passes the part of the filter that no index knows.
     pub(super) fn takes(&self, doc_id: &str, record: &Record) -> bool {
         let error = record.error.as_deref().unwrap_or_default();
-        let has_text = self.text.as_ref().is_none_or(|text| error.to_lowercase().contains(&text.to_lowercase()));
+        let has_text =
+            self.text.as_ref().is_none_or(|text| error.to_lowercase().contains(&text.to_lowercase()));
         has_text && self.group.as_ref().is_none_or(|key| *key == groups::key(doc_id, record))
     }
 }
@@ -100,4 +101,8 @@ pub struct Sighting {
     pub first_seen: DateTime<Utc>,
     /// When the last was.
     pub last_seen: DateTime<Utc>,
+    /// A document that has it: the last one.
+    pub example: Option<String>,
+    /// Whether an operator has marked it as known.
+    pub known: bool,
 }

@@ -1,13 +1,16 @@
 //! What a back end offers: a handful of primitives, each atomic on its own.
 
+use std::ops::Range;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::QueueError;
+use super::arrivals::Tally;
 use super::firestore::Firestore;
 use super::question::{FailedFilter, Place, Shown, Sighting};
 use super::sqlite::Sqlite;
 use super::stored::{Change, Read, Scanned, Since, Stored, Version};
-use crate::submission::{Attempt, Origin, Record, Status};
+use crate::submission::{Attempt, Origin, Record, Status, Unmapped};
 
 /// Writers of the same records that are looked at, of a record that very many forms write: the latest.
 const WRITERS: u32 = 50;
@@ -250,11 +253,39 @@ impl Store {
         }
     }
 
+    /// Adds the documents with this status that arrived within these times.
+    pub(super) async fn arrivals(
+        &self,
+        origin: Origin,
+        status: Status,
+        times: Range<DateTime<Utc>>,
+        tally: &mut Tally,
+    ) -> Result<(), QueueError> {
+        match self {
+            Self::Sqlite(store) => store.arrivals(origin, status, times, tally).await,
+            Self::Firestore(store) => store.arrivals(origin, status, times, tally).await,
+        }
+    }
+
     /// Adds one record to each of these answers.
     pub(super) async fn add_unmapped(&self, answers: &[Sighting]) -> Result<(), QueueError> {
         match self {
             Self::Sqlite(store) => store.add_unmapped(answers).await,
             Self::Firestore(store) => store.add_unmapped(answers).await,
+        }
+    }
+
+    /// Sets the mark of an answer; `false` where there is no such answer.
+    pub(super) async fn mark_unmapped(
+        &self,
+        origin: Origin,
+        job_name: &str,
+        answer: &Unmapped,
+        known: bool,
+    ) -> Result<bool, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.mark_unmapped(origin, job_name, answer, known).await,
+            Self::Firestore(store) => store.mark_unmapped(origin, job_name, answer, known).await,
         }
     }
 

@@ -9,7 +9,7 @@ use super::SettleResult;
 use super::backoff::Failed;
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, Cause, ErrorKind, NextRetry, Record, Role, Status, Trigger,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, Caller, Cause, ErrorKind, NextRetry, Record, Status, Trigger,
     Unmapped,
 };
 use crate::text;
@@ -178,7 +178,7 @@ pub(super) fn take(
     stored: &Record,
     owner: &str,
     trigger: Trigger,
-    role: Option<Role>,
+    caller: Option<&Caller>,
     now: DateTime<Utc>,
     policy: &RetryPolicy,
 ) -> Taken {
@@ -230,7 +230,8 @@ pub(super) fn take(
         finished: None,
         worker: owner.to_owned(),
         trigger,
-        role,
+        role: caller.map(|caller| caller.role),
+        by: caller.and_then(|caller| caller.name.clone()),
         outcome: None,
         step: None,
         error: None,

@@ -1,5 +1,7 @@
 //! A record's processing history.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -47,6 +49,21 @@ impl Role {
             Self::Operator => "operator",
             Self::Anyone => "anyone",
         }
+    }
+}
+
+/// A person who asks for something that changes records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// What gives the right to do so.
+    pub role: Role,
+    /// The name that `OPERATOR_TOKEN` has for the token that was sent; `None` where it has none.
+    pub name: Option<Arc<str>>,
+}
+
+impl From<Role> for Caller {
+    fn from(role: Role) -> Self {
+        Self { role, name: None }
     }
 }
 
@@ -100,6 +117,10 @@ pub struct Attempt {
     /// Who asked for it, where a person did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// Their name, where `OPERATOR_TOKEN` gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub by: Option<Arc<str>>,
     /// How it ended; absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<AttemptOutcome>,

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Stopped;
-use crate::submission::{Destination, Role, Trigger};
+use crate::submission::{Caller, Destination, Trigger};
 
 /// What makes a drain's records run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Order {
     pub(super) trigger: Trigger,
     /// Who asks, where a person does.
-    pub(super) role: Option<Role>,
+    pub(super) caller: Option<Caller>,
     /// Whether to overwrite what later forms have written.
     pub(super) force: bool,
 }
@@ -18,7 +18,7 @@ pub(super) struct Order {
 impl Order {
     /// What nobody in particular asks for.
     pub(super) fn from_trigger(trigger: Trigger) -> Self {
-        Self { trigger, role: None, force: false }
+        Self { trigger, caller: None, force: false }
     }
 }
 

@@ -242,7 +242,7 @@ impl Drain {
     ) -> impl Future<Output = RunResult> + Send + 'static {
         let run = Run {
             worker: self.worker.clone(),
-            order: self.order,
+            order: self.order.clone(),
             deadline: self.deadline,
             renewal: Arc::clone(&self.renewal),
             stops: self.stops.clone(),

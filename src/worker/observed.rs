@@ -67,6 +67,7 @@ impl Observed {
 pub(super) struct Sighted {
     origin: Origin,
     job_name: String,
+    doc_id: String,
     answers: Vec<Unmapped>,
 }
 
@@ -79,12 +80,14 @@ impl Sighted {
             ClaimOutcome::Released => &[],
         };
         let answers = unmapped.iter().filter(|answer| !record.unmapped.contains(answer)).cloned().collect();
-        Self { origin: claim.origin(), job_name: record.job_name.clone(), answers }
+        let (origin, doc_id) = (claim.origin(), claim.doc_id().to_owned());
+        Self { origin, job_name: record.job_name.clone(), doc_id, answers }
     }
 
     /// Adds them to those that operators see. The record has them all the same.
     pub(super) async fn keep(self, queue: &Queue) {
-        if let Err(error) = queue.add_unmapped(self.origin, &self.job_name, self.answers).await {
+        let kept = queue.add_unmapped(self.origin, &self.job_name, &self.doc_id, self.answers);
+        if let Err(error) = kept.await {
             warn!(error = &error as &dyn std::error::Error, "unmapped answers could not be counted");
         }
     }

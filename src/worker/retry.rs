@@ -11,13 +11,13 @@ use super::{OVER, READ_PER_SLOT, REMOVED, RunEnd, Worker};
 use crate::destinations::Admission;
 use crate::jobs;
 use crate::queue::{Candidate, Named, QueueError};
-use crate::submission::{Destination, Origin, Role, Trigger};
+use crate::submission::{Caller, Destination, Origin, Trigger};
 
 /// What somebody asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Asked {
     /// Who asks.
-    pub role: Role,
+    pub caller: Caller,
     /// Whether to overwrite what later forms have written (`docs/service.md`, guarantee 10).
     pub force: bool,
 }
@@ -47,7 +47,7 @@ impl Worker {
         ids: &[String],
         asked: Asked,
     ) -> Result<Vec<(String, Vec<Retried>)>, QueueError> {
-        let order = Order { trigger: Trigger::Manual, role: Some(asked.role), force: asked.force };
+        let order = Order { trigger: Trigger::Manual, caller: Some(asked.caller), force: asked.force };
         let drain = Drain::new(self.clone(), origin, self.deadline(origin), order);
         let named = self.queue.named(origin, ids).await?;
         let (ends, stopped) = self.run_again(drain, origin, targets(origin, &named)).await?;

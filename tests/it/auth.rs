@@ -1,6 +1,7 @@
 //! Who may call what (`docs/service.md`, section 7), credential by credential.
 
 mod credentials;
+mod people;
 pub(crate) mod scheduler;
 
 use crate::support::app::{TestAnswer, TestApp};
@@ -18,13 +19,16 @@ const SCHEDULER: [(&str, &str, u16); 4] = [
     ("POST", "/auto-retry-firestore-to-sf", 200),
     ("POST", "/auto-retry-firestore-to-cc", 200),
 ];
-const OPERATORS: [(&str, &str, u16); 14] = [
+const OPERATORS: [(&str, &str, u16); 17] = [
     ("GET", "/retry/sf/nobody", 404),
     ("POST", "/retry/sf/nobody", 404),
     ("POST", "/batch_retry/sf", 400),
     ("POST", "/bulk_update/commcare_collection", 400),
     ("GET", "/record/commcare_collection/nobody", 404),
     ("GET", "/failed/sf", 200),
+    ("GET", "/failed/sf/groups", 200),
+    ("GET", "/status", 200),
+    ("GET", "/unmapped", 200),
     ("GET", "/status-count/commcare_collection", 200),
     ("POST", "/preview/cc", 400),
     ("POST", "/preview/sf", 400),

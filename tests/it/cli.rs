@@ -3,6 +3,7 @@
 mod help;
 mod preview;
 mod settings;
+mod summary;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -7,13 +7,17 @@ mod browsers;
 mod credential_tests;
 mod drains;
 mod encodings;
+mod failed_lists;
 mod firestore {
     mod outages;
 }
 mod operators;
+mod parameters;
 mod previews;
 mod repairs;
 mod retries;
 mod routes;
 mod sizes;
+mod status;
+mod unmapped;
 mod webhooks;

@@ -10,16 +10,16 @@ use maud::{Markup, html};
 
 use super::super::auth::Gatekeeper;
 use super::super::error::HttpError;
+use super::super::failed::failed_filter;
 use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
-use super::super::failed::failed_filter;
 use super::super::repair::{RetryAnswer, retry_all};
 use super::super::state::HttpState;
 use super::failures::filter_query;
 use super::page::{Page, PageProblem, dest, direction, page, record_path};
 use crate::app::App;
 use crate::queue::{FailedFilter, Shown};
-use crate::submission::{Origin, Role};
+use crate::submission::{Caller, Origin};
 use crate::worker::Asked;
 
 /// Most failed records that one press of the button retries: as many as one batch retry.
@@ -47,12 +47,12 @@ impl FromRequest<HttpState> for SentForm {
 /// Retries one record and shows it.
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Segments((to, doc_id)): Segments<(String, String)>,
     SentForm(fields): SentForm,
 ) -> Result<Response, PageProblem> {
     let origin = origin_of_destination(&to)?;
-    let asked = Asked { role, force: fields.flag("force")? };
+    let asked = Asked { caller, force: fields.flag("force")? };
     let answers = retry_all(&app, origin, vec![doc_id.clone()], asked).await?;
     let path = record_path(origin, &doc_id);
     // The record's page says how a retry ended, but not why it did not begin.
@@ -105,14 +105,14 @@ pub(super) async fn ask_for_retry(
 /// Retries the records that the filter shows.
 pub(super) async fn retry_failed(
     State(app): State<Arc<App>>,
-    Extension(role): Extension<Role>,
+    Extension(caller): Extension<Caller>,
     Segments(to): Segments<String>,
     SentForm(fields): SentForm,
 ) -> Page {
     let origin = origin_of_destination(&to)?;
     let filter = failed_filter(&fields)?;
     let ids = failed_ids(&app, origin, &filter).await?;
-    let answers = retry_all(&app, origin, ids, Asked { role, force: false }).await?;
+    let answers = retry_all(&app, origin, ids, Asked { caller, force: false }).await?;
     Ok(page("Retried", &results(origin, &filter, &answers)))
 }
 

@@ -144,6 +144,7 @@ mod tests {
             worker: "w".to_owned(),
             trigger: Trigger::Batch,
             role: None,
+            by: None,
             outcome: Some(outcome),
             step: None,
             error: None,

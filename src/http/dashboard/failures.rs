@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use maud::{Markup, html};
 
+use super::super::failed::failed_filter;
 use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
-use super::super::failed::failed_filter;
 use super::super::records::{read_cursor, write_cursor};
 use super::page::{Page, dest, direction, page, query, record_path, time};
 use crate::app::App;

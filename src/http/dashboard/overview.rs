@@ -65,7 +65,8 @@ async fn collection(
 /// Failed records by form type and kind, without the form types that have none.
 async fn failures(app: &App, origin: Origin) -> Result<Vec<FailureGroup>, QueueError> {
     let count = async |job_name: Option<&str>, error_kind| {
-        let filter = FailedFilter { job_name: job_name.map(str::to_owned), error_kind, ..FailedFilter::default() };
+        let filter =
+            FailedFilter { job_name: job_name.map(str::to_owned), error_kind, ..FailedFilter::default() };
         app.queue.count_failed(origin, &filter).await
     };
     let group = async |job_name: Option<&'static str>| {

@@ -134,6 +134,7 @@ fn timeline(attempts: &[Attempt]) -> Markup {
                             Some(Role::Anyone) => " · without a credential",
                             None => {}
                         }
+                        @if let Some(name) = &attempt.by { ", " (name) }
                         @if let Some(finished) = attempt.finished {
                             " · took " (duration((finished - attempt.started).num_seconds()))
                         }

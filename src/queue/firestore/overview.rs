@@ -9,8 +9,10 @@ use chrono::{DateTime, Utc};
 use firestore::{FirestoreDocument, FirestoreQueryFilter, FirestoreValue};
 use gcloud_sdk::google::firestore::v1::document_transform::FieldTransform;
 use gcloud_sdk::google::firestore::v1::document_transform::field_transform::TransformType;
+use gcloud_sdk::google::firestore::v1::precondition::ConditionType;
+use gcloud_sdk::google::firestore::v1::value::ValueType;
 use gcloud_sdk::google::firestore::v1::write::Operation;
-use gcloud_sdk::google::firestore::v1::{Document, DocumentMask, Value, Write};
+use gcloud_sdk::google::firestore::v1::{Document, DocumentMask, Precondition, Value, Write};
 use sha2::{Digest, Sha256};
 
 use super::{Firestore, LOOKING, codec, page_size, scanned, within};
@@ -23,6 +25,9 @@ use crate::submission::{Attempt, Origin, Status, Unmapped};
 /// Answers whose code no label table knows: a document for each. The original service has no such
 /// collection.
 const UNMAPPED: &str = "unmapped_answers";
+
+/// The field of an answer's document that marks it as known.
+const KNOWN: &str = "known";
 
 /// What a count is doing, for its errors.
 const COUNTING: &str = "counting records";
@@ -126,18 +131,18 @@ impl Firestore {
 
     /// Adds one record to an answer's document, whoever else does so at the same moment.
     fn sighting_write(&self, sighting: &Sighting) -> Write {
-        let Sighting { origin, job_name, answer, records, first_seen, last_seen } = sighting;
-        let parts = [origin.collection(), job_name, &answer.path, &answer.code];
-        let mut hasher = Sha256::new();
-        for part in parts {
-            // The length keeps apart what would read the same run together.
-            hasher.update(part.len().to_be_bytes());
-            hasher.update(part);
-        }
-        let name = format!("{}/{UNMAPPED}/{}", self.db.get_documents_path(), hex(&hasher.finalize()));
-        let names = ["collection", "job_name", "path", "code"];
+        let Sighting { origin, job_name, answer, records, first_seen, last_seen, example, .. } = sighting;
+        let name = self.answer_name(*origin, job_name, answer);
+        let example = example.as_deref().unwrap_or_default();
+        let named = [
+            ("collection", origin.collection()),
+            ("job_name", job_name),
+            ("path", &answer.path),
+            ("code", &answer.code),
+            ("example", example),
+        ];
         let fields: HashMap<String, Value> =
-            names.into_iter().zip(parts).map(|(name, part)| (name.to_owned(), codec::text(part))).collect();
+            named.iter().map(|(name, part)| ((*name).to_owned(), codec::text(part))).collect();
         let transform = |field: &str, transform_type| FieldTransform {
             field_path: field.to_owned(),
             transform_type: Some(transform_type),
@@ -147,7 +152,9 @@ impl Firestore {
         let more = codec::integer(i64::try_from(*records).unwrap_or(i64::MAX));
         Write {
             operation: Some(Operation::Update(Document { name, fields, ..Document::default() })),
-            update_mask: Some(DocumentMask { field_paths: names.map(str::to_owned).to_vec() }),
+            update_mask: Some(DocumentMask {
+                field_paths: named.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            }),
             update_transforms: vec![
                 transform("records", TransformType::Increment(more)),
                 transform("first_seen", TransformType::Minimum(micros(first_seen))),
@@ -155,6 +162,51 @@ impl Firestore {
             ],
             current_document: None,
         }
+    }
+
+    /// The name of an answer's document.
+    fn answer_name(&self, origin: Origin, job_name: &str, answer: &Unmapped) -> String {
+        let mut hasher = Sha256::new();
+        for part in [origin.collection(), job_name, &answer.path, &answer.code] {
+            // The length keeps apart what would read the same run together.
+            hasher.update(part.len().to_be_bytes());
+            hasher.update(part);
+        }
+        format!("{}/{UNMAPPED}/{}", self.db.get_documents_path(), hex(&hasher.finalize()))
+    }
+
+    pub(in crate::queue) async fn mark_unmapped(
+        &self,
+        origin: Origin,
+        job_name: &str,
+        answer: &Unmapped,
+        known: bool,
+    ) -> Result<bool, QueueError> {
+        let name = self.answer_name(origin, job_name, answer);
+        let doc_id = name.rsplit('/').next().unwrap_or_default();
+        let known = Value { value_type: Some(ValueType::BooleanValue(known)) };
+        let write = Write {
+            operation: Some(Operation::Update(Document {
+                name: name.clone(),
+                fields: HashMap::from([(KNOWN.to_owned(), known)]),
+                ..Document::default()
+            })),
+            update_mask: Some(DocumentMask { field_paths: vec![KNOWN.to_owned()] }),
+            update_transforms: Vec::new(),
+            current_document: Some(Precondition { condition_type: Some(ConditionType::Exists(true)) }),
+        };
+        // A form with the same answer may be settled at the same moment: then the write is refused, as it is where there
+        // is no such document.
+        for _ in 0..SWAP_TRIES {
+            let found = self.db.fluent().select().by_id_in(UNMAPPED).one(doc_id);
+            if within("reading an unmapped answer", found).await?.is_none() {
+                return Ok(false);
+            }
+            if self.commit(vec![write.clone()], "marking an unmapped answer").await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Err(QueueError::Contended { doc_id: UNMAPPED.to_owned() })
     }
 
     pub(in crate::queue) async fn unmapped(&self, limit: u32) -> Result<Vec<Sighting>, QueueError> {
@@ -202,5 +254,8 @@ fn sighting(document: &FirestoreDocument) -> Option<Sighting> {
         records: number("records")?.unsigned_abs(),
         first_seen: DateTime::from_timestamp_micros(number("first_seen")?)?,
         last_seen: DateTime::from_timestamp_micros(number("last_seen")?)?,
+        example: text("example").filter(|doc_id| !doc_id.is_empty()),
+        known: document.fields.get(KNOWN).and_then(|value| value.value_type.as_ref())
+            == Some(&ValueType::BooleanValue(true)),
     })
 }

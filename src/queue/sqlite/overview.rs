@@ -90,17 +90,28 @@ impl Sqlite {
         self.writer.add_unmapped(answers.to_vec()).await
     }
 
+    pub(in crate::queue) async fn mark_unmapped(
+        &self,
+        origin: Origin,
+        job_name: &str,
+        answer: &Unmapped,
+        known: bool,
+    ) -> Result<bool, QueueError> {
+        self.writer.mark_unmapped(origin, job_name, answer, known).await
+    }
+
     pub(in crate::queue) async fn unmapped(&self, limit: u32) -> Result<Vec<Sighting>, QueueError> {
-        type Answer = (String, String, String, String, i64, i64, i64);
+        type Answer = (String, String, String, String, i64, i64, i64, Option<String>, bool);
         let found: Vec<Answer> = sqlx::query_as(
-            "SELECT collection, job_name, path, code, records, first_seen, last_seen \
+            "SELECT collection, job_name, path, code, records, first_seen, last_seen, example, known \
              FROM unmapped_answers ORDER BY last_seen DESC LIMIT ?",
         )
         .bind(limit)
         .fetch_all(self.readers()?)
         .await
         .map_err(|error| QueueError::unavailable("reading unmapped answers", error))?;
-        let sighting = |(collection, job_name, path, code, records, first, last): Answer| {
+        let sighting = |answer: Answer| {
+            let (collection, job_name, path, code, records, first, last, example, known) = answer;
             Some(Sighting {
                 origin: Origin::from_collection(&collection)?,
                 job_name,
@@ -108,6 +119,8 @@ impl Sqlite {
                 records: records.unsigned_abs(),
                 first_seen: DateTime::from_timestamp_micros(first)?,
                 last_seen: DateTime::from_timestamp_micros(last)?,
+                example,
+                known,
             })
         };
         Ok(found.into_iter().filter_map(sighting).collect())

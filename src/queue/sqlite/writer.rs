@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::watch::FileWatch;
 use crate::queue::QueueError;
 use crate::queue::question::Sighting;
+use crate::submission::{Origin, Unmapped};
 
 /// Writes that one transaction takes at most.
 const GROUP: usize = 512;
@@ -50,6 +51,13 @@ enum Task {
     All(Vec<Change>),
     /// One more record had these answers.
     Unmapped(Vec<Sighting>),
+    /// An answer is marked as known, or no longer.
+    Mark {
+        origin: Origin,
+        job_name: String,
+        answer: Unmapped,
+        known: bool,
+    },
     /// A text is kept under a name.
     State {
         name: String,
@@ -121,6 +129,18 @@ impl Writer {
     /// Counts one more record for each answer.
     pub(super) async fn add_unmapped(&self, answers: Vec<Sighting>) -> Result<(), QueueError> {
         self.write(Task::Unmapped(answers)).await.map(drop)
+    }
+
+    /// Sets the mark of an answer; `false` where there is no such answer.
+    pub(super) async fn mark_unmapped(
+        &self,
+        origin: Origin,
+        job_name: &str,
+        answer: &Unmapped,
+        known: bool,
+    ) -> Result<bool, QueueError> {
+        let (job_name, answer) = (job_name.to_owned(), answer.clone());
+        self.write(Task::Mark { origin, job_name, answer, known }).await
     }
 
     /// Keeps a text under a name.
@@ -218,6 +238,9 @@ async fn commit(connection: &mut SqliteConnection, group: &[Write]) -> Result<Ve
             Task::One((row, Some(version))) => *applied = update(&mut transaction, row, *version).await?,
             Task::All(changes) => *applied = all(&mut transaction, changes).await?,
             Task::Unmapped(answers) => *applied = add_unmapped(&mut transaction, answers).await?,
+            Task::Mark { origin, job_name, answer, known } => {
+                *applied = mark(&mut transaction, *origin, job_name, answer, *known).await?;
+            }
             Task::State { name, value } => *applied = set_state(&mut transaction, name, value).await?,
             Task::Remove { collection, end, limit } => {
                 *applied = remove_completed(&mut transaction, collection, *end, *limit).await?;
@@ -364,11 +387,13 @@ async fn probe(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
 }
 
 async fn add_unmapped(connection: &mut SqliteConnection, answers: &[Sighting]) -> Result<bool, sqlx::Error> {
-    for Sighting { origin, job_name, answer, records, first_seen, last_seen } in answers {
+    for Sighting { origin, job_name, answer, records, first_seen, last_seen, example, .. } in answers {
         sqlx::query(
-            "INSERT INTO unmapped_answers VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
+            "INSERT INTO unmapped_answers \
+             (collection, job_name, path, code, records, first_seen, last_seen, example) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
              records = records + excluded.records, first_seen = min(first_seen, excluded.first_seen), \
-             last_seen = max(last_seen, excluded.last_seen)",
+             last_seen = max(last_seen, excluded.last_seen), example = excluded.example",
         )
         .bind(origin.collection())
         .bind(job_name)
@@ -377,10 +402,32 @@ async fn add_unmapped(connection: &mut SqliteConnection, answers: &[Sighting]) -
         .bind(i64::try_from(*records).unwrap_or(i64::MAX))
         .bind(first_seen.timestamp_micros())
         .bind(last_seen.timestamp_micros())
+        .bind(example)
         .execute(&mut *connection)
         .await?;
     }
     Ok(true)
+}
+
+async fn mark(
+    connection: &mut SqliteConnection,
+    origin: Origin,
+    job_name: &str,
+    answer: &Unmapped,
+    known: bool,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE unmapped_answers SET known = ? \
+         WHERE collection = ? AND job_name = ? AND path = ? AND code = ?",
+    )
+    .bind(known)
+    .bind(origin.collection())
+    .bind(job_name)
+    .bind(&answer.path)
+    .bind(&answer.code)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 async fn set_state(connection: &mut SqliteConnection, name: &str, value: &str) -> Result<bool, sqlx::Error> {

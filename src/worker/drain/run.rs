@@ -66,8 +66,8 @@ impl Run {
         slots: OwnedSemaphorePermit,
     ) -> RunResult {
         let (origin, doc_id) = (candidate.origin(), candidate.doc_id().to_owned());
-        let Order { trigger, role, .. } = self.order;
-        match self.worker.queue.claim(candidate, &self.worker.name, trigger, role).await {
+        let Order { trigger, caller, .. } = &self.order;
+        match self.worker.queue.claim(candidate, &self.worker.name, *trigger, caller.as_ref()).await {
             Ok(ClaimResult::Claimed(claim)) => Box::pin(self.run(*claim, plan, slots)).await,
             Ok(ClaimResult::Exhausted(exhausted)) => {
                 RunResult::ended(RunEnd::Failed(self.worker.give_up(origin, exhausted)))

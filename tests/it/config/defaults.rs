@@ -44,6 +44,15 @@ fn completed_records_are_kept_for_ever_or_for_some_days() {
 }
 
 #[test]
+fn the_scheduler_is_expected_in_cloud_run_or_where_it_is_said() {
+    let every = |variables: &[(&str, &str)]| load(variables).unwrap().scheduler_every;
+    assert_eq!(every(&[]), None);
+    assert_eq!(every(&CLOUD_RUN), Some(Duration::from_mins(5)));
+    assert_eq!(every(&[("SCHEDULER_EVERY_SECONDS", "60")]), Some(Duration::from_mins(1)));
+    assert_eq!(every(&[&CLOUD_RUN[..], &[("SCHEDULER_EVERY_SECONDS", "0")]].concat()), None);
+}
+
+#[test]
 fn commcare_is_reached_with_what_its_variables_say() {
     let variables = [
         ("CC_DOMAIN", "demo"),

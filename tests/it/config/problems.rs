@@ -153,6 +153,9 @@ fn half_a_credential_is_a_problem_and_none_is_a_dry_run() {
             "SCHEDULER_OIDC_EMAIL: missing",
         ),
         (&[("WEBHOOK_BASIC_AUTH", "user:")], "WEBHOOK_BASIC_AUTH:"),
+        (&[("OPERATOR_TOKEN", "token,:token")], "OPERATOR_TOKEN: each entry must be a token or name:token"),
+        (&[("OPERATOR_TOKEN", "Amina:")], "OPERATOR_TOKEN: each entry must be a token or name:token"),
+        (&[("SCHEDULER_EVERY_SECONDS", "often")], "SCHEDULER_EVERY_SECONDS:"),
         (&[("WEBHOOK_BASIC_AUTH", ":password")], "WEBHOOK_BASIC_AUTH:"),
         (&[("WEBHOOK_BASIC_AUTH", "user:password,user")], "WEBHOOK_BASIC_AUTH:"),
     ] {
@@ -170,6 +173,7 @@ fn nobody_opens_it_to_the_network_by_accident() {
             &[("WEBHOOK_BASIC_AUTH", "user:password")][..],
             &[("WEBHOOK_API_KEY", "x")],
             &[("OPERATOR_TOKEN", "x")],
+            &[("VIEWER_TOKEN", "x")],
             &[("SCHEDULER_OIDC_AUDIENCE", "x"), ("SCHEDULER_OIDC_EMAIL", "x@y")],
         ] {
             let config = load(&[credential, &[("HOST", host)]].concat()).unwrap();

@@ -44,7 +44,7 @@ async fn the_first_page_shows_depth_failures_and_unmapped_answers() {
         assert!(first.contains(part), "{part} is not in {first}");
     }
     let unmapped = vec![Unmapped { path: "form.shade<b>".to_owned(), code: "17".to_owned() }];
-    app.app.queue.add_unmapped(Origin::CommCare, "Farm Visit Full", unmapped).await.unwrap();
+    app.app.queue.add_unmapped(Origin::CommCare, "Farm Visit Full", "good", unmapped).await.unwrap();
     let first = page(&app, "/dashboard/").await.text;
     assert!(first.contains("<code>form.shade&lt;b&gt;</code></td><td><code>17</code>"), "{first}");
 }

@@ -6,7 +6,7 @@ use crate::support::app::TestApp;
 use crate::support::forms::registration;
 
 /// Calls of the contract.
-const CALLS: [(&str, &str); 20] = [
+const CALLS: [(&str, &str); 23] = [
     ("GET", "/health"),
     ("GET", "/ready"),
     ("POST", "/process-data-cc"),
@@ -23,6 +23,9 @@ const CALLS: [(&str, &str); 20] = [
     ("POST", "/retry/sf/nobody"),
     ("GET", "/record/commcare_collection/f-1"),
     ("GET", "/failed/sf"),
+    ("GET", "/failed/sf/groups"),
+    ("GET", "/status"),
+    ("GET", "/unmapped"),
     ("GET", "/status-count/salesforce_collection"),
     ("POST", "/batch_retry/sf"),
     ("POST", "/bulk_update/commcare_collection"),

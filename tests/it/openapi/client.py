@@ -12,6 +12,8 @@ from generated.api.operators import (
     batch_retry,
     bulk_update,
     failed,
+    failed_groups,
+    mark_unmapped,
     metrics,
     openapi,
     preview_form,
@@ -19,7 +21,9 @@ from generated.api.operators import (
     record,
     retry,
     retry_by_post,
+    status,
     status_count,
+    unmapped,
 )
 from generated.api.probes import health, ready
 from generated.api.scheduler import drain_to_commcare, drain_to_salesforce, retry_to_commcare, retry_to_salesforce
@@ -106,6 +110,18 @@ assert call(bulk_update, models.BulkUpdateAnswer, client=operator, collection=co
 
 page = call(failed, models.FailedAnswer, client=operator, dest=to_salesforce, summary=True, limit=10)
 assert [job.id for job in page.failed_jobs] == [id] and page.next_cursor is None
+(group,) = call(failed_groups, models.GroupsAnswer, client=operator, dest=to_salesforce).groups
+assert (group.count, group.example, group.cause) == (1, id, models.Cause.SET_BY_HAND)
+running = call(status, models.StatusAnswer, client=operator)
+assert [destination.dry_run for destination in running.destinations] == [True, True, True]
+assert running.scheduler[0].last_status == 422 and running.scheduler[0].late is False
+answers = call(unmapped, models.UnmappedList, client=operator).unmapped
+if answers:
+    mark = models.Mark(job_name=answers[0].job_name, path=answers[0].path, code=answers[0].code, known=True)
+    assert call(mark_unmapped, models.Mark, client=operator, body=mark).known is True
+else:
+    mark = models.Mark(job_name="Farm Visit Full", path="form.shade", code="9", known=True)
+    call(mark_unmapped, models.ErrorBody, 404, client=operator, body=mark)
 assert "commcare_sf_queue_up 1" in call(metrics, str, client=operator)
 document = call(openapi, models.OpenapiResponse200, client=operator)
 described = {

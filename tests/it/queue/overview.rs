@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::support::claims::ClaimMany;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use commcare_sf_integration::clock;
-use commcare_sf_integration::config::RetryPolicy;
+use commcare_sf_integration::config::{QueueSettings, RetryPolicy};
 use commcare_sf_integration::queue::{
-    Arriving, ClaimOutcome, ClaimResult, FailedFilter, HandSet, Queue, Shown,
+    ArrivalFate, Arriving, ClaimOutcome, ClaimResult, FailedFilter, HandSet, Queue, RecordFailure, Shown,
 };
 use commcare_sf_integration::submission::{
-    AttemptOutcome, ErrorKind, NextRetry, Origin, Role, Status, Trigger,
+    AttemptOutcome, Cause, ErrorKind, NextRetry, Origin, Role, Status, Trigger, Unmapped,
 };
 use serde_json::json;
 
@@ -21,6 +21,10 @@ use super::backend::{
 
 on_both_back_ends!(
     failed_records_are_found_and_counted_by_job_and_kind,
+    failed_records_are_found_by_cause_time_and_text,
+    failed_records_are_grouped_by_what_they_failed_of,
+    a_mark_of_an_answer_stays_until_it_is_taken_away,
+    arrivals_are_counted_by_day_form_type_and_fate,
     the_attempts_of_late_are_those_of_completed_and_failed_records,
     an_answer_is_counted_once_for_each_record_with_first_and_last_sight,
     a_status_is_set_by_hand_with_the_role_in_the_history,
@@ -81,6 +85,151 @@ async fn failed_records_are_found_and_counted_by_job_and_kind(backend: Backend) 
     }
 }
 
+/// Puts a record that fails with this error; the time of its failure.
+async fn fail_with(queue: &Queue, id: &str, cause: Cause, error: &str) -> DateTime<Utc> {
+    put_id(queue, id).await;
+    let claimed = claim_one(queue).await;
+    let failure = RecordFailure::new(ErrorKind::Permanent, cause, "step", error.to_owned());
+    queue.settle(claimed, ClaimOutcome::Failed(failure)).await.unwrap();
+    the(queue, id).await.updated_at.unwrap()
+}
+
+async fn found(queue: &Queue, filter: &FailedFilter) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = queue.failed(Origin::CommCare, filter, after.as_ref(), Shown::Summary, 2).await.unwrap();
+        assert!(page.records.len() <= 2, "{page:?}");
+        found.extend(page.records.into_iter().map(|(doc_id, _)| doc_id));
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+async fn failed_records_are_found_by_cause_time_and_text(backend: Backend) {
+    let queue = backend.open().await;
+    fail_with(&queue, "a", Cause::Mapping, "form.date: missing").await;
+    let second = fail_with(&queue, "b", Cause::Refused, "no such Mill").await;
+    fail_with(&queue, "c", Cause::Mapping, "form.mill: missing").await;
+    let last = fail_with(&queue, "d", Cause::Mapping, "form.DATE: missing").await;
+    let all = FailedFilter::default();
+    let text = |text: &str| FailedFilter { text: Some(text.to_owned()), ..FailedFilter::default() };
+    for (filter, expected) in [
+        (FailedFilter { cause: Some(Cause::Mapping), ..all.clone() }, vec!["d", "c", "a"]),
+        (FailedFilter { since: Some(second), ..all.clone() }, vec!["d", "c", "b"]),
+        (FailedFilter { until: Some(second), ..all.clone() }, vec!["a"]),
+        (FailedFilter { since: Some(second), until: Some(last), ..all.clone() }, vec!["c", "b"]),
+        (FailedFilter { since: Some(second), cause: Some(Cause::Mapping), ..all.clone() }, vec!["d", "c"]),
+        (text("form.date"), vec!["d", "a"]),
+        (text("MILL"), vec!["c", "b"]),
+        (FailedFilter { cause: Some(Cause::Refused), ..text("mill") }, vec!["b"]),
+        (text("missing"), vec!["d", "c", "a"]),
+        (text("nothing of the kind"), vec![]),
+    ] {
+        assert_eq!(found(&queue, &filter).await, expected, "{filter:?}");
+        let count = queue.count_failed(Origin::CommCare, &filter).await.unwrap();
+        assert_eq!(count, expected.len() as u64, "{filter:?}");
+    }
+}
+
+async fn failed_records_are_grouped_by_what_they_failed_of(backend: Backend) {
+    let queue = backend.open().await;
+    let oldest = fail_with(&queue, "a", Cause::Refused, "no farmer f-17").await;
+    fail_with(&queue, "b", Cause::Mapping, "form.date: missing").await;
+    let newest = fail_with(&queue, "c", Cause::Refused, "no farmer f-4").await;
+    let found_groups = queue.failed_groups(Origin::CommCare, &FailedFilter::default()).await.unwrap();
+    assert_eq!((found_groups.total, found_groups.cut), (3, false));
+    let largest = &found_groups.groups[0];
+    assert_eq!((largest.count, largest.error.as_str(), largest.example.as_str()), (2, "no farmer f-4", "c"));
+    assert_eq!((largest.oldest, largest.newest), (Some(oldest), Some(newest)));
+    assert_eq!(found_groups.groups[1].count, 1);
+    let group = FailedFilter { group: Some(largest.key.clone()), ..FailedFilter::default() };
+    assert_eq!(found(&queue, &group).await, ["c", "a"]);
+    assert_eq!(queue.count_failed(Origin::CommCare, &group).await.unwrap(), 2);
+}
+
+async fn a_mark_of_an_answer_stays_until_it_is_taken_away(backend: Backend) {
+    let queue = backend.open().await;
+    let answer = Unmapped { path: "form.shade".to_owned(), code: "9".to_owned() };
+    let mark = async |known| queue.mark_unmapped("Farm Visit Full", &answer, known).await.unwrap();
+    assert!(!mark(true).await, "nobody has had it");
+    for (doc_id, known) in [("a", false), ("b", true), ("c", false)] {
+        queue.add_unmapped(Origin::CommCare, "Farm Visit Full", doc_id, vec![answer.clone()]).await.unwrap();
+        let seen = queue.unmapped().await.unwrap();
+        assert_eq!((seen.len(), seen[0].known, seen[0].example.as_deref()), (1, known, Some(doc_id)));
+        assert!(mark(!known).await);
+    }
+}
+
+async fn arrivals_are_counted_by_day_form_type_and_fate(backend: Backend) {
+    let queue = backend.open().await;
+    let began = clock::now();
+    fail(&queue, "failed", "Farmer Registration", ErrorKind::Permanent).await;
+    fail(&queue, "visit", "Farm Visit Full", ErrorKind::Permanent).await;
+    for (id, outcome) in [
+        ("written", completed()),
+        (
+            "nothing",
+            ClaimOutcome::Completed {
+                note: Some("no rule matched".to_owned()),
+                dry_run: None,
+                unmapped: Vec::new(),
+                written: Vec::new(),
+            },
+        ),
+    ] {
+        put_id(&queue, id).await;
+        let claimed = claim_one(&queue).await;
+        queue.settle(claimed, outcome).await.unwrap();
+    }
+    put_id(&queue, "waits").await;
+    let end = clock::now() + TimeDelta::minutes(1);
+    let tally = queue.arrivals(Origin::CommCare, began - TimeDelta::minutes(1), end).await.unwrap();
+    assert!(!tally.cut);
+    let mut counted: Vec<_> = tally
+        .records
+        .iter()
+        .map(|(arrivals, count)| (arrivals.job_name.as_str(), arrivals.fate, *count))
+        .collect();
+    counted.sort_unstable();
+    assert_eq!(
+        counted,
+        [
+            ("Farm Visit Full", ArrivalFate::Failed, 1),
+            ("Farmer Registration", ArrivalFate::Waiting, 1),
+            ("Farmer Registration", ArrivalFate::Written, 1),
+            ("Farmer Registration", ArrivalFate::WithoutEffect, 1),
+            ("Farmer Registration", ArrivalFate::Failed, 1),
+        ]
+    );
+    assert!(tally.records.keys().all(|arrivals| arrivals.day >= began.date_naive()));
+    let none = queue.arrivals(Origin::CommCare, end, end + TimeDelta::days(1)).await.unwrap();
+    assert!(none.records.is_empty());
+    let other = queue.arrivals(Origin::Salesforce, began - TimeDelta::minutes(1), end).await.unwrap();
+    assert!(other.records.is_empty());
+}
+
+#[tokio::test]
+async fn groups_are_those_of_a_bounded_number_of_records() {
+    let backend = Backend::sqlite();
+    let queue = backend.open().await;
+    fail_with(&queue, "a", Cause::Mapping, "form.date: missing").await;
+    let QueueSettings::Sqlite(settings) = &backend.settings else { panic!("SQLite") };
+    let file = sqlx::SqlitePool::connect(&format!("sqlite://{}", settings.path.display())).await.unwrap();
+    sqlx::query(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000) \
+         INSERT INTO submissions (collection, doc_id, status, created_at, updated_at, due_at, state, data) \
+         SELECT collection, 'copy-' || n, status, created_at, updated_at - n, due_at, state, data \
+         FROM submissions, n",
+    )
+    .execute(&file)
+    .await
+    .unwrap();
+    let found = queue.failed_groups(Origin::CommCare, &FailedFilter::default()).await.unwrap();
+    assert_eq!((found.total, found.cut, found.groups[0].example.as_str()), (5_000, true, "a"));
+}
+
 async fn the_attempts_of_late_are_those_of_completed_and_failed_records(backend: Backend) {
     let queue = backend.open().await;
     let began = clock::now();
@@ -108,10 +257,10 @@ async fn an_answer_is_counted_once_for_each_record_with_first_and_last_sight(bac
         panic!("completed")
     };
     let twice = [answers.clone(), answers[..1].to_vec()].concat();
-    queue.add_unmapped(Origin::CommCare, "Farm Visit Full", twice).await.unwrap();
-    queue.add_unmapped(Origin::CommCare, "Farm Visit Full", answers[..1].to_vec()).await.unwrap();
-    queue.add_unmapped(Origin::CommCare, "Farm Visit - AA", answers[..1].to_vec()).await.unwrap();
-    queue.add_unmapped(Origin::CommCare, "Farm Visit - AA", Vec::new()).await.unwrap();
+    queue.add_unmapped(Origin::CommCare, "Farm Visit Full", "a", twice).await.unwrap();
+    queue.add_unmapped(Origin::CommCare, "Farm Visit Full", "b", answers[..1].to_vec()).await.unwrap();
+    queue.add_unmapped(Origin::CommCare, "Farm Visit - AA", "c", answers[..1].to_vec()).await.unwrap();
+    queue.add_unmapped(Origin::CommCare, "Farm Visit - AA", "d", Vec::new()).await.unwrap();
     let sightings = queue.unmapped().await.unwrap();
     let mut seen: Vec<_> = sightings
         .iter()
@@ -135,7 +284,7 @@ async fn a_status_is_set_by_hand_with_the_role_in_the_history(backend: Backend) 
         [(Status::Completed, Some("its status was set by hand, with nothing done")), (Status::New, None)]
     {
         let before = the(&queue, "a").await;
-        let set = queue.set_status(Origin::CommCare, "a", status, Role::Operator).await.unwrap();
+        let set = queue.set_status(Origin::CommCare, "a", status, &Role::Operator.into()).await.unwrap();
         assert_eq!(set, HandSet::Set);
         let after = the(&queue, "a").await;
         assert_eq!((after.status, after.run_retries), (status, 0));
@@ -148,7 +297,8 @@ async fn a_status_is_set_by_hand_with_the_role_in_the_history(backend: Backend) 
         assert_eq!(after.attempts.len(), before.attempts.len() + 1, "the history is kept");
     }
     assert_eq!(ids(&claim(&queue, 10).await), ["a"]);
-    let gone = queue.set_status(Origin::CommCare, "nobody", Status::New, Role::Operator).await.unwrap();
+    let gone =
+        queue.set_status(Origin::CommCare, "nobody", Status::New, &Role::Operator.into()).await.unwrap();
     assert_eq!(gone, HandSet::Gone);
 }
 
@@ -156,7 +306,7 @@ async fn a_record_in_work_keeps_its_status(backend: Backend) {
     let queue = backend.open().await;
     put_id(&queue, "a").await;
     let claimed = claim_one(&queue).await;
-    let set = queue.set_status(Origin::CommCare, "a", Status::New, Role::Operator).await.unwrap();
+    let set = queue.set_status(Origin::CommCare, "a", Status::New, &Role::Operator.into()).await.unwrap();
     assert_eq!(set, HandSet::Processing);
     queue.settle(claimed, completed()).await.unwrap();
     assert_eq!(the(&queue, "a").await.status, Status::Completed);
@@ -164,7 +314,7 @@ async fn a_record_in_work_keeps_its_status(backend: Backend) {
     // One whose worker is gone is nobody's.
     put_id(&queue, "b").await;
     drop(backend.open_without_leases().await.claim_oldest(Origin::CommCare, 1, "gone", Trigger::Batch).await);
-    let set = queue.set_status(Origin::CommCare, "b", Status::New, Role::Anyone).await.unwrap();
+    let set = queue.set_status(Origin::CommCare, "b", Status::New, &Role::Anyone.into()).await.unwrap();
     assert_eq!(set, HandSet::Set);
     let record = the(&queue, "b").await;
     assert_eq!((record.status, record.lease_owner), (Status::New, None));
@@ -181,12 +331,12 @@ async fn a_record_set_to_failed_is_due_and_one_set_to_processing_is_claimable(ba
     assert!(
         queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims.is_empty()
     );
-    queue.set_status(Origin::CommCare, "a", Status::Failed, Role::Operator).await.unwrap();
+    queue.set_status(Origin::CommCare, "a", Status::Failed, &Role::Operator.into()).await.unwrap();
     let record = the(&queue, "a").await;
     assert!(matches!(record.next_retry_at, NextRetry::At(_)) && record.error.is_some(), "{record:?}");
     let due = queue.claim_due(Origin::CommCare, 10, "worker", Trigger::AutoRetry).await.unwrap().claims;
     assert_eq!(ids(&due), ["a"]);
-    queue.set_status(Origin::CommCare, "b", Status::Processing, Role::Operator).await.unwrap();
+    queue.set_status(Origin::CommCare, "b", Status::Processing, &Role::Operator.into()).await.unwrap();
     assert_eq!(ids(&claim(&queue, 10).await), ["b"]);
 }
 

@@ -70,7 +70,7 @@ impl ClaimMany for Queue {
         role: Option<Role>,
     ) -> Result<ClaimResult, QueueError> {
         match self.candidate(origin, doc_id).await? {
-            Some(candidate) => self.claim(candidate, worker, trigger, role).await,
+            Some(candidate) => self.claim(candidate, worker, trigger, role.map(Into::into).as_ref()).await,
             None => Ok(ClaimResult::Gone),
         }
     }
