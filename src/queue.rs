@@ -25,6 +25,7 @@
 //!     form that changed meanwhile, and a completed form can be put back to be written again.
 //! 12. A record that cannot be read is reported ([`Unreadable`]) and stops no other record, listing or count.
 //! 13. A record that waits for another one is found by that one's key ([`Queue::wake`]).
+//! 14. A small document of the service itself is kept by its name ([`Queue::state`]); the last writer's stays.
 //!
 //! # How
 //! A back end offers few primitives ([`store::Store`]): insert where absent, read, and replace
@@ -46,6 +47,7 @@ mod parts;
 mod progress;
 mod question;
 mod sqlite;
+mod state;
 mod store;
 mod stored;
 mod sweep;

@@ -10,6 +10,7 @@ mod commit;
 mod document;
 mod emulator;
 mod overview;
+mod state;
 
 use std::ops::ControlFlow;
 use std::time::Duration;

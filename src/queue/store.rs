@@ -266,6 +266,22 @@ impl Store {
         }
     }
 
+    /// The text that is kept under a name.
+    pub(super) async fn state(&self, name: &str) -> Result<Option<String>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.state(name).await,
+            Self::Firestore(store) => store.state(name).await,
+        }
+    }
+
+    /// Durably keeps a text under a name, in place of the one before.
+    pub(super) async fn set_state(&self, name: &str, value: &str) -> Result<(), QueueError> {
+        match self {
+            Self::Sqlite(store) => store.set_state(name, value).await,
+            Self::Firestore(store) => store.set_state(name, value).await,
+        }
+    }
+
     /// Removes up to `limit` documents that completed before `end`; whether there were any. Firestore does
     /// so itself, by its policy on `expires_at`.
     pub(super) async fn remove_completed(

@@ -50,6 +50,11 @@ enum Task {
     All(Vec<Change>),
     /// One more record had these answers.
     Unmapped(Vec<Sighting>),
+    /// A text is kept under a name.
+    State {
+        name: String,
+        value: String,
+    },
     /// Up to so many rows that completed before a time are removed.
     Remove {
         collection: &'static str,
@@ -116,6 +121,11 @@ impl Writer {
     /// Counts one more record for each answer.
     pub(super) async fn add_unmapped(&self, answers: Vec<Sighting>) -> Result<(), QueueError> {
         self.write(Task::Unmapped(answers)).await.map(drop)
+    }
+
+    /// Keeps a text under a name.
+    pub(super) async fn set_state(&self, name: String, value: String) -> Result<(), QueueError> {
+        self.write(Task::State { name, value }).await.map(drop)
     }
 
     /// Removes up to `limit` rows that completed before `end`; whether there were any.
@@ -208,6 +218,7 @@ async fn commit(connection: &mut SqliteConnection, group: &[Write]) -> Result<Ve
             Task::One((row, Some(version))) => *applied = update(&mut transaction, row, *version).await?,
             Task::All(changes) => *applied = all(&mut transaction, changes).await?,
             Task::Unmapped(answers) => *applied = add_unmapped(&mut transaction, answers).await?,
+            Task::State { name, value } => *applied = set_state(&mut transaction, name, value).await?,
             Task::Remove { collection, end, limit } => {
                 *applied = remove_completed(&mut transaction, collection, *end, *limit).await?;
             }
@@ -369,6 +380,15 @@ async fn add_unmapped(connection: &mut SqliteConnection, answers: &[Sighting]) -
         .execute(&mut *connection)
         .await?;
     }
+    Ok(true)
+}
+
+async fn set_state(connection: &mut SqliteConnection, name: &str, value: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query("INSERT INTO state VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value")
+        .bind(name)
+        .bind(value)
+        .execute(connection)
+        .await?;
     Ok(true)
 }
 

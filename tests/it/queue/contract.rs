@@ -47,7 +47,28 @@ on_both_back_ends!(
     what_no_map_can_hold_comes_back_as_it_was,
     a_submission_beyond_a_document_is_refused,
     a_plan_that_does_not_fit_is_cut,
+    a_document_of_the_service_is_kept_by_its_name,
 );
+
+async fn a_document_of_the_service_is_kept_by_its_name(backend: Backend) {
+    let queue = backend.open().await;
+    assert_eq!(queue.state("a").await.unwrap(), None);
+    // No map of Firestore holds such a list, and no index such a text.
+    let value = json!({ "lists": [[1], []], "": null, "text": "x".repeat(100_000) });
+    queue.set_state("a", &json!(1)).await.unwrap();
+    queue.set_state("a", &value).await.unwrap();
+    queue.set_state("b", &json!("other")).await.unwrap();
+    let other = backend.open().await;
+    assert_eq!(other.state("a").await.unwrap(), Some(value));
+    assert_eq!(other.state("b").await.unwrap(), Some(json!("other")));
+    assert_eq!(other.state("c").await.unwrap(), None);
+    let writers = (0..16).map(|n| {
+        let queue = queue.clone();
+        async move { queue.set_state("a", &json!(n)).await }
+    });
+    assert!(join_all(writers).await.into_iter().all(|written| written.is_ok()));
+    assert!(other.state("a").await.unwrap().is_some_and(|kept| kept.is_number()));
+}
 
 async fn an_accepted_submission_is_there_for_every_process(backend: Backend) {
     let payload = json!({ "id": "f-1", "form": { "@name": "x", "n": 7, "d": 1.5, "t": true, "e": null } });
