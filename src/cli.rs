@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::demo;
 use crate::destinations::postgis;
 use crate::http::openapi;
+use crate::mappings;
 use crate::server::{self, Server};
 use crate::submission::Origin;
 use crate::telemetry;
@@ -82,11 +83,39 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what each form type writes, and from which answers.
+    ///
+    /// The lines come from the tables by which the service maps forms. Nothing is called.
+    #[command(verbatim_doc_comment, after_help = help::MAPPINGS)]
+    Mappings {
+        /// Only this form type, e.g. "Farm Visit Full".
+        job: Option<String>,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+        /// The same as --format csv.
+        #[arg(long, conflicts_with_all = ["format", "json"])]
+        csv: bool,
+    },
     /// Print the OpenAPI document of the HTTP calls, as JSON.
     ///
     /// The running service gives the same at /openapi.json, and shows it at /docs.
     #[command(verbatim_doc_comment, after_help = help::OPENAPI)]
     Openapi,
+}
+
+/// How a document is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs, as `GET /mappings` answers.
+    Json,
+    /// For spreadsheets.
+    Csv,
 }
 
 /// As `--origin` names them.
@@ -119,6 +148,16 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Migrate { json } => print(&migrate(&Config::load(&environment)?, json).await?),
         Command::CheckConfig { json } => print(&check_config(&Config::load(&environment)?, json)),
+        Command::Mappings { job, format, json, csv } => {
+            let format = if json {
+                Format::Json
+            } else if csv {
+                Format::Csv
+            } else {
+                format
+            };
+            print(&mappings(job.as_deref(), format)?)
+        }
         Command::Openapi => print(&pretty(&json!(openapi::document()))),
     }
 }
@@ -168,6 +207,15 @@ async fn migrate(config: &Config, json: bool) -> anyhow::Result<String> {
         pretty(&json!({ "database": database, "status": "up to date" }))
     } else {
         format!("{database} is up to date\n")
+    })
+}
+
+fn mappings(job_name: Option<&str>, format: Format) -> anyhow::Result<String> {
+    let entries = mappings::of(job_name)?;
+    Ok(match format {
+        Format::Table => mappings::as_table(&entries),
+        Format::Json => pretty(&json!({ "mappings": entries })),
+        Format::Csv => mappings::as_csv(&entries),
     })
 }
 

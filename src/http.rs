@@ -5,6 +5,8 @@ mod body;
 mod dashboard;
 mod docs;
 mod error;
+mod format;
+mod mappings;
 mod metrics;
 mod observe;
 pub mod openapi;
@@ -87,6 +89,7 @@ fn operator_calls() -> Calls {
         .routes(routes!(records::status_count))
         .routes(routes!(preview::commcare))
         .routes(routes!(preview::salesforce))
+        .routes(routes!(mappings::show))
         .routes(routes!(metrics::show))
         .routes(routes!(openapi::show))
 }

@@ -19,6 +19,7 @@ mod bounded;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod csv;
 mod demo;
 pub mod destinations;
 #[cfg(any(test, fuzzing))]
@@ -26,6 +27,7 @@ pub mod destinations;
 pub mod fuzzing;
 pub mod http;
 pub mod jobs;
+pub mod mappings;
 pub mod metrics;
 mod payload;
 pub mod plan;
