@@ -22,6 +22,7 @@ use crate::demo;
 use crate::destinations::postgis;
 use crate::http::openapi;
 use crate::http::time::{self, Edge};
+use crate::mappings;
 use crate::queue::Queue;
 use crate::server::{self, Server};
 use crate::submission::Origin;
@@ -98,6 +99,23 @@ enum Command {
         #[arg(long, value_enum, default_value = "table")]
         format: SummaryFormat,
     },
+    /// Print what each form type writes, and from which answers.
+    ///
+    /// The lines come from the tables by which the service maps forms. Nothing is called.
+    #[command(verbatim_doc_comment, after_help = help::MAPPINGS)]
+    Mappings {
+        /// Only this form type, e.g. "Farm Visit Full".
+        job: Option<String>,
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+        /// The same as --format csv.
+        #[arg(long, conflicts_with_all = ["format", "json"])]
+        csv: bool,
+    },
     /// Print the OpenAPI document of the HTTP calls, as JSON.
     ///
     /// The running service gives the same at /openapi.json, and shows it at /docs.
@@ -110,6 +128,17 @@ enum Command {
 enum SummaryFormat {
     /// For people.
     Table,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// How a document is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs, as `GET /mappings` answers.
+    Json,
     /// For spreadsheets.
     Csv,
 }
@@ -152,6 +181,16 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
                 SummaryFormat::Table => summary.table(),
                 SummaryFormat::Csv => summary.csv(),
             })
+        }
+        Command::Mappings { job, format, json, csv } => {
+            let format = if json {
+                Format::Json
+            } else if csv {
+                Format::Csv
+            } else {
+                format
+            };
+            print(&mappings(job.as_deref(), format)?)
         }
         Command::Openapi => print(&pretty(&json!(openapi::document()))),
     }
@@ -206,6 +245,15 @@ async fn migrate(config: &Config, json: bool) -> anyhow::Result<String> {
         pretty(&json!({ "database": database, "status": "up to date" }))
     } else {
         format!("{database} is up to date\n")
+    })
+}
+
+fn mappings(job_name: Option<&str>, format: Format) -> anyhow::Result<String> {
+    let entries = mappings::of(job_name)?;
+    Ok(match format {
+        Format::Table => mappings::as_table(&entries),
+        Format::Json => pretty(&json!({ "mappings": entries })),
+        Format::Csv => mappings::as_csv(&entries),
     })
 }
 

@@ -8,6 +8,7 @@ mod error;
 mod failed;
 mod format;
 mod known;
+mod mappings;
 mod metrics;
 mod observe;
 pub mod openapi;
@@ -96,6 +97,7 @@ fn operator_calls() -> Calls {
         .routes(routes!(preview::salesforce))
         .routes(routes!(status::show))
         .routes(routes!(unmapped::list, unmapped::mark))
+        .routes(routes!(mappings::show))
         .routes(routes!(openapi::show))
 }
 

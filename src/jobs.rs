@@ -5,7 +5,10 @@
 //! gives the same plan.
 
 mod attendance;
+mod country;
 mod demo_plot_observation;
+mod describe;
+mod entry;
 mod farm_visit;
 mod fields;
 mod form;
@@ -14,6 +17,7 @@ mod note;
 mod observation;
 mod participant_checks;
 mod people;
+mod record;
 mod registration;
 mod salesforce_to_commcare;
 mod training_observation;
@@ -22,13 +26,19 @@ mod wetmill_registration;
 mod wetmill_visit;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
 use crate::submission::{Destination, Origin, Sender};
-use salesforce_to_commcare::JobType;
+use describe::Description;
+pub use entry::{Entry, Gives, Label};
+use salesforce_to_commcare::{
+    JobType, household_sampling, participant, project_role, training_group, training_session,
+    wetmill as wetmill_case,
+};
 
 /// The note of an archived form.
 const ARCHIVED: &str = "the form was archived in CommCare: nothing is written, and what was written stays";
@@ -97,55 +107,76 @@ pub struct Job {
     /// The payload's member that lists records, where the payload has one. These records do not depend
     /// on one another.
     pub records: Option<&'static str>,
+    /// Lists what the mapping may write, from the tables that it reads.
+    describe: fn(&mut Description),
 }
 
 /// Every handled job name (`docs/service.md`, section 1).
 pub static JOBS: &[Job] = &[
-    to_salesforce(form_kind::FARMER_REGISTRATION, registration::map),
-    to_salesforce(form_kind::EDIT_FARMER_DETAILS, registration::map),
-    to_salesforce(form_kind::FIELD_DAY_REGISTRATION, registration::map),
-    to_salesforce(form_kind::ATTENDANCE_FULL, attendance::map),
-    to_salesforce(form_kind::ATTENDANCE_LIGHT, attendance::map),
-    to_salesforce(form_kind::FIELD_DAY_ATTENDANCE, attendance::map),
-    to_salesforce("Training Observation", training_observation::map),
-    to_salesforce("Demo Plot Observation", demo_plot_observation::map),
-    to_salesforce("Farm Visit Full", farm_visit::map),
-    to_salesforce(farm_visit::FARM_VISIT_AA, farm_visit::map),
-    to_postgis("Wet Mill Registration Form", wetmill_registration::map),
-    to_postgis("Wet Mill Visit", wetmill_visit::map),
-    to_commcare(&salesforce_to_commcare::participant::JOB, salesforce_to_commcare::participant::map),
-    to_commcare(&salesforce_to_commcare::training_group::JOB, salesforce_to_commcare::training_group::map),
-    to_commcare(
-        &salesforce_to_commcare::training_session::JOB,
-        salesforce_to_commcare::training_session::map,
-    ),
-    to_commcare(&salesforce_to_commcare::project_role::JOB, salesforce_to_commcare::project_role::map),
-    to_commcare(
-        &salesforce_to_commcare::household_sampling::JOB,
-        salesforce_to_commcare::household_sampling::map,
-    ),
-    to_commcare(&salesforce_to_commcare::wetmill::JOB, salesforce_to_commcare::wetmill::map),
+    to_salesforce(form_kind::FARMER_REGISTRATION, registration::map, registration::describe),
+    to_salesforce(form_kind::EDIT_FARMER_DETAILS, registration::map, registration::describe),
+    to_salesforce(form_kind::FIELD_DAY_REGISTRATION, registration::map, registration::describe),
+    to_salesforce(form_kind::ATTENDANCE_FULL, attendance::map, attendance::describe),
+    to_salesforce(form_kind::ATTENDANCE_LIGHT, attendance::map, attendance::describe),
+    to_salesforce(form_kind::FIELD_DAY_ATTENDANCE, attendance::map, attendance::describe),
+    to_salesforce("Training Observation", training_observation::map, training_observation::describe),
+    to_salesforce("Demo Plot Observation", demo_plot_observation::map, demo_plot_observation::describe),
+    to_salesforce("Farm Visit Full", farm_visit::map, farm_visit::describe),
+    to_salesforce(farm_visit::FARM_VISIT_AA, farm_visit::map, farm_visit::describe),
+    to_postgis("Wet Mill Registration Form", wetmill_registration::map, wetmill_registration::describe),
+    to_postgis("Wet Mill Visit", wetmill_visit::map, wetmill_visit::describe),
+    to_commcare(&participant::JOB, participant::map, |description| participant::JOB.describe(description)),
+    to_commcare(&training_group::JOB, training_group::map, |description| {
+        training_group::JOB.describe(description)
+    }),
+    to_commcare(&training_session::JOB, training_session::map, |description| {
+        training_session::JOB.describe(description)
+    }),
+    to_commcare(&project_role::JOB, project_role::map, |description| project_role::JOB.describe(description)),
+    to_commcare(&household_sampling::JOB, household_sampling::map, |description| {
+        household_sampling::JOB.describe(description)
+    }),
+    to_commcare(&wetmill_case::JOB, wetmill_case::map, |description| wetmill_case::JOB.describe(description)),
 ];
 
-const fn to_salesforce(name: &'static str, mapping: Mapping) -> Job {
-    Job { name, origin: Origin::CommCare, destination: Destination::Salesforce, mapping, records: None }
+const fn to_salesforce(name: &'static str, mapping: Mapping, describe: fn(&mut Description)) -> Job {
+    let (origin, destination) = (Origin::CommCare, Destination::Salesforce);
+    Job { name, origin, destination, mapping, records: None, describe }
 }
 
-const fn to_postgis(name: &'static str, mapping: Mapping) -> Job {
-    Job { name, origin: Origin::CommCare, destination: Destination::Postgis, mapping, records: None }
+const fn to_postgis(name: &'static str, mapping: Mapping, describe: fn(&mut Description)) -> Job {
+    let (origin, destination) = (Origin::CommCare, Destination::Postgis);
+    Job { name, origin, destination, mapping, records: None, describe }
 }
 
-const fn to_commcare(job: &JobType, mapping: Mapping) -> Job {
-    Job {
-        name: job.name,
-        origin: Origin::Salesforce,
-        destination: Destination::CommCare,
-        mapping,
-        records: Some(job.records),
-    }
+const fn to_commcare(job: &JobType, mapping: Mapping, describe: fn(&mut Description)) -> Job {
+    let (origin, destination) = (Origin::Salesforce, Destination::CommCare);
+    Job { name: job.name, origin, destination, mapping, records: Some(job.records), describe }
+}
+
+/// What every form type may write: a line for each field, in the order of [`JOBS`] and of their tables.
+pub fn mappings() -> &'static [Entry] {
+    static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        let of = |job: &Job| {
+            let mut description = Description::new(job.name, job.direction());
+            (job.describe)(&mut description);
+            description.into_entries()
+        };
+        JOBS.iter().flat_map(of).collect()
+    });
+    &ENTRIES
 }
 
 impl Job {
+    /// Who sends and who receives, in words.
+    fn direction(&self) -> &'static str {
+        match self.destination {
+            Destination::Salesforce => "CommCare → Salesforce",
+            Destination::Postgis => "CommCare → PostGIS",
+            Destination::CommCare => "Salesforce → CommCare",
+        }
+    }
+
     /// The plan of a payload. A form that somebody has archived in CommCare writes nothing: the destinations
     /// keep what they have (`docs/service.md`, section 2).
     pub fn plan(&self, payload: &Value, facts: &Facts) -> Result<Plan, MapError> {

@@ -27,6 +27,7 @@ pub mod destinations;
 pub mod fuzzing;
 pub mod http;
 pub mod jobs;
+pub mod mappings;
 pub mod metrics;
 mod payload;
 pub mod plan;

@@ -103,6 +103,22 @@ Exit codes:
   1  the queue cannot be read
   2  wrong usage";
 
+/// Of `mappings`.
+pub(super) const MAPPINGS: &str = "\
+Reads no setting. One line is a field: the object and how its record is found, the form paths of the
+answers, how the value is made of them, and the label of each code.
+
+Examples:
+  commcare-sf-integration mappings | less
+  commcare-sf-integration mappings \"Farm Visit Full\"
+  commcare-sf-integration mappings --format csv > mappings.csv
+  commcare-sf-integration mappings --json | jq '.mappings[] | select(.field == \"Status__c\")'
+
+Exit codes:
+  0  printed
+  1  no form type has this name, or standard output cannot be written
+  2  wrong usage";
+
 /// Of `openapi`.
 pub(super) const OPENAPI: &str = "\
 Reads no setting.

@@ -9,6 +9,7 @@
 mod actions;
 mod chart;
 mod failures;
+mod mappings;
 mod overview;
 pub(super) mod page;
 mod record;
@@ -27,6 +28,7 @@ use super::state::HttpState;
 pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/dashboard", get(overview::show))
+        .route("/dashboard/mappings", get(mappings::show))
         .route("/dashboard/search", get(search::show))
         .route("/dashboard/failed/{dest}", get(failures::show))
         .route("/dashboard/record/{collection}/{id}", get(record::show))

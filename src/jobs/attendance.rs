@@ -19,12 +19,70 @@
 
 use serde_json::Value;
 
-use crate::jobs::fields::Source::{Attachment, Flag, Gps, Sent, SentOrNull};
-use crate::jobs::fields::{Row, fill};
+use crate::jobs::describe::Description;
+use crate::jobs::fields::Piece::{Answer, Own};
+use crate::jobs::fields::Row;
+use crate::jobs::fields::Source::{Attachment, Flag, Given, Gps, Sent, SentOrNull, Text};
 use crate::jobs::form::Form;
-use crate::jobs::form_kind::{ATTENDANCE_FULL, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, FormKind};
+use crate::jobs::form_kind::{
+    ATTENDANCE_FULL, ATTENDANCE_LIGHT, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, FormKind,
+};
+use crate::jobs::record::{Record, given, table};
 use crate::jobs::{Facts, MapError, note};
 use crate::plan::{Plan, Upsert};
+
+/// The session of a farmer's registration.
+const REGISTRATION: Record = Record {
+    object: "Training_Session__c",
+    key: "CommCare_Case_Id__c",
+    id: &[Answer("form.training_session")],
+    when: "a new farmer, or a move to another group",
+    tables: &[&table!(REGISTRATION_SESSION)],
+    optional: &[],
+};
+
+const FULL: Record = Record { when: "", tables: &[&table!(FULL_SESSION)], ..REGISTRATION };
+
+const LIGHT_FIRST: Record = Record {
+    id: &[Answer("form.selected_training_module")],
+    when: "form.session is missing, blank or first_session",
+    tables: &[&table!(LIGHT_FIRST_SESSION)],
+    ..REGISTRATION
+};
+
+const LIGHT_SECOND: Record = Record {
+    when: "form.session is second_session",
+    tables: &[&table!(LIGHT_SECOND_SESSION)],
+    ..LIGHT_FIRST
+};
+
+/// Read at an item of the field day's repeat.
+const FIELD_DAY: Record = Record {
+    id: &[Answer("training_session")],
+    when: "for each group of the field day in which somebody was counted",
+    tables: &[&table!(FIELD_DAY_SESSION)],
+    ..REGISTRATION
+};
+
+/// The attendance of one participant at one session.
+const ATTENDANCE: Record = Record {
+    object: "Attendance__c",
+    key: "Submission_ID__c",
+    id: &[Own(SESSION), Own(PARTICIPANT)],
+    when: "for each participant present",
+    tables: &[&table!(PRESENT)],
+    optional: &[],
+};
+
+/// The names of what a step knows of an attendance.
+const SESSION: &str = "training session";
+const PARTICIPANT: &str = "participant";
+
+const PRESENT: &[Row] = &[
+    ("Status__c", Text("Present")),
+    ("Training_Session__r.CommCare_Case_Id__c", Given(SESSION)),
+    ("Participant__r.CommCare_Case_Id__c", Given(PARTICIPANT)),
+];
 
 const REGISTRATION_SESSION: &[Row] = &[
     ("Trainer__c", SentOrNull("form.trainer")),
@@ -79,15 +137,56 @@ const FIELD_DAY_SESSION: &[Row] = &[
     ("Altitude__c", Gps("form.gps_coordinates", 2)),
 ];
 
-/// The answers to `form.session`, and the fields that a light attendance writes for each.
-const LIGHT_SESSIONS: &[(&str, &[Row])] = &[
-    ("", LIGHT_FIRST_SESSION),
-    ("first_session", LIGHT_FIRST_SESSION),
-    ("second_session", LIGHT_SECOND_SESSION),
-];
+/// The answers to `form.session`, and the session that a light attendance writes for each.
+const LIGHT_SESSIONS: &[(&str, &Record)] =
+    &[("", &LIGHT_FIRST), ("first_session", &LIGHT_FIRST), ("second_session", &LIGHT_SECOND)];
 
 /// The groups of a field day.
 const FIELD_DAY_ITEMS: &str = "form.barrios_repeat_group.item";
+
+/// The session and the participants of attendances, by what the form is about.
+const OWN_SESSION: &str = "form.training_session";
+const NEW_FARMER: &str = "form.subcase_0.case.@case_id";
+const MOVED_FARMER: &str = "form.existing_farmer_change_in_ffg.old_farmer_id";
+const ALL_PRESENT: &str = "form.present_participants";
+/// Read at an item of the field day's repeat.
+const ITEM_SESSION: &str = "training_session";
+const ITEM_PRESENT: &str = "present_participants_repeat";
+
+/// The records that a form of this type may write.
+pub(super) fn describe(description: &mut Description) {
+    let name = description.job_name();
+    let mut full = |record: &Record, session, participants| {
+        description.record(record);
+        let own = [(SESSION, Sent(session)), (PARTICIPANT, Sent(participants))];
+        description.record_given(&ATTENDANCE, "", &own);
+    };
+    match name {
+        ATTENDANCE_FULL => full(&FULL, OWN_SESSION, ALL_PRESENT),
+        ATTENDANCE_LIGHT => {
+            description.record(&LIGHT_FIRST);
+            description.record(&LIGHT_SECOND);
+        }
+        _ => {}
+    }
+    // A survey detail makes a light attendance one of a field day, too.
+    if name != ATTENDANCE_FULL {
+        description.record_at(&FIELD_DAY, FIELD_DAY_ITEMS);
+        let own = [(SESSION, Sent(ITEM_SESSION)), (PARTICIPANT, Sent(ITEM_PRESENT))];
+        description.record_given(&ATTENDANCE, FIELD_DAY_ITEMS, &own);
+    }
+}
+
+/// The records of a registration, with attendance or without.
+pub(super) fn describe_registration(with_attendance: bool, description: &mut Description) {
+    description.record(&REGISTRATION);
+    if with_attendance {
+        for (participant, when) in [(NEW_FARMER, "a new farmer"), (MOVED_FARMER, "a move to another group")] {
+            let own = [(SESSION, Sent(OWN_SESSION)), (PARTICIPANT, Sent(participant))];
+            description.record_given(&Record { when, ..ATTENDANCE }, "", &own);
+        }
+    }
+}
 
 /// Maps an attendance form.
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
@@ -103,24 +202,20 @@ pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
 
 /// The training sessions that the form changes. The first condition that matches decides.
 pub(super) fn sessions(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
-    let one = |path, rows| Ok(vec![fill(session_by(form, path)?, rows, form)?]);
     if kind.is_new() || kind.is_move() {
-        return one("form.training_session", REGISTRATION_SESSION);
+        return Ok(vec![REGISTRATION.read(form)?]);
     }
     if kind.is_named(&[ATTENDANCE_FULL]) {
-        return one("form.training_session", FULL_SESSION);
+        return Ok(vec![FULL.read(form)?]);
     }
     if kind.is_light() {
         let session = form.text("form.session")?;
-        if let Some((_, rows)) = LIGHT_SESSIONS.iter().find(|(known, _)| *known == session) {
-            return one("form.selected_training_module", rows);
+        if let Some((_, light)) = LIGHT_SESSIONS.iter().find(|(known, _)| *known == session) {
+            return Ok(vec![light.read(form)?]);
         }
     }
     if kind.is_field_day() {
-        return counted_items(form)?
-            .iter()
-            .map(|item| fill(session_by(item, "training_session")?, FIELD_DAY_SESSION, item))
-            .collect();
+        return counted_items(form)?.iter().map(|item| FIELD_DAY.read(item)).collect();
     }
     Ok(Vec::new())
 }
@@ -129,20 +224,20 @@ pub(super) fn sessions(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapE
 pub(super) fn attendances(form: &Form, kind: &FormKind) -> Result<Vec<Upsert>, MapError> {
     let registers = kind.is_named(&[FARMER_REGISTRATION, FIELD_DAY_REGISTRATION]);
     if registers && kind.is_new() {
-        let session = form.id("form.training_session")?;
-        return Ok(vec![present(&session, &form.id("form.subcase_0.case.@case_id")?)]);
+        let session = form.id(OWN_SESSION)?;
+        return Ok(vec![present(form, &session, &form.id(NEW_FARMER)?)?]);
     }
     if registers && kind.is_move() {
-        let session = form.id("form.training_session")?;
-        return Ok(vec![present(&session, &form.id("form.existing_farmer_change_in_ffg.old_farmer_id")?)]);
+        let session = form.id(OWN_SESSION)?;
+        return Ok(vec![present(form, &session, &form.id(MOVED_FARMER)?)?]);
     }
     if kind.is_named(&[ATTENDANCE_FULL]) {
-        return all_present(form, "form.training_session", "form.present_participants");
+        return all_present(form, OWN_SESSION, ALL_PRESENT);
     }
     let mut upserts = Vec::new();
     if kind.is_field_day() {
         for item in counted_items(form)? {
-            upserts.extend(all_present(&item, "training_session", "present_participants_repeat")?);
+            upserts.extend(all_present(&item, ITEM_SESSION, ITEM_PRESENT)?);
         }
     }
     Ok(upserts)
@@ -173,10 +268,6 @@ fn counted_items<'a>(form: &Form<'a>) -> Result<Vec<Form<'a>>, MapError> {
     Ok(counted)
 }
 
-fn session_by(form: &Form, path: &str) -> Result<Upsert, MapError> {
-    Ok(Upsert::new("Training_Session__c", "CommCare_Case_Id__c", form.id(path)?))
-}
-
 /// One attendance for each participant in the answer at `participants`. Without a participant the
 /// session needs no id.
 fn all_present(form: &Form, session: &str, participants: &str) -> Result<Vec<Upsert>, MapError> {
@@ -185,12 +276,9 @@ fn all_present(form: &Form, session: &str, participants: &str) -> Result<Vec<Ups
         return Ok(Vec::new());
     }
     let session = form.id(session)?;
-    Ok(participants.iter().map(|participant| present(&session, participant)).collect())
+    participants.iter().map(|participant| present(form, &session, participant)).collect()
 }
 
-fn present(session: &str, participant: &str) -> Upsert {
-    Upsert::new("Attendance__c", "Submission_ID__c", format!("{session}{participant}"))
-        .set("Status__c", "Present")
-        .relate("Training_Session__r", "CommCare_Case_Id__c", session)
-        .relate("Participant__r", "CommCare_Case_Id__c", participant)
+fn present(form: &Form, session: &str, participant: &str) -> Result<Upsert, MapError> {
+    ATTENDANCE.read_given(form, &[given(SESSION, session), given(PARTICIPANT, participant)])
 }

@@ -17,12 +17,19 @@
 
 use serde_json::Value;
 
-use crate::jobs::fields::Source::{self, Attachment, Label, Sent};
-use crate::jobs::fields::{Row, fill};
+use crate::jobs::describe::Description;
+use crate::jobs::fields::Row;
+use crate::jobs::fields::Source::{self, Attachment, Label, LabelExceptIn, Sent, Text};
 use crate::jobs::form::{Form, Labels};
-use crate::jobs::observation::{observation, result};
+use crate::jobs::observation::{self, CRITERION, FOUND, PLACE, RECORD_TYPE, RESULT, SUFFIX};
+use crate::jobs::record::{Record, given, table};
 use crate::jobs::{Facts, MapError};
 use crate::plan::{Plan, Upsert};
+
+const OBSERVATION: Record =
+    Record { tables: &[&PLACE, &table!(OBSERVATION_ROWS)], ..observation::OBSERVATION };
+
+const QUESTIONS: &str = "form.best_practice_questions";
 
 /// Apps that send labels.
 const LABEL_APPS: &[&str] = &[
@@ -37,7 +44,7 @@ const LABEL_APPS: &[&str] = &[
 /// Salesforce's record type for a demonstration plot's results.
 const DEMO_PLOT_RESULT: &str = "01224000000gQe5AAE";
 
-const OBSERVATION: &[Row] = &[
+const OBSERVATION_ROWS: &[Row] = &[
     ("Observer__c", Sent("form.observer")),
     ("Trainer__c", Sent("form.trainer")),
     ("Training_Group__c", Sent("form.training_group")),
@@ -48,41 +55,36 @@ const OBSERVATION: &[Row] = &[
     ("Observer_Signature__c", Attachment("form.agronomy_advisor_signature")),
 ];
 
-/// How an answer below `form.best_practice_questions` becomes a field.
-enum ResultSource {
-    /// A code; in the apps that send labels, a label.
-    Coded(&'static str, Labels),
-    /// The same source in every app.
-    Same(Source),
+/// A code; in the apps that send labels, a label.
+const fn coded(path: &'static str, labels: Labels) -> Source {
+    LabelExceptIn(LABEL_APPS, path, labels)
 }
 
-use ResultSource::{Coded, Same};
-
-/// A criterion: its result, and the fields that go with the result.
+/// A criterion: its result, and the fields that go with the result. Read at [`QUESTIONS`].
 struct Criterion {
     name: &'static str,
-    result: ResultSource,
-    others: &'static [(&'static str, ResultSource)],
+    result: Source,
+    others: &'static [Row],
 }
 
 const CRITERIA: &[Criterion] = &[
     Criterion {
         name: "coffee_global__compost_heap",
-        result: Coded(
+        result: coded(
             "compost_heap.present_compost_heap",
             &[("1", "Yes, compost or manure heap seen"), ("0", "No compost or manure heap seen")],
         ),
-        others: &[("Compost_Photo__c", Same(Attachment("compost_heap.compost_heap_photo")))],
+        others: &[("Compost_Photo__c", Attachment("compost_heap.compost_heap_photo"))],
     },
     Criterion {
         name: "coffee_global__mulch",
-        result: Coded(
+        result: coded(
             "mulch.mulch_under_the_canopy",
             &[("1", "Yes, Some mulch seen"), ("0", "No mulch seen")],
         ),
         others: &[(
             "Result_Text__c",
-            Coded(
+            coded(
                 "mulch.thickness_of_mulch",
                 &[
                     ("1", "Soil can be seen clearly, less than 2cm of mulch"),
@@ -93,7 +95,7 @@ const CRITERIA: &[Criterion] = &[
     },
     Criterion {
         name: "coffee_global__shade_management",
-        result: Coded(
+        result: coded(
             "shade_management.level_of_shade_present",
             &[
                 ("0", "NO shade, less than 5%"),
@@ -102,11 +104,11 @@ const CRITERIA: &[Criterion] = &[
                 ("3", "Heavy shade, over 40%"),
             ],
         ),
-        others: &[("Shade_Management_Photo__c", Same(Attachment("shade_management.shade_management_photo")))],
+        others: &[("Shade_Management_Photo__c", Attachment("shade_management.shade_management_photo"))],
     },
     Criterion {
         name: "coffee_global__vetiver_planted",
-        result: Coded(
+        result: coded(
             "vetiver.vetiver_planted",
             &[("1", "Yes. Row of vetiver planted"), ("0", "No. Vetiver not planted")],
         ),
@@ -114,14 +116,14 @@ const CRITERIA: &[Criterion] = &[
     },
     Criterion {
         name: "coffee_global__weed_management",
-        result: Coded(
+        result: coded(
             "weed_management.has_the_demo_plot_been_dug",
             &[("1", "Yes, field dug"), ("0", "No sign of digging")],
         ),
         others: &[
             (
                 "Result_Text__c",
-                Coded(
+                coded(
                     "weed_management.how_many_weeds_are_under_the_tree_canopy",
                     &[
                         ("0", "No weeds under the tree canopy"),
@@ -132,7 +134,7 @@ const CRITERIA: &[Criterion] = &[
             ),
             (
                 "Result_Text_Two__c",
-                Coded(
+                coded(
                     "weed_management.how_big_are_the_weeds",
                     &[
                         ("1", "Weeds are less than 30cm tall or 30cm spread for grasses"),
@@ -140,39 +142,35 @@ const CRITERIA: &[Criterion] = &[
                     ],
                 ),
             ),
-            ("Weed_Management_Photo__c", Same(Attachment("weed_management.weed_management_photo"))),
+            ("Weed_Management_Photo__c", Attachment("weed_management.weed_management_photo")),
         ],
     },
     Criterion {
         name: "coffee_global__rejuvenation",
-        result: Same(Label(
+        result: Label(
             "rejuvenation.rejuvenation_plot",
             &[("1", "Yes. There is a rejuvenated plot"), ("0", "No rejuvenated plot")],
-        )),
+        ),
         others: &[
             (
                 "Result_Text__c",
-                Same(Label(
+                Label(
                     "rejuvenation.suckers_three",
                     &[
                         ("1", "Yes. Sucker selection is complete"),
                         ("0", "No. Sucker selection has not been done"),
                     ],
-                )),
+                ),
             ),
-            ("Rejuvenation_Photo__c", Same(Attachment("rejuvenation.suckers_photo"))),
+            ("Rejuvenation_Photo__c", Attachment("rejuvenation.suckers_photo")),
         ],
     },
     Criterion {
         name: "coffee_global__sucker_selection_taken_place",
-        result: Same(Sent("sucker_selection.Sucker_Selection_Taken_Place")),
-        others: &[("Result_number__c", Same(Sent("sucker_selection.number_of_suckers")))],
+        result: Sent("sucker_selection.Sucker_Selection_Taken_Place"),
+        others: &[("Result_number__c", Sent("sucker_selection.number_of_suckers"))],
     },
-    Criterion {
-        name: "coffee_global__stumped_trees",
-        result: Same(Sent("stumped.stumped_trees")),
-        others: &[],
-    },
+    Criterion { name: "coffee_global__stumped_trees", result: Sent("stumped.stumped_trees"), others: &[] },
 ];
 
 /// The criteria that have a result for each code of a multi-select answer: name, path and labels.
@@ -199,46 +197,61 @@ const MULTI_CRITERIA: &[(&str, &str, Labels)] = &[
 /// Maps a demonstration plot observation.
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let form = Form::new(payload, facts);
-    let id = form.id("payload.id")?;
-    let mut upserts = vec![fill(observation(&form, &id)?, OBSERVATION, &form)?];
-    let questions = form.group("form.best_practice_questions")?;
-    let app = form.text("payload.app_id")?;
+    let mut upserts = vec![OBSERVATION.read(&form)?];
+    let questions = form.group(QUESTIONS)?;
     for criterion in CRITERIA {
-        upserts.extend(criterion_result(criterion, &questions, &id, &app)?);
+        upserts.extend(criterion_result(criterion, &questions)?);
     }
     for (criterion, path, labels) in MULTI_CRITERIA {
         for code in questions.tokens(path)? {
             if let Some(label) = questions.label_of(path, &code, labels) {
-                upserts.push(result(&id, criterion, &code, DEMO_PLOT_RESULT).set("Result__c", label));
+                upserts.push(result(&questions, criterion, &code, label.into())?);
             }
         }
     }
     Ok(Plan::salesforce(upserts).reporting(form.unmapped()))
 }
 
-fn criterion_result(
-    criterion: &Criterion,
-    questions: &Form,
-    id: &str,
-    app: &str,
-) -> Result<Option<Upsert>, MapError> {
-    let found = criterion.result.read(questions, app)?;
+/// The records that the form may write.
+pub(super) fn describe(description: &mut Description) {
+    description.record(&OBSERVATION);
+    for Criterion { name, result, others } in CRITERIA {
+        let own = [
+            (CRITERION, Text(name)),
+            (SUFFIX, Text("")),
+            (RECORD_TYPE, Text(DEMO_PLOT_RESULT)),
+            (FOUND, *result),
+        ];
+        let record = Record { when: "the criterion has a result", ..RESULT };
+        description.record_given(&record, QUESTIONS, &own);
+        description.rows(&record, QUESTIONS, &own, concat!("CRITERIA in ", file!()), others);
+    }
+    for (name, path, labels) in MULTI_CRITERIA {
+        let own =
+            [(CRITERION, Text(name)), (RECORD_TYPE, Text(DEMO_PLOT_RESULT)), (FOUND, Label(path, labels))];
+        let record = Record { when: "for each code of the answer that has a label", ..RESULT };
+        description.record_given(&record, QUESTIONS, &own);
+    }
+}
+
+fn criterion_result(criterion: &Criterion, questions: &Form) -> Result<Option<Upsert>, MapError> {
+    let found = criterion.result.read(questions, &[])?;
     if found == "" {
         return Ok(None);
     }
-    let mut upsert = result(id, criterion.name, "", DEMO_PLOT_RESULT).set("Result__c", found);
+    let mut upsert = result(questions, criterion.name, "", found)?;
     for (field, answer) in criterion.others {
-        upsert = upsert.set(field, answer.read(questions, app)?);
+        upsert = upsert.set(field, answer.read(questions, &[])?);
     }
     Ok(Some(upsert))
 }
 
-impl ResultSource {
-    fn read(&self, questions: &Form, app: &str) -> Result<Value, MapError> {
-        match self {
-            Coded(path, _) if LABEL_APPS.contains(&app) => Sent(path).read(questions),
-            Coded(path, labels) => Label(path, labels).read(questions),
-            Same(source) => source.read(questions),
-        }
-    }
+fn result(questions: &Form, criterion: &str, suffix: &str, found: Value) -> Result<Upsert, MapError> {
+    let own = [
+        given(CRITERION, criterion),
+        given(SUFFIX, suffix),
+        given(RECORD_TYPE, DEMO_PLOT_RESULT),
+        given(FOUND, found),
+    ];
+    RESULT.read_given(questions, &own)
 }

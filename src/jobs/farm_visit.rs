@@ -11,7 +11,7 @@
 //! As listed: later records name the farmer and the visit by external ids that earlier steps write.
 //!
 //! # Country differences
-//! The visit's type names the country ([`country`]), also that of an AA visit. A difference is a section
+//! The visit's type names the country ([`Country`]), also that of an AA visit. A difference is a section
 //! or a row for some countries.
 //!
 //! # Kept quirks
@@ -21,23 +21,76 @@
 //! - The id of a relationship may be empty, unless an external id is built from it.
 
 mod best_practices;
-mod country;
 mod field_inventory;
 mod result_labels;
 mod results;
 
 use serde_json::Value;
 
+use crate::jobs::country::Country::{Bu, Et, Zm};
+use crate::jobs::country::{ALL, Country, NOT_ET, Section};
+use crate::jobs::describe::Description;
+use crate::jobs::entry::Gives;
+use crate::jobs::fields::Piece::{Answer, Words};
 use crate::jobs::fields::Source::{
-    Attachment, FirstFilled, Gps, IsOneOf, Label, LabelOr, Rule, Sent, SentOrNull, Text,
+    self, Attachment, FirstFilled, Gps, Id, IsOneOf, Label, LabelOr, Sent, SentOrNull, Text,
 };
-use crate::jobs::fields::{Row, fill};
+use crate::jobs::fields::{Piece, Row, Rule};
 use crate::jobs::form::{Form, Labels};
 use crate::jobs::form_kind::FormKind;
+use crate::jobs::record::{Record, Table, table};
 use crate::jobs::{Facts, MapError, participant_checks, people};
 use crate::plan::{Plan, Upsert};
-use country::Country::{Bu, Et, Zm};
-use country::{ALL, Country, NOT_ET, Section, fill_for};
+
+/// External id of the visit and of its best practices.
+const VISIT_KEY: &[Piece] = &[Words("FV-"), Answer("payload.id")];
+
+const VISIT: Record = Record {
+    object: "Farm_Visit__c",
+    key: "FV_Submission_ID__c",
+    id: VISIT_KEY,
+    when: "",
+    tables: &[&table!(VISIT_NAME), &table!(by country FARM_VISIT)],
+    optional: &[],
+};
+
+const VISIT_NAME: &[Row] = &[("Name__c", Id(VISIT_KEY))];
+
+const BY_TRAINER: Table = table!(FULL_VISIT);
+const BY_ADVISOR: Table = table!(AA_VISIT);
+const FARMER: Table = table!(FARMER_ROWS);
+const SECOND_FARMER: Table = table!(SECOND_FARMER_ROWS, "a second farmer takes part");
+
+const FARMER_ROWS: &[Row] =
+    &[("Farm_Visited__r.CommCare_Case_Id__c", FIRST), ("Primary_Farmer_PIMA_ID__c", FIRST)];
+const SECOND_FARMER_ROWS: &[Row] =
+    &[("Secondary_Farmer__r.CommCare_Case_Id__c", SECOND), ("Secondary_Farmer_PIMA_ID__c", SECOND)];
+
+const FIRST: Source = Source::Rule(&farmer(
+    "the farmer visited: in an AA visit the first one chosen; else the farmer registered on the visit, or the one \
+     chosen",
+    |form| farmers(form).map(|(first, _)| first),
+));
+const SECOND: Source = Source::Rule(&farmer(
+    "the second farmer: in an AA visit the second one chosen; else form.secondary_farmer, except where the visit \
+     registers a farmer",
+    |form| farmers(form).map(|(_, second)| second),
+));
+
+const fn farmer(says: &'static str, read: fn(&Form) -> Result<Value, MapError>) -> Rule {
+    let paths = &["form.farm_being_visted", "form.subcase_0.case.@case_id", "form.secondary_farmer"];
+    Rule { says, paths, labels: &[], gives: Gives::Id, read }
+}
+
+/// The household of an AA visit.
+const VISITED_HOUSEHOLD: Record = Record {
+    object: "Household__c",
+    key: "Id",
+    id: &[Answer("form.case.@case_id")],
+    when: "",
+    tables: &[&table!(AA_HOUSEHOLD)],
+    optional: &[],
+};
 
 /// `form.@name` of an agronomy advisor's visit.
 pub(super) const FARM_VISIT_AA: &str = "Farm Visit - AA";
@@ -106,7 +159,7 @@ const FARM_VISIT: &[Section] = &[
                 "Still_original_trees__c",
                 Label("form.number_of_trees_confirmation.still_original_trees", &[("1", "Yes"), ("2", "No")]),
             ),
-            ("What_happened_to_most_of_the_trees__c", Rule(what_happened_to_the_trees)),
+            ("What_happened_to_most_of_the_trees__c", Source::Rule(&WHAT_HAPPENED)),
             ("Updated_number_of_trees__c", Sent("form.number_of_trees_confirmation.updated_number_of_trees")),
         ],
     ),
@@ -126,7 +179,10 @@ const AA_VISIT: &[Row] = &[
     ("FV_AA_Visit_Done_By_AA__c", Text("Yes")),
 ];
 
-const AA_HOUSEHOLD: &[Row] = &[("FV_AA_Visited__c", SentOrNull("form.case.update.FV_AA_Visited"))];
+const AA_HOUSEHOLD: &[Row] = &[
+    ("FV_AA_Visited__c", SentOrNull("form.case.update.FV_AA_Visited")),
+    ("Latest_Farm_Visit_Record__r.FV_Submission_ID__c", Id(VISIT_KEY)),
+];
 
 /// A visit and what the steps know of it.
 struct FarmVisit<'a> {
@@ -136,11 +192,10 @@ struct FarmVisit<'a> {
     country: Country,
     /// Whether an agronomy advisor made it.
     by_advisor: bool,
-    /// The payload's id.
-    id: String,
-    /// External id of the visit and of its best practices.
-    key: String,
 }
+
+/// The group that holds the best practices of every visit except those of [`ROOT_BUILDS`].
+const PRACTICES: &str = "form.best_practice_questions";
 
 /// Maps a farm visit.
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
@@ -154,23 +209,43 @@ pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     upserts.push(best_practices::best_practices(&visit)?);
     upserts.extend(results::results(&visit)?);
     if visit.by_advisor {
-        upserts.push(aa_household(&visit)?);
+        upserts.push(VISITED_HOUSEHOLD.read(&visit.form)?);
     }
-    upserts.extend(field_inventory::plots(&visit)?);
+    upserts.extend(field_inventory::plots(&visit.form)?);
     if visit.by_advisor {
-        upserts.extend(participant_checks::of_visit(&visit.form, &visit.id, &visit.key)?);
+        upserts.extend(participant_checks::of_visit(&visit.form)?);
     }
     Ok(Plan::salesforce(upserts).reporting(visit.form.unmapped()))
+}
+
+/// The records that a form of this type may write.
+pub(super) fn describe(description: &mut Description) {
+    let name = description.job_name();
+    let by_advisor = name == FARM_VISIT_AA;
+    if !by_advisor {
+        people::describe_visit(description);
+    }
+    let own = if by_advisor { &BY_ADVISOR } else { &BY_TRAINER };
+    description.record(&Record { optional: &[&FARMER, &SECOND_FARMER], ..VISIT });
+    description.table(&VISIT, own);
+    description.moved_in_zambia(PRACTICES, "form");
+    best_practices::describe(description);
+    results::describe(description);
+    if by_advisor {
+        description.record(&VISITED_HOUSEHOLD);
+        participant_checks::describe_visit(description);
+    }
+    field_inventory::describe(description);
 }
 
 impl<'a> FarmVisit<'a> {
     fn from_form(form: Form<'a>, kind: &FormKind) -> Result<Self, MapError> {
         let country = Country::from_form(&form)?;
-        let id = form.id("payload.id")?.into_owned();
+        form.id("payload.id")?;
         let at_root = country == Zm && is_root_build(&form)?;
-        let practices = form.group(if at_root { "form" } else { "form.best_practice_questions" })?;
+        let practices = form.group(if at_root { "form" } else { PRACTICES })?;
         let by_advisor = kind.is_named(&[FARM_VISIT_AA]);
-        Ok(Self { practices, country, by_advisor, key: format!("FV-{id}"), id, form })
+        Ok(Self { practices, country, by_advisor, form })
     }
 }
 
@@ -181,25 +256,16 @@ fn is_root_build(form: &Form) -> Result<bool, MapError> {
 
 fn farm_visit(visit: &FarmVisit) -> Result<Upsert, MapError> {
     let form = &visit.form;
-    let upsert = Upsert::new("Farm_Visit__c", "FV_Submission_ID__c", &visit.key).set("Name__c", &*visit.key);
-    let upsert = fill_for(visit.country, upsert, FARM_VISIT, form)?;
-    let upsert = fill(upsert, if visit.by_advisor { AA_VISIT } else { FULL_VISIT }, form)?;
-    let (primary, secondary) = farmers(visit)?;
-    let upsert = upsert
-        .relate("Farm_Visited__r", "CommCare_Case_Id__c", primary.clone())
-        .set("Primary_Farmer_PIMA_ID__c", primary);
-    if secondary == "" {
-        return Ok(upsert);
-    }
-    Ok(upsert
-        .relate("Secondary_Farmer__r", "CommCare_Case_Id__c", secondary.clone())
-        .set("Secondary_Farmer_PIMA_ID__c", secondary))
+    let upsert = VISIT.read_for(visit.country, form)?;
+    let upsert = if visit.by_advisor { &BY_ADVISOR } else { &BY_TRAINER }.fill(upsert, form)?;
+    let upsert = FARMER.fill(upsert, form)?;
+    let (_, second) = farmers(form)?;
+    if second == "" { Ok(upsert) } else { SECOND_FARMER.fill(upsert, form) }
 }
 
 /// The farmer visited and a second one, `""` where there is none.
-fn farmers(visit: &FarmVisit) -> Result<(Value, Value), MapError> {
-    let form = &visit.form;
-    if visit.by_advisor {
+fn farmers(form: &Form) -> Result<(Value, Value), MapError> {
+    if form.is("form.@name", FARM_VISIT_AA)? {
         let mut visited = form.tokens("form.farm_being_visted")?.into_iter().map(Value::from);
         let mut next = || visited.next().unwrap_or_else(|| "".into());
         return Ok((next(), next()));
@@ -210,27 +276,27 @@ fn farmers(visit: &FarmVisit) -> Result<(Value, Value), MapError> {
     Ok((form.sent("form.farm_being_visted")?, form.sent("form.secondary_farmer")?))
 }
 
+const WHAT_HAPPENED: Rule = Rule {
+    says: "the label of the code; for 99 \"Other: \" and the answer in words behind it",
+    paths: &[WHAT_HAPPENED_CODE, WHAT_HAPPENED_IN_WORDS],
+    labels: &[WHAT_HAPPENED_LABELS],
+    gives: Gives::Texts,
+    read: what_happened_to_the_trees,
+};
+const WHAT_HAPPENED_CODE: &str = "form.number_of_trees_confirmation.ask_what_happened_to_most_of_the_trees";
+const WHAT_HAPPENED_IN_WORDS: &str =
+    "form.number_of_trees_confirmation.ask_what_happened_to_most_of_the_trees_other";
+const WHAT_HAPPENED_LABELS: Labels = &[
+    ("1", "Died due to lack of irrigation"),
+    ("2", "Died due to frost"),
+    ("3", "Died due to fire"),
+    ("99", "Other: "),
+];
+
 fn what_happened_to_the_trees(form: &Form) -> Result<Value, MapError> {
-    const PATH: &str = "form.number_of_trees_confirmation.ask_what_happened_to_most_of_the_trees";
-    const IN_WORDS: &str = "form.number_of_trees_confirmation.ask_what_happened_to_most_of_the_trees_other";
-    const LABELS: Labels = &[
-        ("1", "Died due to lack of irrigation"),
-        ("2", "Died due to frost"),
-        ("3", "Died due to fire"),
-        ("99", "Other: "),
-    ];
-    let label = form.label(PATH, LABELS)?.unwrap_or_default();
-    if form.is(PATH, "99")? {
-        return Ok(format!("{label}{}", form.text(IN_WORDS)?).into());
+    let label = form.label(WHAT_HAPPENED_CODE, WHAT_HAPPENED_LABELS)?.unwrap_or_default();
+    if form.is(WHAT_HAPPENED_CODE, "99")? {
+        return Ok(format!("{label}{}", form.text(WHAT_HAPPENED_IN_WORDS)?).into());
     }
     Ok(label.into())
-}
-
-fn aa_household(visit: &FarmVisit) -> Result<Upsert, MapError> {
-    let household = Upsert::new("Household__c", "Id", visit.form.id("form.case.@case_id")?).relate(
-        "Latest_Farm_Visit_Record__r",
-        "FV_Submission_ID__c",
-        &*visit.key,
-    );
-    fill(household, AA_HOUSEHOLD, &visit.form)
 }

@@ -305,7 +305,8 @@ pub(super) fn find_label(labels: Labels, code: &str) -> Option<&'static str> {
     labels.iter().find(|(known, _)| *known == code).map(|(_, label)| *label)
 }
 
-fn is_from_top(path: &str) -> bool {
+/// Whether a path counts from the top wherever it is read.
+pub(super) fn is_from_top(path: &str) -> bool {
     path == "form" || path.starts_with("form.")
 }
 

@@ -9,10 +9,37 @@
 //! - The version gates of app B differ: above 34 for a training observation, from 69 for a visit.
 
 use crate::jobs::MapError;
-use crate::jobs::fields::Source::{LabelOr, Sent, Text};
-use crate::jobs::fields::{Row, fill};
+use crate::jobs::describe::Description;
+use crate::jobs::fields::Piece::{Answer, Words};
+use crate::jobs::fields::Row;
+use crate::jobs::fields::Source::{Id, LabelOr, Sent, Text};
 use crate::jobs::form::{Form, Labels};
+use crate::jobs::record::{Record, table};
 use crate::plan::Upsert;
+
+/// Read at a participant's group.
+const OF_TRAINING: Record = Record {
+    object: "Check__c",
+    key: "Submission_ID__c",
+    id: &[Words("CHK-"), Answer("payload.id"), Words("-"), Answer(PARTICIPANT_ID)],
+    when: "the app and its version ask these questions, and the group names a participant",
+    tables: &[&table!(TRAINING_CHECK)],
+    optional: &[],
+};
+
+/// Read at a farmer's group.
+const OF_VISIT: Record = Record {
+    id: &[Words("CHK-"), Answer("payload.id"), Words("-"), Answer(FARMER_ID)],
+    when: "the app and its version ask these questions, and the group names a farmer",
+    tables: &[&table!(VISIT_CHECK)],
+    ..OF_TRAINING
+};
+
+const PARTICIPANT_ID: &str = "participant_id";
+const FARMER_ID: &str = "farmer_id";
+
+/// The groups of a visit's two farmers.
+const FARMERS: [&str; 2] = ["form.farmer_1_questions", "form.farmer_2_questions"];
 
 /// The build versions of an app that ask the questions.
 enum Versions {
@@ -37,6 +64,8 @@ const ANY_TRAINING: Labels = &[("1", "Yes"), ("0", "No")];
 
 /// Read at a participant's group.
 const TRAINING_CHECK: &[Row] = &[
+    ("Participant__r.CommCare_Case_Id__c", Id(&[Answer(PARTICIPANT_ID)])),
+    ("Observation__r.Submission_ID__c", Id(&[Answer("payload.id")])),
     ("Checker__c", Sent("form.Observer")),
     ("Date_Completed__c", Sent("form.Date")),
     ("Training_Session__c", Sent("form.selected_session")),
@@ -46,6 +75,8 @@ const TRAINING_CHECK: &[Row] = &[
 
 /// Read at a farmer's group.
 const VISIT_CHECK: &[Row] = &[
+    ("Participant__r.CommCare_Case_Id__c", Id(&[Answer(FARMER_ID)])),
+    ("Farm_Visit__r.FV_Submission_ID__c", Id(&[Words("FV-"), Answer("payload.id")])),
     ("Checker__c", Sent("form.trainer")),
     ("Date_Completed__c", Sent("form.date_of_visit")),
     ("Training_Session__c", Sent("form.training_session")),
@@ -55,41 +86,44 @@ const VISIT_CHECK: &[Row] = &[
     ("Number_of_Trainings_Attended__c", Sent("number_of_trainings")),
 ];
 
-/// The checks of a training observation: one for each group that names its participant.
-pub(super) fn of_training(form: &Form, id: &str, groups: &[&str]) -> Result<Vec<Upsert>, MapError> {
-    if !is_open(form, TRAINING_GATE)? {
-        return Ok(Vec::new());
-    }
-    let mut checks = Vec::new();
+/// The checks that a training observation may write.
+pub(super) fn describe_training(groups: &[&str], description: &mut Description) {
     for group in groups {
-        let participant = form.group(group)?;
-        let Some(check) = check(&participant, id, "participant_id")? else { continue };
-        let check = check.relate("Observation__r", "Submission_ID__c", id);
-        checks.push(fill(check, TRAINING_CHECK, &participant)?);
+        description.record_at(&OF_TRAINING, group);
     }
-    Ok(checks)
+}
+
+/// The checks that an AA farm visit may write.
+pub(super) fn describe_visit(description: &mut Description) {
+    for group in FARMERS {
+        description.record_at(&OF_VISIT, group);
+    }
+}
+
+/// The checks of a training observation: one for each group that names its participant.
+pub(super) fn of_training(form: &Form, groups: &[&str]) -> Result<Vec<Upsert>, MapError> {
+    if is_open(form, TRAINING_GATE)? {
+        checks(form, groups, &OF_TRAINING, PARTICIPANT_ID)
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 /// The checks of an AA farm visit: one for each of the two groups that names its farmer.
-pub(super) fn of_visit(form: &Form, id: &str, visit: &str) -> Result<Vec<Upsert>, MapError> {
-    if !is_open(form, VISIT_GATE)? {
-        return Ok(Vec::new());
-    }
-    let mut checks = Vec::new();
-    for group in ["form.farmer_1_questions", "form.farmer_2_questions"] {
-        let farmer = form.group(group)?;
-        let Some(check) = check(&farmer, id, "farmer_id")? else { continue };
-        let check = check.relate("Farm_Visit__r", "FV_Submission_ID__c", visit);
-        checks.push(fill(check, VISIT_CHECK, &farmer)?);
-    }
-    Ok(checks)
+pub(super) fn of_visit(form: &Form) -> Result<Vec<Upsert>, MapError> {
+    if is_open(form, VISIT_GATE)? { checks(form, &FARMERS, &OF_VISIT, FARMER_ID) } else { Ok(Vec::new()) }
 }
 
-/// The check of the participant whose id is at `path`; `None` where that id is missing or blank.
-fn check(participant: &Form, id: &str, path: &str) -> Result<Option<Upsert>, MapError> {
-    let Some(participant) = participant.id_if_filled(path)? else { return Ok(None) };
-    let check = Upsert::new("Check__c", "Submission_ID__c", format!("CHK-{id}-{participant}"));
-    Ok(Some(check.relate("Participant__r", "CommCare_Case_Id__c", &*participant)))
+/// The checks of the groups in which `id` names somebody.
+fn checks(form: &Form, groups: &[&str], check: &Record, id: &str) -> Result<Vec<Upsert>, MapError> {
+    let mut checks = Vec::new();
+    for group in groups {
+        let group = form.group(group)?;
+        if group.id_if_filled(id)?.is_some() {
+            checks.push(check.read(&group)?);
+        }
+    }
+    Ok(checks)
 }
 
 /// Whether the form's app asks the questions in the form's version. Only where the app has a row must

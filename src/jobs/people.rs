@@ -16,11 +16,128 @@
 use serde_json::Value;
 
 use crate::jobs::MapError;
-use crate::jobs::fields::Source::{FilledOrNull, Flag, Sent, SentOrNull, Text};
-use crate::jobs::fields::{Row, fill};
+use crate::jobs::describe::Description;
+use crate::jobs::entry::Gives;
+use crate::jobs::fields::Piece::Answer;
+use crate::jobs::fields::Source::{self, FilledOrNull, Flag, Sent, SentOrNull, Text};
+use crate::jobs::fields::{Row, Rule};
 use crate::jobs::form::Form;
 use crate::jobs::form_kind::{EDIT_FARMER_DETAILS, FARMER_REGISTRATION, FIELD_DAY_REGISTRATION, FormKind};
+use crate::jobs::record::{Record, Table, table};
 use crate::plan::Upsert;
+
+/// A farmer's household, by registration.
+const HOUSEHOLD: Record = Record {
+    object: "Household__c",
+    key: "Household_ID__c",
+    id: &[Answer("form.Household_Id")],
+    when: "a new farmer, a move to another group, or any field day registration",
+    tables: &[&table!(HOUSEHOLD_NAME)],
+    optional: &[&FIELD_DAY, &FARM],
+};
+
+/// A household whose farm changes.
+const UPDATED_HOUSEHOLD: Record = Record {
+    when: "the details of the household's first member change",
+    tables: &[&FARM],
+    optional: &[],
+    ..HOUSEHOLD
+};
+
+/// Read at [`VISIT_REGISTRATION`].
+const NEW_HOUSEHOLD_ON_VISIT: Record = Record {
+    id: &[Answer("Household_Id")],
+    when: "a Puerto Rican visit registers the farmer",
+    tables: &[&table!(VISIT_HOUSEHOLD)],
+    optional: &[],
+    ..HOUSEHOLD
+};
+
+const FARM: Table = table!(FARM_ROWS, "the farmer is the household's first member, or moves");
+const FIELD_DAY: Table = table!(FIELD_DAY_HOUSEHOLD, "a field day registration");
+
+const NEW: Record = Record {
+    object: "Participant__c",
+    key: "CommCare_Case_Id__c",
+    id: &[Answer("form.subcase_0.case.@case_id")],
+    when: "a new farmer",
+    tables: &[&table!(NEW_PARTICIPANT)],
+    optional: &[],
+};
+
+/// The rows are read at [`VISIT_REGISTRATION`].
+const NEW_ON_VISIT: Record = Record {
+    when: "a Puerto Rican visit registers the farmer",
+    tables: &[&table!(VISIT_PARTICIPANT)],
+    ..NEW
+};
+
+const MOVED: Record = Record {
+    id: &[Answer("form.existing_farmer_change_in_ffg.old_farmer_id")],
+    when: "a move to another group",
+    tables: &[&table!(MOVED_PARTICIPANT)],
+    ..NEW
+};
+
+const UPDATED: Record = Record {
+    id: &[Answer("form.case.@case_id")],
+    when: "a farmer's details change",
+    tables: &[&table!(UPDATED_PARTICIPANT)],
+    ..NEW
+};
+
+const HOUSEHOLD_NAME: &[Row] = &[("Name", SentOrNull("form.Household_Number"))];
+
+const FARM_ROWS: &[Row] =
+    &[("Farm_Size__c", FARM_SIZE_OR_EMPTY), ("Number_of_Coffee_Plots__c", COFFEE_PLOTS_OR_EMPTY)];
+
+const FARM_SIZE_OR_EMPTY: Source = Source::Rule(&Rule {
+    says: FARM_SIZE_WORDS,
+    paths: FARM_SIZE_PATHS,
+    labels: &[],
+    gives: Gives::Answer,
+    read: |form| farm_size(form).map(or_empty),
+});
+const FARM_SIZE: Source = Source::Rule(&Rule {
+    says: FARM_SIZE_WORDS,
+    paths: FARM_SIZE_PATHS,
+    labels: &[],
+    gives: Gives::Answer,
+    read: farm_size,
+});
+const FARM_SIZE_WORDS: &str =
+    "the number of trees; where a farmer moves and was a member of another household, that one's trees";
+const FARM_SIZE_PATHS: &[&str] =
+    &["form.Number_of_Trees", "form.existing_farmer_change_in_ffg.former_farmer_coffeetrees"];
+
+const COFFEE_PLOTS_OR_EMPTY: Source = Source::Rule(&Rule {
+    says: COFFEE_PLOTS_WORDS,
+    paths: COFFEE_PLOTS_PATHS,
+    labels: &[],
+    gives: Gives::Answer,
+    read: |form| coffee_plots(form).map(or_empty),
+});
+const COFFEE_PLOTS: Source = Source::Rule(&Rule {
+    says: COFFEE_PLOTS_WORDS,
+    paths: COFFEE_PLOTS_PATHS,
+    labels: &[],
+    gives: Gives::Answer,
+    read: coffee_plots,
+});
+const COFFEE_PLOTS_WORDS: &str =
+    "the number of plots; where a farmer moves and was a member of another household, that one's plots";
+const COFFEE_PLOTS_PATHS: &[&str] =
+    &["form.Number_of_Plots", "form.existing_farmer_change_in_ffg.former_farmer_coffeeplots"];
+
+const OTHER_ID: Source = Source::Rule(&Rule {
+    says: "the first of these numbers that is filled in; empty in field day registrations and moves",
+    paths: OTHER_IDS,
+    labels: &[],
+    gives: Gives::Answer,
+    read: other_id,
+});
+const OTHER_IDS: &[&str] =
+    &["form.National_ID_Number", "form.Cooperative_Membership_Number", "form.Grower_Number"];
 
 const FIELD_DAY_HOUSEHOLD: &[Row] = &[
     ("Farm_Size_Before__c", Sent("form.participant_data.farm_size_3_years_and_older")),
@@ -52,6 +169,7 @@ const NEW_PARTICIPANT: &[Row] = &[
     ("Registration_Date__c", FilledOrNull("form.registration_date")),
     ("Sent_to_OpenFn_Status__c", Text("Complete")),
     ("Create_In_CommCare__c", Flag(false)),
+    ("Other_Id_Number__c", OTHER_ID),
 ];
 
 const VISIT_PARTICIPANT: &[Row] = &[
@@ -85,35 +203,51 @@ const UPDATED_PARTICIPANT: &[Row] = &[
     ("Phone_Number__c", Sent("form.Phone_Number")),
     ("Updated_Date__c", FilledOrNull("form.date")),
     ("Create_In_CommCare__c", Flag(false)),
+    ("Farm_Size__c", FARM_SIZE),
+    ("Number_of_Coffee_Plots__c", COFFEE_PLOTS),
+    ("Other_Id_Number__c", OTHER_ID),
 ];
 
 /// The group of a farm visit that registers a farmer.
 const VISIT_REGISTRATION: &str = "form.participant_data.farmer_registration_details";
+
+/// The records of a registration, at a field day or elsewhere.
+pub(super) fn describe_registration(is_field_day: bool, description: &mut Description) {
+    if is_field_day {
+        description.record(&HOUSEHOLD);
+    } else {
+        description.record(&Record { optional: &[&FARM], ..HOUSEHOLD });
+    }
+    for record in [&UPDATED_HOUSEHOLD, &NEW, &MOVED, &UPDATED] {
+        description.record(record);
+    }
+}
+
+/// The records of a farm visit that registers the farmer.
+pub(super) fn describe_visit(description: &mut Description) {
+    description.record_at(&NEW_HOUSEHOLD_ON_VISIT, VISIT_REGISTRATION);
+    description.record_at(&NEW_ON_VISIT, VISIT_REGISTRATION);
+}
 
 /// The household, where the form changes it.
 pub(super) fn household(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, MapError> {
     let field_day = kind.is_named(&[FIELD_DAY_REGISTRATION]);
     let registers = kind.is_named(&[FARMER_REGISTRATION]) && (kind.is_new() || kind.is_move());
     if field_day || registers {
-        let name = form.sent_or_null("form.Household_Number")?;
-        let mut household = household_by(form, "form.Household_Id")?.set("Name", name);
+        let mut household = HOUSEHOLD.read(form)?;
         if field_day {
-            household = fill(household, FIELD_DAY_HOUSEHOLD, form)?;
+            household = FIELD_DAY.fill(household, form)?;
         }
         if kind.is_move() || is_primary(form)? {
-            household = with_farm(household, form, kind)?;
+            household = FARM.fill(household, form)?;
         }
         return Ok(Some(household));
     }
     if kind.is_update() {
-        if !is_primary(form)? {
-            return Ok(None);
-        }
-        return with_farm(household_by(form, "form.Household_Id")?, form, kind).map(Some);
+        return is_primary(form)?.then(|| UPDATED_HOUSEHOLD.read(form)).transpose();
     }
     if kind.is_new_on_visit() {
-        let details = form.group(VISIT_REGISTRATION)?;
-        return fill(household_by(&details, "Household_Id")?, VISIT_HOUSEHOLD, &details).map(Some);
+        return NEW_HOUSEHOLD_ON_VISIT.read(&form.group(VISIT_REGISTRATION)?).map(Some);
     }
     Ok(None)
 }
@@ -121,76 +255,47 @@ pub(super) fn household(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, 
 /// The participant, where the form changes one.
 pub(super) fn participant(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, MapError> {
     let participant = if kind.is_new() {
-        let new = participant_by(form, "form.subcase_0.case.@case_id")?
-            .set("Other_Id_Number__c", other_id(form, kind)?);
-        fill(new, NEW_PARTICIPANT, form)
+        NEW.read(form)
     } else if kind.is_move() {
-        let moved = participant_by(form, "form.existing_farmer_change_in_ffg.old_farmer_id")?;
-        fill(moved, MOVED_PARTICIPANT, form)
+        MOVED.read(form)
     } else if kind.is_update() {
-        let updated = participant_by(form, "form.case.@case_id")?
-            .set("Farm_Size__c", farm_size(form, kind)?)
-            .set("Number_of_Coffee_Plots__c", coffee_plots(form, kind)?)
-            .set("Other_Id_Number__c", other_id(form, kind)?);
-        fill(updated, UPDATED_PARTICIPANT, form)
+        UPDATED.read(form)
     } else if kind.is_new_on_visit() {
-        let new = participant_by(form, "form.subcase_0.case.@case_id")?;
-        fill(new, VISIT_PARTICIPANT, &form.group(VISIT_REGISTRATION)?)
+        NEW_ON_VISIT.read(&form.group(VISIT_REGISTRATION)?)
     } else {
         return Ok(None);
     };
     participant.map(Some)
 }
 
-/// An upsert of the participant whose case id is at `path`.
-pub(super) fn participant_by(form: &Form, path: &str) -> Result<Upsert, MapError> {
-    Ok(Upsert::new("Participant__c", "CommCare_Case_Id__c", form.id(path)?))
-}
-
-fn household_by(form: &Form, path: &str) -> Result<Upsert, MapError> {
-    Ok(Upsert::new("Household__c", "Household_ID__c", form.id(path)?))
-}
-
 fn is_primary(form: &Form) -> Result<bool, MapError> {
     form.is("form.Farmer_Number", "1")
 }
 
-fn with_farm(household: Upsert, form: &Form, kind: &FormKind) -> Result<Upsert, MapError> {
-    Ok(household
-        .set("Farm_Size__c", or_empty(farm_size(form, kind)?))
-        .set("Number_of_Coffee_Plots__c", or_empty(coffee_plots(form, kind)?)))
-}
-
 /// `farmSize` of section 3.
-fn farm_size(form: &Form, kind: &FormKind) -> Result<Value, MapError> {
-    if registers_or_edits(kind) || kind.is_named(&[FIELD_DAY_REGISTRATION]) {
-        form.filled_or_null("form.Number_of_Trees")
+fn farm_size(form: &Form) -> Result<Value, MapError> {
+    let kind = FormKind::from_form(form)?;
+    if registers_or_edits(&kind) || kind.is_named(&[FIELD_DAY_REGISTRATION]) {
+        form.filled_or_null(FARM_SIZE_PATHS[0])
     } else if replaces_member(form)? {
-        form.filled_or_null("form.existing_farmer_change_in_ffg.former_farmer_coffeetrees")
+        form.filled_or_null(FARM_SIZE_PATHS[1])
     } else {
         Ok(Value::Null)
     }
 }
 
 /// `plots` of section 3.
-fn coffee_plots(form: &Form, kind: &FormKind) -> Result<Value, MapError> {
-    if !registers_or_edits(kind) && replaces_member(form)? {
-        form.filled_or_null("form.existing_farmer_change_in_ffg.former_farmer_coffeeplots")
-    } else {
-        form.filled_or_null("form.Number_of_Plots")
-    }
+fn coffee_plots(form: &Form) -> Result<Value, MapError> {
+    let replaces = !registers_or_edits(&FormKind::from_form(form)?) && replaces_member(form)?;
+    form.filled_or_null(COFFEE_PLOTS_PATHS[usize::from(replaces)])
 }
 
 /// `otherId` of section 3.
-fn other_id(form: &Form, kind: &FormKind) -> Result<Value, MapError> {
-    if !registers_or_edits(kind) {
+fn other_id(form: &Form) -> Result<Value, MapError> {
+    if !registers_or_edits(&FormKind::from_form(form)?) {
         return Ok(Value::Null);
     }
-    form.first_filled(&[
-        "form.National_ID_Number",
-        "form.Cooperative_Membership_Number",
-        "form.Grower_Number",
-    ])
+    form.first_filled(OTHER_IDS)
 }
 
 fn registers_or_edits(kind: &FormKind) -> bool {

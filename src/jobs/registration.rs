@@ -20,13 +20,26 @@
 
 use serde_json::Value;
 
+use crate::jobs::describe::Description;
+use crate::jobs::fields::Piece::Answer;
 use crate::jobs::fields::Row;
-use crate::jobs::fields::Source::{FilledOrNull, Flag, Text};
-use crate::jobs::fields::fill;
+use crate::jobs::fields::Source::{FilledOrNull, Flag, Sent, Text};
 use crate::jobs::form::Form;
-use crate::jobs::form_kind::FormKind;
+use crate::jobs::form_kind::{EDIT_FARMER_DETAILS, FIELD_DAY_REGISTRATION, FormKind};
+use crate::jobs::record::{Record, table};
 use crate::jobs::{Facts, MapError, attendance, note, people};
 use crate::plan::{Plan, Upsert};
+
+const TRAINING_GROUP: Record = Record {
+    object: "Training_Group__c",
+    key: "CommCare_Case_Id__c",
+    id: &[Answer("form.Training_Group_Id")],
+    when: "a farmer with a new household, or a move to another group",
+    tables: &[&table!(COUNTER)],
+    optional: &[],
+};
+
+const COUNTER: &[Row] = &[("Household_Counter__c", Sent("form.Update_Household_Counter"))];
 
 const INACTIVE: &[Row] = &[
     ("Status__c", Text("Inactive")),
@@ -37,7 +50,7 @@ const INACTIVE: &[Row] = &[
 /// A member of the household whom the new member replaces. One of two answers says so.
 struct Replaced {
     any: [(&'static str, &'static str); 2],
-    id: &'static str,
+    member: Record,
 }
 
 /// The first of these that applies is deactivated.
@@ -47,14 +60,28 @@ const REPLACED: &[Replaced] = &[
             ("form.existing_household.both_filled.replaced_member_full", "1"),
             ("form.existing_household.primary_spot_filled.primary_replace_adding", "2"),
         ],
-        id: "form.existing_household.existing_primary_farmer_id",
+        member: Record {
+            object: "Participant__c",
+            key: "CommCare_Case_Id__c",
+            id: &[Answer("form.existing_household.existing_primary_farmer_id")],
+            when: "the new member takes the place of the household's first member",
+            tables: &[&table!(INACTIVE)],
+            optional: &[],
+        },
     },
     Replaced {
         any: [
             ("form.existing_household.both_filled.replaced_member_full", "2"),
             ("form.existing_household.secondary_spot_filled.secondary_replace_adding", "2"),
         ],
-        id: "form.existing_household.existing_secondary_farmer_id",
+        member: Record {
+            object: "Participant__c",
+            key: "CommCare_Case_Id__c",
+            id: &[Answer("form.existing_household.existing_secondary_farmer_id")],
+            when: "the new member takes the place of the household's second member",
+            tables: &[&table!(INACTIVE)],
+            optional: &[],
+        },
     },
 ];
 
@@ -77,19 +104,29 @@ pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     Ok(Plan::salesforce(upserts))
 }
 
+/// The records that a form of this type may write.
+pub(super) fn describe(description: &mut Description) {
+    let name = description.job_name();
+    description.record(&TRAINING_GROUP);
+    people::describe_registration(name == FIELD_DAY_REGISTRATION, description);
+    for replaced in REPLACED {
+        description.record(&replaced.member);
+    }
+    attendance::describe_registration(name != EDIT_FARMER_DETAILS, description);
+}
+
 fn training_group(form: &Form, kind: &FormKind) -> Result<Option<Upsert>, MapError> {
     if !kind.is_new_household() && !kind.is_move() {
         return Ok(None);
     }
-    let group = Upsert::new("Training_Group__c", "CommCare_Case_Id__c", form.id("form.Training_Group_Id")?);
-    Ok(Some(group.set("Household_Counter__c", form.sent("form.Update_Household_Counter")?)))
+    TRAINING_GROUP.read(form).map(Some)
 }
 
 fn replaced_member(form: &Form) -> Result<Option<Upsert>, MapError> {
     for replaced in REPLACED {
         for (path, code) in replaced.any {
             if form.is(path, code)? {
-                return fill(people::participant_by(form, replaced.id)?, INACTIVE, form).map(Some);
+                return replaced.member.read(form).map(Some);
             }
         }
     }

@@ -5,6 +5,7 @@
 //! `element` defines the words of the tables, `text` turns a value into text, and `document` writes the
 //! result.
 
+mod describe;
 mod document;
 mod element;
 pub(super) mod household_sampling;
@@ -50,6 +51,8 @@ pub(super) struct JobType {
     questions: &'static [Element],
     /// The children of `case/update`, in order.
     update: &'static [Element],
+    /// The file of these tables.
+    file: &'static str,
 }
 
 /// `index/parent`.

@@ -18,14 +18,36 @@
 
 use serde_json::Value;
 
-use crate::jobs::fields::Source::{Attachment, FilledOrNull, Sent, WholeNumber};
-use crate::jobs::fields::{Row, fill};
+use crate::jobs::describe::Description;
+use crate::jobs::fields::Row;
+use crate::jobs::fields::Source::{Attachment, FilledOrNull, Given, Sent, Text, WholeNumber};
 use crate::jobs::form::Form;
-use crate::jobs::observation::{observation, result};
+use crate::jobs::observation::{self, CRITERION, FOUND, FRAME, PLACE, RECORD_TYPE, SUFFIX};
+use crate::jobs::record::{Record, given, table};
 use crate::jobs::{Facts, MapError, participant_checks};
 use crate::plan::{Plan, Upsert};
 
-const OBSERVATION: &[Row] = &[
+const OBSERVATION: Record =
+    Record { tables: &[&PLACE, &table!(OBSERVATION_ROWS)], ..observation::OBSERVATION };
+
+/// Read at a participant's group.
+const PARTICIPANT_RESULT: Record =
+    Record { tables: &[&FRAME, &table!(PARTICIPANT_FIELDS)], ..observation::RESULT };
+
+const PARTICIPANT_FIELDS: &[Row] =
+    &[("Participant_Sex__c", Sent("Participant_Gender")), ("Comments__c", Sent("participant_comments"))];
+
+/// Read at [`RATINGS`].
+const OBSERVER_RESULT: Record = Record { tables: &[&FRAME, &table!(OBSERVER_FIELDS)], ..observation::RESULT };
+
+const OBSERVER_FIELDS: &[Row] = &[("Comments__c", Given(COMMENT))];
+
+/// The name of what a step knows of an observer's result.
+const COMMENT: &str = "comment";
+
+const RATINGS: &str = "form.Ratings_and_Comments";
+
+const OBSERVATION_ROWS: &[Row] = &[
     ("Observer__c", Sent("form.Observer")),
     ("Trainer__c", Sent("form.trainer_salesforce_id")),
     ("Training_Group__c", Sent("form.Which_Group_Is_Farmer_Trainer_Teaching")),
@@ -72,6 +94,9 @@ const OBSERVER_FEEDBACK: &str = "01224000000gQe7AAE";
 const PARTICIPANTS: [&str; 3] =
     ["form.Participant_One_Feedback", "form.Participant_Two_Feedback", "form.Participant_Three_Feedback"];
 
+/// The ends of the external ids of their results.
+const SUFFIXES: [&str; 3] = ["-p1", "-p2", "-p3"];
+
 /// Criterion and question, read at a participant's group.
 const PARTICIPANT_CRITERIA: &[(&str, &str)] = &[
     ("coffee_prepare_and_implement_agronomy_practice", "Prepare_And_Implement_Agronomy_Practice"),
@@ -79,7 +104,7 @@ const PARTICIPANT_CRITERIA: &[(&str, &str)] = &[
     ("coffee_knowledge_of_trainer_on_agronomy", "Knowledge_Of_Trainer_On_Agronomy"),
 ];
 
-/// Criterion, rating and comment, read at `form.Ratings_and_Comments`.
+/// Criterion, rating and comment, read at [`RATINGS`].
 const OBSERVER_CRITERIA: &[(&str, &str, &str)] = &[
     ("coffee_shows_professionalism", "Shows_Professionalism", "Shows_Professionalism_Comments"),
     ("coffee_is_prepared_and_organized", "Is_Prepared_and_Organized", "Is_Prepared_and_Organized_Comments"),
@@ -98,37 +123,70 @@ const OBSERVER_CRITERIA: &[(&str, &str, &str)] = &[
 /// Maps a training observation.
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let form = Form::new(payload, facts);
-    let id = form.id("payload.id")?;
-    let mut upserts = vec![fill(observation(&form, &id)?, OBSERVATION, &form)?];
-    upserts.extend(participant_feedback(&form, &id)?);
-    upserts.extend(observer_feedback(&form, &id)?);
-    upserts.extend(participant_checks::of_training(&form, &id, &PARTICIPANTS)?);
+    let mut upserts = vec![OBSERVATION.read(&form)?];
+    upserts.extend(participant_feedback(&form)?);
+    upserts.extend(observer_feedback(&form)?);
+    upserts.extend(participant_checks::of_training(&form, &PARTICIPANTS)?);
     Ok(Plan::salesforce(upserts).reporting(form.unmapped()))
 }
 
-fn participant_feedback(form: &Form, id: &str) -> Result<Vec<Upsert>, MapError> {
+/// The records that the form may write.
+pub(super) fn describe(description: &mut Description) {
+    description.record(&OBSERVATION);
+    for (criterion, question) in PARTICIPANT_CRITERIA {
+        for (group, suffix) in PARTICIPANTS.iter().zip(SUFFIXES) {
+            let own = [
+                (CRITERION, Text(criterion)),
+                (SUFFIX, Text(suffix)),
+                (RECORD_TYPE, Text(PARTICIPANT_FEEDBACK)),
+                (FOUND, Sent(question)),
+            ];
+            description.record_given(&PARTICIPANT_RESULT, group, &own);
+        }
+    }
+    for (criterion, rating, comment) in OBSERVER_CRITERIA {
+        let own = [
+            (CRITERION, Text(criterion)),
+            (SUFFIX, Text("")),
+            (RECORD_TYPE, Text(OBSERVER_FEEDBACK)),
+            (FOUND, Sent(rating)),
+            (COMMENT, Sent(comment)),
+        ];
+        description.record_given(&OBSERVER_RESULT, RATINGS, &own);
+    }
+    participant_checks::describe_training(&PARTICIPANTS, description);
+}
+
+fn participant_feedback(form: &Form) -> Result<Vec<Upsert>, MapError> {
     let mut upserts = Vec::new();
     for (criterion, question) in PARTICIPANT_CRITERIA {
-        for (number, group) in (1..).zip(PARTICIPANTS) {
+        for (group, suffix) in PARTICIPANTS.into_iter().zip(SUFFIXES) {
             let participant = form.group(group)?;
-            let feedback = result(id, criterion, &format!("-p{number}"), PARTICIPANT_FEEDBACK)
-                .set("Participant_Sex__c", participant.sent("Participant_Gender")?)
-                .set("Result__c", participant.sent(question)?)
-                .set("Comments__c", participant.sent("participant_comments")?);
-            upserts.push(feedback);
+            let own = [
+                given(CRITERION, *criterion),
+                given(SUFFIX, suffix),
+                given(RECORD_TYPE, PARTICIPANT_FEEDBACK),
+                given(FOUND, participant.sent(question)?),
+            ];
+            upserts.push(PARTICIPANT_RESULT.read_given(&participant, &own)?);
         }
     }
     Ok(upserts)
 }
 
-fn observer_feedback(form: &Form, id: &str) -> Result<Vec<Upsert>, MapError> {
-    let ratings = form.group("form.Ratings_and_Comments")?;
+fn observer_feedback(form: &Form) -> Result<Vec<Upsert>, MapError> {
+    let ratings = form.group(RATINGS)?;
     OBSERVER_CRITERIA
         .iter()
         .map(|(criterion, rating, comment)| {
-            Ok(result(id, criterion, "", OBSERVER_FEEDBACK)
-                .set("Result__c", ratings.sent(rating)?)
-                .set("Comments__c", ratings.sent(comment)?))
+            let own = [
+                given(CRITERION, *criterion),
+                given(SUFFIX, ""),
+                given(RECORD_TYPE, OBSERVER_FEEDBACK),
+                given(FOUND, ratings.sent(rating)?),
+                given(COMMENT, ratings.sent(comment)?),
+            ];
+            OBSERVER_RESULT.read_given(&ratings, &own)
         })
         .collect()
 }

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use geo_types::Point;
 use serde_json::Value;
 
+use crate::jobs::entry::{Entry, Gives};
 use crate::jobs::form::{as_text, attachments, type_name};
 use crate::jobs::{Facts, MapError};
 
@@ -29,6 +30,33 @@ pub(super) fn text(payload: &Value, path: &str) -> Result<Option<String>, MapErr
 pub(super) fn required(payload: &Value, path: &str) -> Result<String, MapError> {
     let text = text(payload, path)?.filter(|text| !text.is_empty());
     text.ok_or_else(|| error(path, "missing or blank"))
+}
+
+/// A line of the document of the mappings: a column of a table whose rows are found by `key`.
+pub(super) fn row(
+    table: &str,
+    (key, id): (&'static str, &str),
+    column: &str,
+    path: &str,
+    says: &str,
+    written_in: &str,
+) -> Entry {
+    Entry {
+        direction: "",
+        job_name: "",
+        countries: Vec::new(),
+        object: table.to_owned(),
+        external_id_field: key,
+        external_id: id.to_owned(),
+        when: String::new(),
+        field: column.to_owned(),
+        paths: Some(path).filter(|path| !path.is_empty()).map(str::to_owned).into_iter().collect(),
+        source: says.to_owned(),
+        labels: Vec::new(),
+        table: written_in.to_owned(),
+        gives: Gives::Answer,
+        texts: Vec::new(),
+    }
 }
 
 /// An error about the answer at `path`.

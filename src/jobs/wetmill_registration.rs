@@ -19,19 +19,19 @@ use std::borrow::Cow;
 use chrono::{NaiveDate, NaiveTime};
 use serde_json::Value;
 
+use crate::jobs::describe::{Description, pairs};
+use crate::jobs::entry::Entry;
 use crate::jobs::form::{Form, Labels, find_label};
-use crate::jobs::wetmill::{Attachments, calendar_date, digits, error, find, point, required, text};
+use crate::jobs::wetmill::{Attachments, calendar_date, digits, error, find, point, required, row, text};
 use crate::jobs::{Facts, MapError};
 use crate::plan::Plan;
 use crate::plan::rows::{Mill, Rows};
-
-const DETAILS: &str = "form.wet_mill_details";
 
 const ET: &str = "Wet Mill Registration - ET";
 const KE: &str = "Wet Mill Registration - KE";
 const BU: &str = "Wet Mill Registration - BU";
 
-/// Labels by survey type.
+/// Labels by survey type; an empty one stands for all.
 type BySurvey = &'static [(&'static str, Labels)];
 
 const STATUS: BySurvey =
@@ -53,43 +53,164 @@ const VERTICAL_INTEGRATION: Labels = &[("1", "Yes"), ("0", "No")];
 /// The code of a role that is named in words.
 const OTHER_ROLE: &str = "99";
 
+/// A column of `wetmills`: its name, the answer that it comes from, and what becomes of the answer.
+struct Column {
+    name: &'static str,
+    path: &'static str,
+    says: &'static str,
+    labels: BySurvey,
+}
+
+const AS_SENT: &str = "the answer as sent; empty where it is missing";
+const FILE: &str = "the address of the photo or signature; empty without one";
+const DAY: &str = "the day that the date or date-time names; empty where it is blank";
+
+const fn column(name: &'static str, path: &'static str, says: &'static str) -> Column {
+    Column { name, path, says, labels: &[] }
+}
+
+const fn labelled(name: &'static str, path: &'static str, says: &'static str, labels: BySurvey) -> Column {
+    Column { name, path, says, labels }
+}
+
+const TNS_ID: Column =
+    column("wet_mill_unique_id", "form.wetmill_tns_id", "the answer as sent; without it the form fails");
+const CASE_ID: Column = column(
+    "commcare_case_id",
+    "form.subcase_0.case.@case_id",
+    "the id of the mill's case; without it the form fails",
+);
+const NAME: Column = column("name", "form.wet_mill_details.mill_registered_name", AS_SENT);
+const MILL_STATUS: Column = labelled(
+    "mill_status",
+    "form.wet_mill_details.mill_status",
+    "the label of the code by survey type; undefined for a code without label",
+    STATUS,
+);
+const EXPORTING_STATUS: Column = labelled(
+    "exporting_status",
+    "form.wet_mill_details.exporting_status",
+    "the label of the code; Undefined for a code without label",
+    &[("", EXPORTING)],
+);
+const VERTICAL: Column = labelled(
+    "vertical_integration",
+    "form.wet_mill_details.vertical_integration",
+    "the label of the code; Undefined for a code without label",
+    &[("", VERTICAL_INTEGRATION)],
+);
+const MANAGER_NAME: Column = column("manager_name", "form.wet_mill_details.manager_name", AS_SENT);
+const MANAGER_ROLE: Column = labelled(
+    "manager_role",
+    "form.wet_mill_details.manager_role",
+    "the label of the code by survey type, for 99 the answer in words (manager_role_other); undefined for any other \
+     code",
+    ROLE,
+);
+const OTHER_MANAGER_ROLE: Column = column(
+    "manager_role",
+    "form.wet_mill_details.manager_role_other",
+    "the answer as sent, where the role is 99",
+);
+const PROGRAMME: Column = column("programme", "form.programme", AS_SENT);
+const COUNTRY: Column = column("country", "form.country", AS_SENT);
+const COMMENTS: Column = column("comments", "form.wet_mill_details.comments", AS_SENT);
+const BA_SIGNATURE: Column = column("ba_signature", "form.wet_mill_details.ba_signature", FILE);
+const MANAGER_SIGNATURE: Column =
+    column("manager_signature", "form.wet_mill_details.manager_signature", FILE);
+const TOR_PAGE: Column = column("tor_page_picture", "form.wet_mill_details.tor_page_picture", FILE);
+const ENTRANCE: Column =
+    column("office_entrance_picture", "form.wet_mill_details.office_entrance_picture", FILE);
+const REGISTRATION_DATE: Column = column("registration_date", "form.registration_date", DAY);
+const SIGNATURE_DATE: Column = column("date_ba_signature", "form.date_ba_signature", DAY);
+const OFFICE_GPS: Column = column(
+    "office_gps",
+    "form.wet_mill_details.office_gps",
+    "the point of latitude and longitude; empty for anything else",
+);
+const USER: Column = column(
+    "user_id",
+    "form.subcase_0.case.index.parent.#text",
+    "the user whose staff id is that of the Salesforce project role in the answer; empty where there is none",
+);
+
+const COLUMNS: &[Column] = &[
+    TNS_ID,
+    CASE_ID,
+    NAME,
+    MILL_STATUS,
+    EXPORTING_STATUS,
+    VERTICAL,
+    MANAGER_NAME,
+    MANAGER_ROLE,
+    OTHER_MANAGER_ROLE,
+    PROGRAMME,
+    COUNTRY,
+    COMMENTS,
+    BA_SIGNATURE,
+    MANAGER_SIGNATURE,
+    TOR_PAGE,
+    ENTRANCE,
+    REGISTRATION_DATE,
+    SIGNATURE_DATE,
+    OFFICE_GPS,
+    USER,
+];
+
+/// The columns that a registration writes.
+pub(super) fn describe(description: &mut Description) {
+    let id = format!("{{{}}}", CASE_ID.path);
+    for Column { name, path, says, labels } in COLUMNS {
+        let line = |survey: &str, labels: Labels| Entry {
+            when: if survey.is_empty() { String::new() } else { format!("form.survey_type is {survey}") },
+            labels: pairs(&[labels]),
+            ..row("wetmills", ("commcare_case_id", &id), name, path, says, concat!("COLUMNS in ", file!()))
+        };
+        if labels.is_empty() {
+            description.line(line("", &[]));
+        }
+        for (survey, labels) in *labels {
+            description.line(line(survey, labels));
+        }
+    }
+}
+
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     // The order of these four is the order in which errors are reported.
-    let wet_mill_unique_id = required(payload, "form.wetmill_tns_id")?;
-    let commcare_case_id = required(payload, "form.subcase_0.case.@case_id")?;
-    let registration_date = day(payload, "form.registration_date")?;
-    let date_ba_signature = day(payload, "form.date_ba_signature")?;
+    let wet_mill_unique_id = required(payload, TNS_ID.path)?;
+    let commcare_case_id = required(payload, CASE_ID.path)?;
+    let registration_date = day(payload, REGISTRATION_DATE.path)?;
+    let date_ba_signature = day(payload, SIGNATURE_DATE.path)?;
     let form = Form::new(payload, facts);
     let survey_type = find(payload, "form.survey_type").and_then(Value::as_str).unwrap_or_default();
-    let detail = |name: &str| text(payload, &format!("{DETAILS}.{name}"));
-    let choice = |name: &str, labels| label(&form, payload, name, labels);
+    let as_sent = |column: Column| text(payload, column.path);
+    let choice = |column: Column, default| label(&form, payload, &column, survey_type).unwrap_or(default);
     let files = Attachments::new(payload, facts);
-    let attachment = |name: &str| files.url(find(payload, &format!("{DETAILS}.{name}")));
-    let manager_role = match code(payload, "manager_role") {
-        Some(OTHER_ROLE) => detail("manager_role_other")?.map(Cow::Owned),
-        _ => Some(Cow::Borrowed(choice("manager_role", of_survey(ROLE, survey_type)).unwrap_or("undefined"))),
+    let attachment = |column: Column| files.url(find(payload, column.path));
+    let manager_role = match code(payload, MANAGER_ROLE.path) {
+        Some(OTHER_ROLE) => as_sent(OTHER_MANAGER_ROLE)?.map(Cow::Owned),
+        _ => Some(Cow::Borrowed(choice(MANAGER_ROLE, "undefined"))),
     };
     let mill = Mill {
         wet_mill_unique_id,
         commcare_case_id,
-        name: detail("mill_registered_name")?,
-        mill_status: choice("mill_status", of_survey(STATUS, survey_type)).unwrap_or("undefined"),
-        exporting_status: choice("exporting_status", Some(EXPORTING)).unwrap_or("Undefined"),
-        vertical_integration: choice("vertical_integration", Some(VERTICAL_INTEGRATION))
-            .unwrap_or("Undefined"),
-        manager_name: detail("manager_name")?,
+        name: as_sent(NAME)?,
+        mill_status: choice(MILL_STATUS, "undefined"),
+        exporting_status: choice(EXPORTING_STATUS, "Undefined"),
+        vertical_integration: choice(VERTICAL, "Undefined"),
+        manager_name: as_sent(MANAGER_NAME)?,
         manager_role,
-        programme: text(payload, "form.programme")?,
-        country: text(payload, "form.country")?,
-        comments: detail("comments")?,
-        ba_signature: attachment("ba_signature"),
-        manager_signature: attachment("manager_signature"),
-        tor_page_picture: attachment("tor_page_picture"),
-        office_entrance_picture: attachment("office_entrance_picture"),
+        programme: as_sent(PROGRAMME)?,
+        country: as_sent(COUNTRY)?,
+        comments: as_sent(COMMENTS)?,
+        ba_signature: attachment(BA_SIGNATURE),
+        manager_signature: attachment(MANAGER_SIGNATURE),
+        tor_page_picture: attachment(TOR_PAGE),
+        office_entrance_picture: attachment(ENTRANCE),
         registration_date,
         date_ba_signature,
-        office_gps: point(find(payload, &format!("{DETAILS}.office_gps"))),
-        project_role: find(payload, "form.subcase_0.case.index.parent.#text")
+        office_gps: point(find(payload, OFFICE_GPS.path)),
+        project_role: find(payload, USER.path)
             .and_then(Value::as_str)
             .filter(|role| !role.is_empty())
             .map(str::to_owned),
@@ -97,21 +218,19 @@ pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     Ok(Plan::postgis(Rows::Mill(Box::new(mill))).reporting(form.unmapped()))
 }
 
-fn of_survey(tables: BySurvey, survey_type: &str) -> Option<Labels> {
-    tables.iter().find(|(survey, _)| *survey == survey_type).map(|(_, labels)| *labels)
-}
-
 /// The code of one of the mill's details.
-fn code<'p>(payload: &'p Value, name: &str) -> Option<&'p str> {
-    find(payload, &format!("{DETAILS}.{name}")).and_then(Value::as_str)
+fn code<'p>(payload: &'p Value, path: &str) -> Option<&'p str> {
+    find(payload, path).and_then(Value::as_str)
 }
 
-/// The label of a detail. A code that `labels` lacks is remembered.
-fn label(form: &Form, payload: &Value, name: &str, labels: Option<Labels>) -> Option<&'static str> {
-    let (code, labels) = (code(payload, name)?, labels?);
+/// The label of a column's code. A code that its table lacks is remembered, unless the survey type has none.
+fn label(form: &Form, payload: &Value, column: &Column, survey_type: &str) -> Option<&'static str> {
+    let code = code(payload, column.path)?;
+    let of_survey = |(survey, _): &&(&str, Labels)| survey.is_empty() || *survey == survey_type;
+    let (_, labels) = column.labels.iter().find(of_survey)?;
     let label = find_label(labels, code);
     if label.is_none() {
-        form.remember_unmapped(&format!("{DETAILS}.{name}"), code);
+        form.remember_unmapped(column.path, code);
     }
     label
 }

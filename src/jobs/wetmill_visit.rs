@@ -18,9 +18,12 @@
 //! - Without an id in the payload, the submission ids contain the word `None`.
 
 mod answer;
+mod columns;
 mod group;
 mod surveys;
 mod walk;
+
+pub(super) use columns::describe;
 
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
@@ -33,17 +36,17 @@ use crate::plan::rows::{Rows, Survey, Visit};
 use group::{Context, Group};
 
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
-    let wetmill = required(payload, "form.case.@case_id")?;
-    let visit_date = text(payload, "form.date")?.as_deref().and_then(calendar_date);
-    let visit_date = visit_date.ok_or_else(|| error("form.date", "must be a date (YYYY-MM-DD)"))?;
-    let form_name = text(payload, "form.survey_type")?;
-    let form_name = form_name.ok_or_else(|| error("form.survey_type", "missing"))?;
+    let wetmill = required(payload, columns::MILL)?;
+    let visit_date = text(payload, columns::DATE)?.as_deref().and_then(calendar_date);
+    let visit_date = visit_date.ok_or_else(|| error(columns::DATE, "must be a date (YYYY-MM-DD)"))?;
+    let form_name = text(payload, columns::SURVEY_TYPE)?;
+    let form_name = form_name.ok_or_else(|| error(columns::SURVEY_TYPE, "missing"))?;
     let form = Form::new(payload, facts);
     let attachments = Attachments::new(payload, facts);
     let context = Context {
         form: &form,
         attachments: &attachments,
-        survey_type: find(payload, "form.survey_type").and_then(Value::as_str).unwrap_or_default(),
+        survey_type: find(payload, columns::SURVEY_TYPE).and_then(Value::as_str).unwrap_or_default(),
         version: find(payload, "form.@version").and_then(as_text).and_then(|text| text.trim().parse().ok()),
     };
     let id = find(payload, "id").and_then(as_text).unwrap_or("None".into());
@@ -57,8 +60,8 @@ pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
         wetmill,
         form_name,
         visit_date,
-        entrance_photograph: attachments.url(find(payload, "form.introduction.wetmill_entrance_photograph")),
-        geo_location: point(find(payload, "form.introduction.gps")),
+        entrance_photograph: attachments.url(find(payload, columns::PHOTOGRAPH)),
+        geo_location: point(find(payload, columns::GPS)),
         surveys: surveys.collect::<Result<_, _>>()?,
     };
     Ok(Plan::postgis(Rows::Visit(Box::new(visit))).reporting(form.unmapped()))

@@ -1,6 +1,7 @@
 //! The command line (`docs/service.md`, section 9): the real binary, what it prints, and how it ends.
 
 mod help;
+mod mappings;
 mod preview;
 mod settings;
 mod summary;

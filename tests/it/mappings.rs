@@ -1,6 +1,7 @@
 //! The pure mappings of CommCare's forms: the golden cases of `tests/vectors/`, and rules that the golden
 //! cases don't show.
 
+mod document;
 mod farm_visits;
 mod goldens;
 mod observations;

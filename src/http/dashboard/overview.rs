@@ -206,7 +206,7 @@ fn unmapped_answers(sightings: &[Sighting]) -> Markup {
                             @for seen in sightings {
                                 tr {
                                     td { (seen.job_name) }
-                                    td { code { (seen.answer.path) } }
+                                    td { (super::mappings::question(&seen.job_name, &seen.answer)) }
                                     td { code { (seen.answer.code) } }
                                     td { (seen.records) }
                                     td { (time(seen.first_seen)) }

@@ -54,6 +54,7 @@ pub(in crate::http) fn page(title: &str, content: &Markup) -> Html<String> {
                         a .home href="/dashboard" { "Dashboard" }
                         a href="/dashboard/failed/sf" { "Failed forms" }
                         a href="/dashboard/failed/cc" { "Failed payloads" }
+                        a href="/dashboard/mappings" { "Mappings" }
                         a href="/docs" { "API" }
                     }
                     form .search action="/dashboard/search" role="search" {

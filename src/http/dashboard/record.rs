@@ -152,7 +152,11 @@ fn unmapped(record: &Record) -> Markup {
     html! {
         @if !record.unmapped.is_empty() {
             h2 { "Answers that no mapping knows" }
-            ul { @for answer in &record.unmapped { li { code { (answer.path) } ": code " code { (answer.code) } } } }
+            ul {
+                @for answer in &record.unmapped {
+                    li { "code " code { (answer.code) } " of " (super::mappings::question(&record.job_name, answer)) }
+                }
+            }
         }
     }
 }

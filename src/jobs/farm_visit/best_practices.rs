@@ -3,14 +3,31 @@
 
 use serde_json::Value;
 
-use super::country::Country::{Bu, Et, Ke, Pr, Zm};
-use super::country::{ALL, NOT_BU, NOT_ET, Section, fill_for};
-use super::{FarmVisit, YES_NO};
+use super::{FarmVisit, PRACTICES, VISIT_KEY, YES_NO};
 use crate::jobs::MapError;
+use crate::jobs::country::Country::{Bu, Et, Ke, Pr, Zm};
+use crate::jobs::country::{ALL, NOT_BU, NOT_ET, Section};
+use crate::jobs::describe::Description;
+use crate::jobs::entry::Gives;
 use crate::jobs::fields::Condition::{Is, Positive};
-use crate::jobs::fields::Source::{Attachment, AttachmentIf, Label, LabelOr, Rule, Sent, Text};
+use crate::jobs::fields::Source::{self, Attachment, AttachmentIf, Id, Label, LabelOr, Sent, Text};
+use crate::jobs::fields::{APP, Row, Rule};
 use crate::jobs::form::{Form, Labels, find_label};
+use crate::jobs::record::{Record, table};
 use crate::plan::Upsert;
+
+/// Read at the group that holds the best practices.
+const RECORD: Record = Record {
+    object: "FV_Best_Practices__c",
+    key: "FV_Submission_ID__c",
+    id: VISIT_KEY,
+    when: "",
+    tables: &[&table!(NAME_AND_VISIT), &table!(by country BEST_PRACTICES)],
+    optional: &[],
+};
+
+const NAME_AND_VISIT: &[Row] =
+    &[("Name__c", Id(VISIT_KEY)), ("Farm_Visit__r.FV_Submission_ID__c", Id(VISIT_KEY))];
 
 /// Paths count from the group that holds the best practices; `form.…` counts from the top.
 const BEST_PRACTICES: &[Section] = &[
@@ -98,7 +115,7 @@ const BEST_PRACTICES: &[Section] = &[
         &[Bu],
         &[
             ("do_you_have_compost_manure__c", Text("")),
-            ("photo_of_the_compost_manure__c", Rule(photo_of_any_compost)),
+            ("photo_of_the_compost_manure__c", Source::Rule(&PHOTO_OF_ANY_COMPOST)),
         ],
     ),
     (
@@ -129,7 +146,7 @@ const BEST_PRACTICES: &[Section] = &[
                     ],
                 ),
             ),
-            ("planted_intercrop_bananas__c", Rule(planted_bananas)),
+            ("planted_intercrop_bananas__c", Source::Rule(&PLANTED_BANANAS)),
             (
                 "photograph_intercrop_bananas__c",
                 AttachmentIf(
@@ -167,7 +184,7 @@ const BEST_PRACTICES: &[Section] = &[
                 "stumping_method_on_majority_of_trees__c",
                 Label("stumping.stumping_methods_used_on_majority_of_trees", YES_NO),
             ),
-            ("year_stumping__c", Rule(year_of_stumping)),
+            ("year_stumping__c", Source::Rule(&YEAR_OF_STUMPING)),
             ("number_of_trees_stumped__c", Sent("stumping.total_stumped_trees")),
             (
                 "main_stems_in_majority_coffee_trees__c",
@@ -224,7 +241,7 @@ const BEST_PRACTICES: &[Section] = &[
                     ],
                 ),
             ),
-            ("photograph_of_kitchen_garden__c", Rule(photo_of_kitchen_garden)),
+            ("photograph_of_kitchen_garden__c", Source::Rule(&PHOTO_OF_KITCHEN_GARDEN)),
         ],
     ),
 ];
@@ -268,11 +285,21 @@ const ANY_COHORT: Labels = &[("both_periods", "Both Stumping Periods")];
 
 /// The best practices of a visit.
 pub(super) fn best_practices(visit: &FarmVisit) -> Result<Upsert, MapError> {
-    let upsert = Upsert::new("FV_Best_Practices__c", "FV_Submission_ID__c", &visit.key)
-        .set("Name__c", &*visit.key)
-        .relate("Farm_Visit__r", "FV_Submission_ID__c", &*visit.key);
-    fill_for(visit.country, upsert, BEST_PRACTICES, &visit.practices)
+    RECORD.read_for(visit.country, &visit.practices)
 }
+
+/// The record of every visit.
+pub(super) fn describe(description: &mut Description) {
+    description.record_at(&RECORD, PRACTICES);
+}
+
+const PHOTO_OF_ANY_COMPOST: Rule = Rule {
+    says: "the address of the photo, where any kind of compost was seen",
+    paths: &["form.compost.photo_of_the_compost_manure", "form.compost.do_you_have_compost_manure"],
+    labels: &[],
+    gives: Gives::Url,
+    read: photo_of_any_compost,
+};
 
 /// In Burundi the answer may name several kinds of compost; `0` is none.
 fn photo_of_any_compost(form: &Form) -> Result<Value, MapError> {
@@ -283,6 +310,14 @@ fn photo_of_any_compost(form: &Form) -> Result<Value, MapError> {
     Ok(form.attachment("form.compost.photo_of_the_compost_manure")?.into())
 }
 
+const PLANTED_BANANAS: Rule = Rule {
+    says: "the answer as sent, with a capital at its beginning: yes becomes Yes",
+    paths: &["shade_control.planted_intercrop_bananas"],
+    labels: &[],
+    gives: Gives::Answer,
+    read: planted_bananas,
+};
+
 fn planted_bananas(practices: &Form) -> Result<Value, MapError> {
     let answer = practices.text("shade_control.planted_intercrop_bananas")?;
     let mut letters = answer.chars();
@@ -290,12 +325,20 @@ fn planted_bananas(practices: &Form) -> Result<Value, MapError> {
     Ok(first.chain(letters.as_str().to_lowercase().chars()).collect::<String>().into())
 }
 
+const YEAR_OF_STUMPING: Rule = Rule {
+    says: "the label of the code as the app's training cohort means it; blank for a code that only other cohorts have",
+    paths: &["stumping.year_stumping"],
+    labels: &[COHORTS[0].years, COHORTS[1].years, COHORTS[2].years, ANY_COHORT],
+    gives: Gives::Texts,
+    read: year_of_stumping,
+};
+
 /// The label of a year of stumping; `""` for a year that only the cohorts of other apps know; null for a
 /// year that no cohort knows.
 fn year_of_stumping(practices: &Form) -> Result<Value, MapError> {
     const PATH: &str = "stumping.year_stumping";
     let code = practices.text(PATH)?;
-    let app = practices.text("payload.app_id")?;
+    let app = practices.text(APP)?;
     let own =
         COHORTS.iter().find(|cohort| cohort.apps.contains(&&*app)).map_or(&[][..], |cohort| cohort.years);
     if let Some(label) = find_label(ANY_COHORT, &code).or_else(|| find_label(own, &code)) {
@@ -305,6 +348,14 @@ fn year_of_stumping(practices: &Form) -> Result<Value, MapError> {
     let known = COHORTS.iter().any(|cohort| find_label(cohort.years, &code).is_some());
     Ok(if known { "".into() } else { Value::Null })
 }
+
+const PHOTO_OF_KITCHEN_GARDEN: Rule = Rule {
+    says: "the address of the photo, where there is a kitchen garden; else empty",
+    paths: &["kitchen_garden.photograph", "kitchen_garden.is_there_a_kitchen_garden"],
+    labels: &[],
+    gives: Gives::Url,
+    read: photo_of_kitchen_garden,
+};
 
 /// The photo's URL, or null (not `""`) where there is no garden.
 fn photo_of_kitchen_garden(practices: &Form) -> Result<Value, MapError> {

@@ -6,14 +6,44 @@
 
 use serde_json::Value;
 
-use super::FarmVisit;
-use super::country::Country::{self, Bu, Et, Ke, Other, Pr, Zm};
-use super::country::{ALL, NOT_ET};
 use super::result_labels as labels;
+use super::{FarmVisit, PRACTICES, VISIT_KEY};
 use crate::jobs::MapError;
-use crate::jobs::fields::Source::{self, Sent, SentOrNull};
+use crate::jobs::country::Country::{self, Bu, Et, Ke, Other, Pr, Zm};
+use crate::jobs::country::{ALL, NOT_ET};
+use crate::jobs::describe::Description;
+use crate::jobs::fields::Piece::{Answer, Own, Words};
+use crate::jobs::fields::Row;
+use crate::jobs::fields::Source::{self, Given, Id, LabelOr, Sent, SentOrNull, Text};
 use crate::jobs::form::Labels;
+use crate::jobs::record::{Record, given, table};
 use crate::plan::Upsert;
+
+/// Read at the group that holds the best practices.
+const RESULT: Record = Record {
+    object: "FV_Best_Practice_Results__c",
+    key: "Best_Practice_Result_Submission_ID__c",
+    id: &[Words("FVBPN-"), Answer("payload.id"), Words("_"), Own(INFIX), Words("_"), Own(CODE)],
+    when: "for each code of the answer",
+    tables: &[&table!(RESULT_ROWS)],
+    optional: &[],
+};
+
+const RESULT_ROWS: &[Row] = &[
+    ("FV_Submission_ID__c", Id(VISIT_KEY)),
+    ("FV_Best_Practices__r.FV_Submission_ID__c", Id(VISIT_KEY)),
+    ("Best_Practice_Result_Type__c", Given(TYPE)),
+    ("Best_Practice_Result_Description__c", Given(DESCRIPTION)),
+];
+
+/// The names of what a family knows of its row.
+const INFIX: &str = "family";
+const CODE: &str = "code";
+const TYPE: &str = "type";
+const DESCRIPTION: &str = "description";
+
+/// What a row says of a question that the phone hides.
+const HIDDEN: &str = "N/A";
 
 /// The rows of one question.
 #[derive(Clone, Copy)]
@@ -190,29 +220,50 @@ fn family_results(family: &Family, visit: &FarmVisit) -> Result<Vec<Upsert>, Map
         None => false,
     };
     if hidden && codes.is_empty() {
-        return Ok(vec![row(family, visit, "", "N/A".into())]);
+        return Ok(vec![row(family, visit, "", HIDDEN.into())?]);
     }
     codes
         .iter()
         .map(|code| {
-            let description = if hidden { "N/A".into() } else { describe(family, visit, code)? };
-            Ok(row(family, visit, code, description))
+            let description = if hidden { HIDDEN.into() } else { description(family, visit, code)? };
+            row(family, visit, code, description)
         })
         .collect()
 }
 
-fn describe(family: &Family, visit: &FarmVisit, code: &str) -> Result<Value, MapError> {
+fn description(family: &Family, visit: &FarmVisit, code: &str) -> Result<Value, MapError> {
     match family.in_words {
-        Some((own, source)) if own == code => source.read(&visit.practices),
+        Some((own, source)) if own == code => source.read(&visit.practices, &[]),
         _ => Ok(visit.practices.label_of(family.path, code, family.labels).unwrap_or(family.fallback).into()),
     }
 }
 
-fn row(family: &Family, visit: &FarmVisit, code: &str, description: Value) -> Upsert {
-    let external_id = format!("FVBPN-{}_{}_{code}", visit.id, family.infix);
-    Upsert::new("FV_Best_Practice_Results__c", "Best_Practice_Result_Submission_ID__c", external_id)
-        .set("FV_Submission_ID__c", &*visit.key)
-        .relate("FV_Best_Practices__r", "FV_Submission_ID__c", &*visit.key)
-        .set("Best_Practice_Result_Type__c", family.type_label)
-        .set("Best_Practice_Result_Description__c", description)
+fn row(family: &Family, visit: &FarmVisit, code: &str, description: Value) -> Result<Upsert, MapError> {
+    let own = [
+        given(INFIX, family.infix),
+        given(CODE, code),
+        given(TYPE, family.type_label),
+        given(DESCRIPTION, description),
+    ];
+    RESULT.read_given(&visit.practices, &own)
 }
+
+/// The rows of every family.
+pub(super) fn describe(description: &mut Description) {
+    for family in FAMILIES {
+        let own =
+            |source| [(INFIX, Text(family.infix)), (TYPE, Text(family.type_label)), (DESCRIPTION, source)];
+        let labelled = LabelOr(family.path, family.labels, family.fallback);
+        description.family(&RESULT, family.countries, PRACTICES, &own(labelled), FAMILIES_NAME);
+        if let Some((_, source)) = family.in_words {
+            let record = Record { when: "for the code that stands for an answer in words", ..RESULT };
+            description.family(&record, family.countries, PRACTICES, &own(source), FAMILIES_NAME);
+        }
+        if family.hidden_below.is_some() {
+            let record = Record { when: "the phone hides the question, as the field is young", ..RESULT };
+            description.family(&record, family.countries, PRACTICES, &own(Text(HIDDEN)), FAMILIES_NAME);
+        }
+    }
+}
+
+const FAMILIES_NAME: &str = concat!("FAMILIES in ", file!());

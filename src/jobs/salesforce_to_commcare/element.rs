@@ -28,7 +28,17 @@ pub(super) enum Source {
     /// Several sources, one text behind the other.
     Joined(&'static [Source]),
     /// A rule that no other source can express.
-    Derived(fn(&PayloadRecord<'_>) -> Result<String, Unfit>),
+    Derived(&'static Rule),
+}
+
+/// A rule in code, and the words that say it.
+pub(super) struct Rule {
+    /// One sentence or two, without a full stop at the end.
+    pub(super) says: &'static str,
+    /// The fields that it reads.
+    pub(super) keys: &'static [&'static str],
+    /// The rule.
+    pub(super) read: fn(&PayloadRecord<'_>) -> Result<String, Unfit>,
 }
 
 /// Why a record cannot be sent.
@@ -81,7 +91,7 @@ impl PayloadRecord<'_> {
                 let parts = parts.iter().map(|part| self.value(part));
                 Ok(Cow::Owned(parts.collect::<Result<Vec<_>, _>>()?.concat()))
             }
-            Source::Derived(rule) => rule(self).map(Cow::Owned),
+            Source::Derived(rule) => (rule.read)(self).map(Cow::Owned),
         }
     }
 

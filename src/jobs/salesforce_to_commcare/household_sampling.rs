@@ -24,6 +24,7 @@ pub(in crate::jobs) const JOB: JobType = JobType {
     layout: Layout::Case,
     questions: QUESTIONS,
     update: UPDATE,
+    file: file!(),
 };
 
 #[rustfmt::skip]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::element::Source::{AsAsked, CaseId, Derived, Joined, Text, WholeNumber, Words};
-use super::element::{Element, Source, Unfit};
+use super::element::{Element, Rule, Source, Unfit};
 use super::{JobType, Layout, Parent, PayloadRecord, text};
 use crate::jobs::{Facts, MapError};
 use crate::plan::Plan;
@@ -21,36 +21,37 @@ pub(in crate::jobs) const JOB: JobType = JobType {
     namespace: "3E266629-AFD8-4A1C-8825-1DCDDF24E5A8",
     form_name: "New Participant",
     form_version: "325",
-    case_name: Derived(full_name),
+    case_name: Derived(&FULL_NAME),
     case_type: "_participant",
     parent: Some(Parent { id: "trainingGroupId", case_type: "_training_group" }),
     layout: Layout::Case,
     questions: QUESTIONS,
     update: UPDATE,
+    file: file!(),
 };
 
 #[rustfmt::skip]
 const QUESTIONS: &[Element] = &[
-    ("Name", Derived(full_name)),
+    ("Name", Derived(&FULL_NAME)),
     ("First_Name", Text("participantName")),
     ("Middle_Name", Text("participantMiddleName")),
     ("Last_Name", Text("participantLastName")),
     ("Age", WholeNumber("participantAge")),
     ("Gender", Text("participantGender")),
-    ("Phone_Number", Derived(phone)),
+    ("Phone_Number", Derived(&PHONE)),
     ("Farmer_Id", Text("tnsId")),
-    ("Farmer_Number", Derived(farmer_number)),
-    ("Cooperative_Membership_Number", Derived(cooperative_number)),
-    ("Grower_Number", Derived(grower_number)),
-    ("National_ID_Number", Derived(national_id)),
+    ("Farmer_Number", Derived(&FARMER_NUMBER)),
+    ("Cooperative_Membership_Number", Derived(&COOPERATIVE_NUMBER)),
+    ("Grower_Number", Derived(&GROWER_NUMBER)),
+    ("National_ID_Number", Derived(&NATIONAL_ID)),
     ("Household_Id", Text("householdId")),
     ("Household_PIMA_Id", Text("householdPIMAId")),
     ("Shade_Trees", WholeNumber("shadeTrees")),
     ("Household_Number", Text("HHID")),
-    ("Number_of_Trees", Derived(farm_size)),
+    ("Number_of_Trees", Derived(&FARM_SIZE)),
     ("Parent_Id", Text("trainingGroupId")),
     ("Status", Text("status")),
-    ("Primary_Household_Member", Derived(primary_member)),
+    ("Primary_Household_Member", Derived(&PRIMARY_MEMBER)),
     ("Case_Id", CaseId),
     ("Name_Household_Concat", Joined(NAME_AND_HOUSEHOLD)),
 ];
@@ -84,9 +85,9 @@ const UPDATE: &[Element] = &[
 /// *full name* and the household's number. The form reads that number as a number, the case as text
 /// (quirk 5).
 const NAME_AND_HOUSEHOLD: &[Source] =
-    &[Derived(full_name), Words(" "), WholeNumber("HHID"), Words("-"), Derived(farmer_number)];
+    &[Derived(&FULL_NAME), Words(" "), WholeNumber("HHID"), Words("-"), Derived(&FARMER_NUMBER)];
 const NAME_AND_HOUSEHOLD_TEXT: &[Source] =
-    &[Derived(full_name), Words(" "), Text("HHID"), Words("-"), Derived(farmer_number)];
+    &[Derived(&FULL_NAME), Words(" "), Text("HHID"), Words("-"), Derived(&FARMER_NUMBER)];
 
 /// Maps a payload of this job type.
 pub(in crate::jobs) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
@@ -100,6 +101,49 @@ const GROWERS: [&str; 4] = ["coffee_zw_2024c", "coffee_zw_c21_ag", "coffee_zim",
 /// Projects whose participants have a national id.
 const NATIONALS: [&str; 2] = ["coffee_bdi_kahawatu_2024c", "coffee_bdi_tns_2024c"];
 
+const FULL_NAME: Rule = Rule {
+    says: "first, middle and last name, with a blank between them",
+    keys: &["participantName", "participantMiddleName", "participantLastName"],
+    read: full_name,
+};
+const PRIMARY_MEMBER: Rule = Rule {
+    says: "Yes for true or 1, No for false or 0, anything else as sent",
+    keys: &[PRIMARY],
+    read: primary_member,
+};
+const FARMER_NUMBER: Rule = Rule {
+    says: "1 for the household's first member, 2 for another; blank where that is not known",
+    keys: &[PRIMARY],
+    read: farmer_number,
+};
+const COOPERATIVE_NUMBER: Rule = Rule {
+    says: "the number in the projects coffee_ke_2024ac and coffee_ke_2024bc, else blank",
+    keys: OTHER_ID,
+    read: cooperative_number,
+};
+const GROWER_NUMBER: Rule = Rule {
+    says: "the number in the projects coffee_zw_2024c, coffee_zw_c21_ag, coffee_zim and coffee_zim_c2_ag, else blank",
+    keys: OTHER_ID,
+    read: grower_number,
+};
+const NATIONAL_ID: Rule = Rule {
+    says: "the number in the projects coffee_bdi_kahawatu_2024c and coffee_bdi_tns_2024c, else blank",
+    keys: OTHER_ID,
+    read: national_id,
+};
+const PHONE: Rule = Rule {
+    says: "the number as sent, without blanks around it",
+    keys: &["participantPhoneNumber"],
+    read: phone,
+};
+const FARM_SIZE: Rule = Rule {
+    says: "the size as sent, in Kenya and Zimbabwe as a whole number; 0 where it is missing",
+    keys: &["householdFarmSize"],
+    read: farm_size,
+};
+const PRIMARY: &str = "participantPrimaryHouseholdMember";
+const OTHER_ID: &[&str] = &["participantOtherIDNumber"];
+
 /// *full name*: the parts joined by one space; nothing is trimmed.
 fn full_name(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
     let middle = record.text("participantMiddleName")?;
@@ -110,9 +154,8 @@ fn full_name(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
 
 /// *primary member* (decision X8).
 fn primary_member(record: &PayloadRecord<'_>) -> Result<String, Unfit> {
-    const KEY: &str = "participantPrimaryHouseholdMember";
-    let value = record.text(KEY)?;
-    Ok(match record.fields.get(KEY) {
+    let value = record.text(PRIMARY)?;
+    Ok(match record.fields.get(PRIMARY) {
         Some(Value::Bool(true)) => "Yes".to_owned(),
         Some(Value::Bool(false)) => "No".to_owned(),
         Some(Value::String(_)) if value.eq_ignore_ascii_case("true") || value == "1" => "Yes".to_owned(),

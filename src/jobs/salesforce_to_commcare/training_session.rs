@@ -25,6 +25,7 @@ pub(in crate::jobs) const JOB: JobType = JobType {
     layout: Layout::SubcaseAndCase,
     questions: QUESTIONS,
     update: UPDATE,
+    file: file!(),
 };
 
 #[rustfmt::skip]

@@ -38,6 +38,23 @@ pub(super) enum Rule {
     Removed,
 }
 
+impl Rule {
+    /// The rule in words, and the labels that it knows.
+    pub(super) fn words(self) -> (&'static str, Labels) {
+        match self {
+            Self::OneOf(labels) => ("the label of the code; the code itself where it has none", labels),
+            Self::ManyOf(labels) | Self::ManyOrNone(labels) => {
+                ("a row with the label of each code; codes without label are left out", labels)
+            }
+            Self::YesNo => ("the label of the code; anything else as sent", YES_NO),
+            Self::YesIf1 => ("yes for 1, else no", &[]),
+            Self::PhotoOrNull => ("the address of the photo; empty without one", &[]),
+            Self::PhotoIfAny => ("the address of the photo; without one as sent", &[]),
+            Self::Removed => ("not stored", &[]),
+        }
+    }
+}
+
 const YES_NO: Labels = &[("1", "yes"), ("0", "no")];
 
 /// A group that is being transformed.

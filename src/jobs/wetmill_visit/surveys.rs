@@ -9,6 +9,7 @@ mod training;
 
 use super::group::{Group, Rule};
 use crate::jobs::MapError;
+use crate::jobs::form::Labels;
 
 /// A group's name, one of its members and the rule for that member. The survey itself has an empty name.
 type MemberRule = (&'static str, &'static str, Rule);
@@ -21,13 +22,25 @@ enum More {
     Check(fn(&mut Group) -> Result<(), MapError>),
 }
 
+/// What a change in code does with a member, in words: its group, its name, the rule and the labels.
+pub(super) struct Note {
+    pub(super) group: &'static str,
+    pub(super) member: &'static str,
+    pub(super) says: &'static str,
+    pub(super) labels: &'static [Labels],
+}
+
 /// The transformation of one survey.
 pub(super) struct Transformation {
     /// The survey's name in `form.surveys`.
     pub(super) name: &'static str,
-    rules: &'static [MemberRule],
+    pub(super) rules: &'static [MemberRule],
     /// Done after the rules.
     then: More,
+    /// What that does.
+    pub(super) notes: &'static [Note],
+    /// The file of its tables.
+    pub(super) file: &'static str,
 }
 
 impl Transformation {
@@ -53,32 +66,58 @@ impl Transformation {
 
 /// The transformations of all surveys that are stored.
 pub(super) const ALL: &[Transformation] = &[
-    with_more("wet_mill_training", training::TRAINING, training::training),
-    with_more("routine_visit", &[], training::routine_visit),
-    with_more("manager_needs_assessment", manager_needs::RULES, manager_needs::transform),
-    with_more("infrastructure", operations::INFRASTRUCTURE, operations::infrastructure),
-    by_rules("waste_water_management", operations::WASTE_WATER),
-    by_rules("cpqi", operations::CPQI),
     Transformation {
-        name: "cherry_weekly_price",
-        rules: &[],
-        then: More::Check(numbers::cherry_weekly_price),
+        rules: training::TRAINING,
+        then: More::Change(training::training),
+        notes: training::TRAINING_NOTES,
+        ..named("wet_mill_training", training::FILE)
     },
-    by_rules("kpis", numbers::KPIS),
-    with_more("water_and_energy_use", operations::WATER_AND_ENERGY, operations::water_and_energy),
-    with_more("financials", &[], numbers::financials),
-    with_more("employees", numbers::EMPLOYEES, numbers::employees),
-    with_more("gender_equitable_business_practices", &[], gender::transform),
+    Transformation {
+        then: More::Change(training::routine_visit),
+        notes: training::ROUTINE_VISIT_NOTES,
+        ..named("routine_visit", training::FILE)
+    },
+    Transformation {
+        rules: manager_needs::RULES,
+        then: More::Change(manager_needs::transform),
+        notes: manager_needs::NOTES,
+        ..named("manager_needs_assessment", manager_needs::FILE)
+    },
+    Transformation {
+        rules: operations::INFRASTRUCTURE,
+        then: More::Change(operations::infrastructure),
+        notes: operations::INFRASTRUCTURE_NOTES,
+        ..named("infrastructure", operations::FILE)
+    },
+    Transformation { rules: operations::WASTE_WATER, ..named("waste_water_management", operations::FILE) },
+    Transformation { rules: operations::CPQI, ..named("cpqi", operations::FILE) },
+    Transformation {
+        then: More::Check(numbers::cherry_weekly_price),
+        notes: numbers::CHERRY_NOTES,
+        ..named("cherry_weekly_price", numbers::FILE)
+    },
+    Transformation { rules: numbers::KPIS, ..named("kpis", numbers::FILE) },
+    Transformation {
+        rules: operations::WATER_AND_ENERGY,
+        then: More::Change(operations::water_and_energy),
+        notes: operations::WATER_NOTES,
+        ..named("water_and_energy_use", operations::FILE)
+    },
+    Transformation { then: More::Change(numbers::financials), ..named("financials", numbers::FILE) },
+    Transformation {
+        rules: numbers::EMPLOYEES,
+        then: More::Change(numbers::employees),
+        notes: numbers::EMPLOYEES_NOTES,
+        ..named("employees", numbers::FILE)
+    },
+    Transformation {
+        then: More::Change(gender::transform),
+        notes: gender::NOTES,
+        ..named("gender_equitable_business_practices", gender::FILE)
+    },
 ];
 
-const fn by_rules(name: &'static str, rules: &'static [MemberRule]) -> Transformation {
-    Transformation { name, rules, then: More::Nothing }
-}
-
-const fn with_more(
-    name: &'static str,
-    rules: &'static [MemberRule],
-    change: fn(&mut Group),
-) -> Transformation {
-    Transformation { name, rules, then: More::Change(change) }
+/// A transformation that changes nothing.
+const fn named(name: &'static str, file: &'static str) -> Transformation {
+    Transformation { name, rules: &[], then: More::Nothing, notes: &[], file }
 }

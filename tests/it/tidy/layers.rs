@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("queue", &[]),
     ("destinations", &[]),
     ("worker", &["jobs", "queue", "destinations"]),
+    ("mappings", &["jobs", "csv"]),
     ("app", &["jobs", "queue", "destinations", "worker"]),
 ];
 

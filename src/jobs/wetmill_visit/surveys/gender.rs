@@ -2,8 +2,29 @@
 
 use serde_json::{Map, Value};
 
+use super::Note;
 use crate::jobs::form::{Labels, find_label};
 use crate::jobs::wetmill_visit::group::Group;
+
+/// Who extends the tables looks here.
+pub(super) const FILE: &str = file!();
+
+pub(super) const NOTES: &[Note] = &[
+    Note {
+        group: "assessment_form",
+        member: "{question}",
+        says: "the label of y or n; anything else as sent",
+        labels: LABELS,
+    },
+    Note {
+        group: "action_plan",
+        member: "{question}",
+        says: "the label of y or n; anything else as sent. It takes the place of an equal question of the assessment",
+        labels: LABELS,
+    },
+];
+
+const LABELS: &[Labels] = &[SECTIONS[0].1, SECTIONS[1].1, YES_NO];
 
 /// A part of a section's name, and the labels of `y` and `n` in that section. The first part that fits
 /// counts.

@@ -2,9 +2,39 @@
 
 use serde_json::Value;
 
-use super::MemberRule;
+use super::{MemberRule, Note};
 use crate::jobs::form::Labels;
 use crate::jobs::wetmill_visit::group::{Group, Rule};
+
+/// Who extends the tables looks here.
+pub(super) const FILE: &str = file!();
+
+pub(super) const NOTES: &[Note] = &[
+    Note {
+        group: "business_and_operations",
+        member: "documents",
+        says: "Ethiopia and Burundi: a row with the label of each code; codes without label are left out",
+        labels: &[DOCUMENTS],
+    },
+    Note {
+        group: "business_and_operations",
+        member: "documents",
+        says: "Kenya: a row with the label of each code; codes without label are left out",
+        labels: &[DOCUMENTS_KE],
+    },
+    Note {
+        group: "business_and_operations",
+        member: "distribution_of_revenues",
+        says: "its answers are stored one level up, as if they stood in business_and_operations",
+        labels: &[],
+    },
+    Note {
+        group: "",
+        member: "perspective_of_manager_extra",
+        says: "its answers are stored as those of perspective_of_manager, too",
+        labels: &[],
+    },
+];
 
 pub(super) const RULES: &[MemberRule] = &[
     ("business_and_operations", "coffee_sale_period", Rule::OneOf(SALE_PERIOD)),

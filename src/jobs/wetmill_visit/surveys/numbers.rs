@@ -3,11 +3,28 @@
 use chrono::Datelike;
 use serde_json::{Map, Number, Value};
 
-use super::MemberRule;
+use super::{MemberRule, Note};
 use crate::jobs::MapError;
 use crate::jobs::wetmill::{calendar_date, error};
 use crate::jobs::wetmill_visit::answer::plain_number;
 use crate::jobs::wetmill_visit::group::{Group, Rule};
+
+/// Who extends the tables looks here.
+pub(super) const FILE: &str = file!();
+
+pub(super) const CHERRY_NOTES: &[Note] = &[Note {
+    group: "",
+    member: "cherry_week",
+    says: "the number of the week of this day (ISO 8601); the day itself is stored as date",
+    labels: &[],
+}];
+
+pub(super) const EMPLOYEES_NOTES: &[Note] = &[Note {
+    group: "",
+    member: "general_feedback",
+    says: "a text that reads as a number becomes a number; so does every other answer of this survey",
+    labels: &[],
+}];
 
 pub(super) const KPIS: &[MemberRule] = &[
     ("", "photo_of_cherry_receipts", Rule::PhotoIfAny),

@@ -2,9 +2,34 @@
 
 use serde_json::Value;
 
-use super::MemberRule;
+use super::{MemberRule, Note};
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
+
+/// Who extends the tables looks here.
+pub(super) const FILE: &str = file!();
+
+pub(super) const INFRASTRUCTURE_NOTES: &[Note] = &[
+    Note {
+        group: "",
+        member: IN_REPAIR,
+        says: "a row with the label of each code, without what needs repair",
+        labels: &[REPAIR],
+    },
+    Note {
+        group: "",
+        member: NEEDS_REPAIR_CODES,
+        says: "as sent; and a row with the label of each code under which_of_the_following_needs_repair",
+        labels: &[REPAIR],
+    },
+];
+
+pub(super) const WATER_NOTES: &[Note] = &[Note {
+    group: WATER,
+    member: OTHER_EFFORT,
+    says: "one more row of the efforts, unless it is blank; and as sent",
+    labels: &[],
+}];
 
 pub(super) const INFRASTRUCTURE: &[MemberRule] = &[
     ("", "main_water_source", Rule::OneOf(WATER_SOURCE)),

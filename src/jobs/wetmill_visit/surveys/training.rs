@@ -1,8 +1,47 @@
 //! Trainings and routine visits.
 
-use super::MemberRule;
+use super::{MemberRule, Note};
 use crate::jobs::form::{Labels, as_text};
 use crate::jobs::wetmill_visit::group::{Group, Rule};
+
+/// Who extends the tables looks here.
+pub(super) const FILE: &str = file!();
+
+pub(super) const TRAINING_NOTES: &[Note] = &[
+    Note {
+        group: "",
+        member: "training_topic",
+        says: "the label of the code, Ethiopia up to form version 54; the code itself where it has none",
+        labels: &[OLD_TOPICS],
+    },
+    Note {
+        group: "",
+        member: "training_topic",
+        says: "the label of the code, every other form; the code itself where it has none",
+        labels: &[TOPICS],
+    },
+];
+
+pub(super) const ROUTINE_VISIT_NOTES: &[Note] = &[
+    Note {
+        group: "",
+        member: "purpose_of_visit",
+        says: "the label of the code, for 99 \"Other: \" and the answer in words; several purposes and a code without label as sent",
+        labels: &[PURPOSES],
+    },
+    Note {
+        group: "",
+        member: "specify_the_purpose_of_visit",
+        says: "stands behind \"Other: \" where the purpose is 99",
+        labels: &[],
+    },
+    Note {
+        group: "",
+        member: "picture_of_activity",
+        says: "the address of the photo; empty without one",
+        labels: &[],
+    },
+];
 
 pub(super) const TRAINING: &[MemberRule] = &[
     ("", "training_topic_category", Rule::Removed),

@@ -1,9 +1,8 @@
 //! The countries whose farm visits differ, and tables that hold for some countries only.
 
 use crate::jobs::MapError;
-use crate::jobs::fields::{Row, fill};
+use crate::jobs::fields::Row;
 use crate::jobs::form::Form;
-use crate::plan::Upsert;
 
 /// The country that a visit's type names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,22 +46,19 @@ impl Country {
         let country = SURVEY_TYPES.iter().find(|(known, _)| *known == survey_type);
         Ok(country.map_or(Other, |(_, country)| *country))
     }
+
+    /// The letters with which a visit's type ends; `other` for any other type.
+    pub(super) fn letters(self) -> &'static str {
+        match self {
+            Ke => "KE",
+            Bu => "BU",
+            Pr => "PR",
+            Zm => "ZM",
+            Et => "ET",
+            Other => "other",
+        }
+    }
 }
 
 /// Rows and the countries to which they apply.
 pub(super) type Section = (&'static [Country], &'static [Row]);
-
-/// Adds the fields of the sections that apply to `country` to `upsert`.
-pub(super) fn fill_for(
-    country: Country,
-    mut upsert: Upsert,
-    sections: &[Section],
-    form: &Form,
-) -> Result<Upsert, MapError> {
-    for (countries, rows) in sections {
-        if countries.contains(&country) {
-            upsert = fill(upsert, rows, form)?;
-        }
-    }
-    Ok(upsert)
-}
