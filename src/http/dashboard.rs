@@ -11,6 +11,7 @@ mod chart;
 mod failures;
 mod overview;
 pub(super) mod page;
+mod reconciliation;
 mod record;
 mod search;
 mod words;

@@ -4,6 +4,7 @@
 //! through one [`writer`], which commits whatever is waiting as one transaction, so that
 //! concurrent webhooks share one fsync. Reads have connections of their own.
 
+mod held;
 mod overview;
 mod state;
 mod watch;

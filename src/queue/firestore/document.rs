@@ -41,7 +41,7 @@ pub(super) fn stored(origin: Origin, document: FirestoreDocument) -> Read {
     Ok(Stored { origin, doc_id, record, version })
 }
 
-fn doc_id(document: &FirestoreDocument) -> String {
+pub(super) fn doc_id(document: &FirestoreDocument) -> String {
     document.name.rsplit('/').next().unwrap_or_default().to_owned()
 }
 

@@ -22,7 +22,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("queue", &[]),
     ("destinations", &[]),
     ("worker", &["jobs", "queue", "destinations"]),
-    ("app", &["jobs", "queue", "destinations", "worker"]),
+    ("reconcile", &["jobs", "queue", "destinations", "worker"]),
+    ("app", &["jobs", "queue", "destinations", "worker", "reconcile"]),
 ];
 
 /// Modules in which what comes out depends only on what goes in.
