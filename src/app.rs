@@ -6,12 +6,14 @@ use tracing::error;
 
 use crate::config::Config;
 use crate::destinations::Destinations;
+use crate::destinations::commcare::forms::FormList;
 use crate::destinations::commcare::{self, CommCare};
 use crate::destinations::postgis::{self, MigrationError, Postgis};
 use crate::destinations::salesforce::{Salesforce, SetUpError};
 use crate::jobs::{self, Facts};
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError};
+use crate::reconcile::Reconciler;
 use crate::worker::{Shutdown, Worker};
 
 /// The running service.
@@ -20,6 +22,8 @@ pub struct App {
     pub queue: Queue,
     /// The worker, which processes the queue's records.
     pub worker: Worker,
+    /// Fetches what CommCare could not deliver.
+    pub reconciler: Reconciler,
     /// All counters.
     pub metrics: Metrics,
 }
@@ -60,6 +64,15 @@ impl App {
         let commcare =
             config.commcare.clone().map(CommCare::new).transpose().map_err(StartError::CommCare)?;
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
+        let forms = config.commcare.clone().map(FormList::new).transpose().map_err(StartError::CommCare)?;
+        let reconciler = Reconciler::new(
+            queue.clone(),
+            forms,
+            config.reconcile,
+            config.retry.retention,
+            config.drain.budget,
+            shutdown.clone(),
+        );
         let worker = Worker::new(
             queue.clone(),
             Destinations { salesforce, commcare, postgis },
@@ -69,7 +82,7 @@ impl App {
             shutdown,
             metrics.clone(),
         );
-        Ok(Arc::new(Self { queue, worker, metrics }))
+        Ok(Arc::new(Self { queue, worker, reconciler, metrics }))
     }
 }
 

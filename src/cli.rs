@@ -5,6 +5,7 @@
 
 mod help;
 mod preview;
+mod reconcile;
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
@@ -116,6 +117,25 @@ enum Command {
         #[arg(long, conflicts_with_all = ["format", "json"])]
         csv: bool,
     },
+    /// Fetch the forms that CommCare could not deliver.
+    ///
+    /// Asks CommCare HQ for the forms of the last days and accepts those that the queue does not hold, as
+    /// POST /reconcile-cc does, but to the end of the list. The running service then processes them.
+    #[command(verbatim_doc_comment, after_help = help::RECONCILE)]
+    Reconcile {
+        /// Bring in the forms that CommCare received from this date, or date and time, on.
+        #[arg(long)]
+        since: Option<String>,
+        /// And up to this one; a date alone includes its day.
+        #[arg(long)]
+        until: Option<String>,
+        /// Only count what is missing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the answer that `POST /reconcile-cc` gives.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the OpenAPI document of the HTTP calls, as JSON.
     ///
     /// The running service gives the same at /openapi.json, and shows it at /docs.
@@ -191,6 +211,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
                 format
             };
             print(&mappings(job.as_deref(), format)?)
+        }
+        Command::Reconcile { since, until, dry_run, json } => {
+            let config = Config::load(&environment)?;
+            let reconciled =
+                reconcile::run(&config, since.as_deref(), until.as_deref(), dry_run, json).await?;
+            print(&reconciled.text)?;
+            reconciled.failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!(failure)))
         }
         Command::Openapi => print(&pretty(&json!(openapi::document()))),
     }

@@ -10,6 +10,7 @@ mod login;
 pub mod postgis;
 mod queue;
 mod reader;
+mod reconcile;
 pub mod salesforce;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,6 +23,7 @@ use postgis::PostgisSettings;
 pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
 use reader::Reader;
 pub use reader::Setting;
+pub use reconcile::ReconcileSettings;
 use salesforce::SalesforceSettings;
 
 use crate::submission::Sender;
@@ -110,6 +112,8 @@ pub struct Config {
     pub registration_attendance: bool,
     /// When a record is tried again.
     pub retry: RetryPolicy,
+    /// Fetching the forms that CommCare could not deliver.
+    pub reconcile: ReconcileSettings,
     /// CommCare → Salesforce and PostGIS.
     pub drain: DrainSettings,
     /// Salesforce → CommCare.
@@ -168,6 +172,7 @@ impl Config {
             sender,
             registration_attendance: production || sandbox_attendance,
             retry,
+            reconcile: reconcile::load(&mut reader),
             drain: DrainSettings {
                 batch_size: reader.number("SF_BATCH_SIZE", 10, 1, 500),
                 concurrency: reader.number("SF_CONCURRENCY", 8, 1, 100),

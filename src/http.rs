@@ -16,6 +16,7 @@ mod params;
 mod payloads;
 mod preview;
 mod probes;
+mod reconcile;
 mod records;
 mod repair;
 mod scheduler;
@@ -80,6 +81,7 @@ fn scheduler_calls() -> Calls {
         .routes(routes!(scheduler::drain_to_commcare))
         .routes(routes!(scheduler::retry_to_salesforce))
         .routes(routes!(scheduler::retry_to_commcare))
+        .routes(routes!(reconcile::reconcile))
 }
 
 /// What operators call.

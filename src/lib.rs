@@ -32,6 +32,7 @@ pub mod metrics;
 mod payload;
 pub mod plan;
 pub mod queue;
+pub mod reconcile;
 mod retry;
 mod samples;
 pub mod server;

@@ -24,7 +24,7 @@ use labels::{
     CallLabels, JobLabels, RefusedLabels, RequestLabels, RetryLabels, RouteLabels, RunLabels, StoppedLabels,
     UnmappedLabels, WebhookLabels,
 };
-pub use scrape::{Depths, DestinationState, Scrape};
+pub use scrape::{Depths, DestinationState, Reconciled, Scrape};
 pub use text::CONTENT_TYPE;
 
 /// Every name begins with it.

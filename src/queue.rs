@@ -26,6 +26,8 @@
 //! 12. A record that cannot be read is reported ([`Unreadable`]) and stops no other record, listing or count.
 //! 13. A record that waits for another one is found by that one's key ([`Queue::wake`]).
 //! 14. A small document of the service itself is kept by its name ([`Queue::state`]); the last writer's stays.
+//! 15. A form that a reconciliation fetches takes the place in the queue of the time when CommCare got it
+//!     ([`Queue::accept_fetched`]).
 //!
 //! # How
 //! A back end offers few primitives ([`store::Store`]): insert where absent, read, and replace
@@ -43,6 +45,7 @@ mod edition;
 mod error;
 mod firestore;
 mod groups;
+mod held;
 mod limits;
 mod overview;
 mod parts;
@@ -75,6 +78,7 @@ pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult};
 pub use doc_id::doc_id;
 pub use error::QueueError;
 pub use groups::{Group, Groups};
+pub use held::{Held, HeldSweep, Known};
 pub use overview::{Backlog, Counts, HandSet, Named, Page, Recent};
 pub use question::{FailedFilter, OrderedBy, Place, Shown, Sighting};
 pub use sweep::Sweep;

@@ -8,6 +8,7 @@ mod attempt;
 mod cause;
 mod lenient;
 mod record;
+mod turn;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,9 @@ use utoipa::ToSchema;
 
 pub use attempt::{Attempt, AttemptOutcome, Caller, Role, Trigger};
 pub use cause::Cause;
-pub use record::{Record, Refusal};
+pub use record::{FETCHED, Record, Refusal};
+pub(crate) use turn::sent;
+pub use turn::{Turn, commcare_time};
 
 /// Attempts that a record keeps (`docs/service.md`, section 3).
 pub const ATTEMPTS_KEPT: usize = 20;

@@ -199,7 +199,9 @@ impl Worker {
         let mut drain = Drain::new(self.clone(), origin, self.deadline(origin), Order::from_trigger(trigger));
         let mut sweep = match trigger {
             Trigger::AutoRetry => Sweep::over_due(origin),
-            Trigger::Batch | Trigger::Manual | Trigger::Inline => Sweep::over_claimable(origin),
+            Trigger::Batch | Trigger::Manual | Trigger::Inline | Trigger::Reconcile => {
+                Sweep::over_claimable(origin)
+            }
         };
         self.begin(origin, &mut drain, &sweep).await?;
         let mut probes = 0;

@@ -119,6 +119,21 @@ Exit codes:
   1  no form type has this name, or standard output cannot be written
   2  wrong usage";
 
+/// Of `reconcile`.
+pub(super) const RECONCILE: &str = "\
+Reads CC_DOMAIN, CC_USERNAME, CC_API_KEY, CC_BASE_URL, RECONCILE_DAYS and the settings of the queue. The
+key's user needs the permission \"edit data\" in CommCare HQ.
+
+Examples:
+  commcare-sf-integration reconcile
+  commcare-sf-integration reconcile --since 2024-01-01 --dry-run     what the past would bring
+  commcare-sf-integration reconcile --since 2024-01-01 --until 2024-12-31
+
+Exit codes:
+  0  the list was read to its end, or the queue is empty and nothing was asked for
+  1  CommCare HQ could not be asked, or the queue failed; standard error says why. The next call goes on
+  2  wrong usage";
+
 /// Of `openapi`.
 pub(super) const OPENAPI: &str = "\
 Reads no setting.

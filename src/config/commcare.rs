@@ -15,6 +15,8 @@ use crate::submission::Sender;
 pub struct CommCareSettings {
     /// Where forms are posted, by `CC_BASE_URL` and `CC_DOMAIN`.
     pub receiver: Url,
+    /// HQ's list of the forms that it has, by the same two.
+    pub forms: Url,
     /// `CC_USERNAME`: the key's user, an e-mail address.
     pub username: String,
     /// `CC_API_KEY`.
@@ -63,12 +65,15 @@ pub(super) fn load(reader: &mut Reader<'_>, base: Option<&Url>, bounds: &Bounds)
     if !missing.is_empty() && (bounds.cloud_run || missing.len() < 3) {
         reader.problem(&format!("{}: missing, and CommCare needs it", missing.join(", ")));
     }
-    let receiver = receiver(base?.clone(), &domain?);
+    let (base, domain) = (base?, domain?);
+    let receiver = in_domain(base, &domain, &["receiver", "GCP_Forms", ""]);
+    let forms = in_domain(base, &domain, &["api", "form", "v1", ""]);
     if receiver.is_none() {
         reader.problem("CC_BASE_URL: must be an address that a path can follow");
     }
     Some(CommCareSettings {
         receiver: receiver?,
+        forms: forms?,
         username: username?,
         api_key: api_key?,
         concurrency,
@@ -78,10 +83,12 @@ pub(super) fn load(reader: &mut Reader<'_>, base: Option<&Url>, bounds: &Bounds)
     })
 }
 
-/// `{base}/a/{domain}/receiver/GCP_Forms/` (`docs/mappings/salesforce-to-commcare.md`, section 4).
-fn receiver(mut base: Url, domain: &str) -> Option<Url> {
-    base.path_segments_mut().ok()?.pop_if_empty().extend(["a", domain, "receiver", "GCP_Forms", ""]);
-    Some(base)
+/// An address of a domain: `{base}/a/{domain}/receiver/GCP_Forms/` (`docs/mappings/salesforce-to-commcare.md`, section 4),
+/// or `{base}/a/{domain}/api/form/v1/` (`docs/service.md`, guarantee 12).
+fn in_domain(base: &Url, domain: &str, path: &[&str]) -> Option<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(["a", domain]).extend(path);
+    Some(url)
 }
 
 /// Reads who documents come from.
@@ -101,7 +108,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_receiver_is_that_of_the_domain() {
+    fn the_addresses_are_those_of_the_domain() {
+        let receiver = |base, domain| in_domain(&base, domain, &["receiver", "GCP_Forms", ""]);
         for (base, expected) in [
             ("https://www.commcarehq.org", "https://www.commcarehq.org/a/demo/receiver/GCP_Forms/"),
             ("http://127.0.0.1:1/hq/", "http://127.0.0.1:1/hq/a/demo/receiver/GCP_Forms/"),

@@ -22,6 +22,7 @@ use crate::retry::{Retries, RetryTimes};
 
 mod answer;
 mod failure;
+pub mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gate;

@@ -12,6 +12,7 @@ mod failures;
 mod mappings;
 mod overview;
 pub(super) mod page;
+mod reconciliation;
 mod record;
 mod search;
 mod words;

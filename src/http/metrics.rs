@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::app::App;
 use crate::clock;
 use crate::destinations::Admission;
-use crate::metrics::{CONTENT_TYPE, Depths, DestinationState, Scrape};
+use crate::metrics::{CONTENT_TYPE, Depths, DestinationState, Reconciled, Scrape};
 use crate::queue::QueueError;
 use crate::submission::{Destination, Origin};
 
@@ -28,7 +28,8 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
     let [from_commcare, from_salesforce] = app.queue.unreadable_met();
     let unreadable = vec![(Origin::CommCare, from_commcare), (Origin::Salesforce, from_salesforce)];
-    let mut scrape = Scrape { queue: depths(&app).await, unreadable, ..Scrape::default() };
+    let (queue, reconciliation) = futures::join!(depths(&app), reconciliation(&app));
+    let mut scrape = Scrape { queue, unreadable, reconciliation, ..Scrape::default() };
     if let Some(health) = app.worker.salesforce_health() {
         let state = match health.admission {
             Admission::Available => DestinationState::Available,
@@ -39,6 +40,18 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
         scrape.salesforce_usage = health.api_usage.map(|usage| (usage.used, usage.limit));
     }
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.render(&scrape))
+}
+
+/// What the last reconciliation came to.
+async fn reconciliation(app: &App) -> Option<Reconciled> {
+    let kept = timeout(QUEUE_PATIENCE, app.reconciler.kept()).await.ok()?.ok()?;
+    kept.runs.first()?;
+    let finished = kept.runs.iter().find(|run| run.finished);
+    Some(Reconciled {
+        missing: kept.last_missing(),
+        alert: app.reconciler.alert(),
+        finished: finished.and_then(|run| u64::try_from(run.ended_at.timestamp()).ok()),
+    })
 }
 
 /// The queue's depths; `None` where it doesn't answer.

@@ -53,6 +53,19 @@ pub struct Scrape {
     pub destinations: Vec<(&'static str, DestinationState)>,
     /// Salesforce's daily calls, used and allowed.
     pub salesforce_usage: Option<(u64, u64)>,
+    /// What the last reconciliation came to; `None` before the first, or where the queue did not answer.
+    pub reconciliation: Option<Reconciled>,
+}
+
+/// What a reconciliation came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Reconciled {
+    /// Forms that had not arrived.
+    pub missing: u64,
+    /// `RECONCILE_ALERT`: so many are no alarm.
+    pub alert: u64,
+    /// When the last one that came to its end did so, in seconds since 1970.
+    pub finished: Option<u64>,
 }
 
 /// One collection's part of the queue.
@@ -98,6 +111,22 @@ impl Scrape {
             let allowed: Number =
                 shown(&mut registry, "salesforce_api_calls_limit", "Daily API calls that Salesforce allows");
             allowed.set(limit);
+        }
+        if let Some(Reconciled { missing, alert, finished }) = self.reconciliation {
+            let mut gauge = |name, help, value| {
+                let gauge: Number = shown(&mut registry, name, help);
+                gauge.set(value);
+            };
+            gauge("reconcile_missing_forms", "Forms that the last reconciliation found missing", missing);
+            gauge(
+                "reconcile_missing_forms_allowed",
+                "RECONCILE_ALERT: so many missing forms are no alarm",
+                alert,
+            );
+            if let Some(finished) = finished {
+                let help = "When the last reconciliation that read all of CommCare HQ's list ended";
+                gauge("reconcile_finished_timestamp_seconds", help, finished);
+            }
         }
         registry
     }

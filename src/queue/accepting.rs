@@ -26,13 +26,22 @@ impl Queue {
     pub async fn accept(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
         match arriving.records {
             Some(records) => self.accept_records(arriving, records).await,
-            None => self.accept_form(arriving).await,
+            None => {
+                let record = arrival::arrive(&arriving, self.now());
+                self.accept_form(arriving, record).await
+            }
         }
     }
 
-    async fn accept_form(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
+    /// The same for a form that a reconciliation fetched: by the same rules, and in the place of the time when CommCare got
+    /// it (`docs/service.md`, guarantee 12).
+    pub async fn accept_fetched(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
+        let record = arrival::fetch(&arriving, self.now());
+        self.accept_form(arriving, record).await
+    }
+
+    async fn accept_form(&self, arriving: Arriving, record: Record) -> Result<Accepted, QueueError> {
         let doc_id = doc_id(&arriving.job_id);
-        let record = arrival::arrive(&arriving, self.now());
         limits::check(&record.data)?;
         let mut existing = self.store.existing(arriving.origin, &arriving.job_id, &doc_id).await?;
         for _ in 0..SWAP_TRIES {
@@ -127,7 +136,9 @@ fn is_of(stored: &Stored, job_id: &str) -> bool {
 /// A new payload in the place of the stored one.
 fn arrives(stored: &Stored, mut record: Box<Record>) -> Change {
     limits::fit(&mut record);
-    Change::Swap { stored: Box::new(stored.clone()), record, arrives: true }
+    // A fetched form has its place already.
+    let arrives = record.fetched_at.is_none();
+    Change::Swap { stored: Box::new(stored.clone()), record, arrives }
 }
 
 /// What `parts` do to the documents that their submission has.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::Arriving;
-use super::edition::{content_hash, is_older_edition};
-use crate::submission::{AttemptOutcome, NextRetry, Record, Status};
+use super::edition::{content_hash, is_older_edition, is_same_form};
+use crate::submission::{Attempt, AttemptOutcome, FETCHED, NextRetry, Record, Status, Trigger, sent};
 
 /// What an arriving submission does to the record that has its id.
 pub(super) enum Replacement {
@@ -29,6 +29,7 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
         timestamp: Some(now),
         updated_at: Some(now),
         first_received_at: None,
+        fetched_at: None,
         run_retries: 0,
         last_retried_at: None,
         error: None,
@@ -55,20 +56,51 @@ pub(super) fn arrive(arriving: &Arriving, now: DateTime<Utc>) -> Record {
     }
 }
 
-/// What `arrived`, a fresh record of the same submission id, does to `stored`.
-pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> Replacement {
-    let is_same = match &stored.payload_hash {
+/// The record of a form that a reconciliation found missing. It takes the place in the queue that it would have had: that
+/// of the time when CommCare got it (`docs/service.md`, guarantee 12).
+pub(super) fn fetch(arriving: &Arriving, now: DateTime<Utc>) -> Record {
+    let place = sent(&arriving.data).map_or(now, |sent| sent.min(now));
+    let fetched = Attempt {
+        started: now,
+        finished: Some(now),
+        worker: "reconciliation".to_owned(),
+        trigger: Trigger::Reconcile,
+        role: None,
+        by: None,
+        outcome: Some(AttemptOutcome::Updated),
+        step: Some("fetched from CommCare HQ".to_owned()),
+        error: None,
+    };
+    Record {
+        created_at: Some(place),
+        timestamp: Some(place),
+        fetched_at: Some(now),
+        note: Some(FETCHED.to_owned()),
+        attempts: vec![fetched],
+        ..arrive(arriving, now)
+    }
+}
+
+/// Whether two payloads of one submission id have the same content.
+fn is_same_content(stored: &Record, arrived: &Record) -> bool {
+    let is_equal = match &stored.payload_hash {
         Some(hash) => Some(hash) == arrived.payload_hash.as_ref(),
         // A document of the original service.
         None => Some(content_hash(&stored.data)) == arrived.payload_hash,
     };
-    if is_same {
+    is_equal || is_same_form(&stored.data, &arrived.data)
+}
+
+/// What `arrived`, a fresh record of the same submission id, does to `stored`.
+pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> Replacement {
+    if is_same_content(stored, arrived) {
         return Replacement::Duplicate;
     }
     if is_older_edition(&arrived.data, &stored.data) {
         return Replacement::Stale;
     }
     let mut record = stored.clone();
+    record.fetched_at = arrived.fetched_at;
     record.forget_outcome();
     record.undecided_since = None;
     record.unmapped = Vec::new();
@@ -77,8 +109,8 @@ pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> 
     record.job_name.clone_from(&arrived.job_name);
     record.job_id.clone_from(&arrived.job_id);
     record.first_received_at = stored.first_received_at.or(stored.created_at);
-    record.created_at = Some(now);
-    record.timestamp = Some(now);
+    record.created_at = arrived.created_at.filter(|_| arrived.fetched_at.is_some()).or(Some(now));
+    record.timestamp = record.created_at;
     record.updated_at = Some(now);
     record.run_retries = 0;
     record.revision += 1;
@@ -91,6 +123,9 @@ pub(super) fn replace(stored: &Record, arrived: &Record, now: DateTime<Utc>) -> 
         }
         record.status = Status::New;
         record.end_lease();
+    }
+    for fetched in &arrived.attempts {
+        record.remember_before_run(fetched.clone());
     }
     Replacement::Replace(Box::new(record))
 }

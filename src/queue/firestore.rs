@@ -10,6 +10,7 @@ mod codec;
 mod commit;
 mod document;
 mod emulator;
+mod held;
 mod overview;
 mod state;
 
@@ -93,7 +94,8 @@ impl Firestore {
         doc_id: &str,
         record: &Record,
     ) -> Result<bool, QueueError> {
-        let write = self.insert_write(origin, doc_id, record, Arrival::Now);
+        let arrival = if record.fetched_at.is_some() { Arrival::Recorded } else { Arrival::Now };
+        let write = self.insert_write(origin, doc_id, record, arrival);
         Ok(self.commit(vec![write], "storing a record").await?.is_some())
     }
 
@@ -208,7 +210,7 @@ impl Firestore {
     }
 
     /// Those of the original service came before the first of ours, which has a `payload_hash`: the search ends there, and
-    /// costs one read once they are all settled.
+    /// costs one read once they are all settled. Forms that were fetched may stand before any of them.
     pub(super) async fn undated(
         &self,
         origin: Origin,
@@ -222,6 +224,7 @@ impl Firestore {
         self.gather(failed, limit, |stored| {
             let record = &stored.record;
             match (record.payload_hash.is_some(), record.next_retry_at) {
+                (true, _) if record.fetched_at.is_some() => PASS,
                 (true, _) => ControlFlow::Break(()),
                 (false, NextRetry::Unset) if record.run_retries < max_retries => TAKE,
                 (false, _) => PASS,

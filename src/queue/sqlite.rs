@@ -5,6 +5,7 @@
 //! concurrent webhooks share one fsync. Reads have connections of their own.
 
 mod arrivals;
+mod held;
 mod overview;
 mod state;
 mod watch;

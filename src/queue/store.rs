@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::QueueError;
 use super::arrivals::Tally;
 use super::firestore::Firestore;
+use super::held::HeldPage;
 use super::question::{FailedFilter, Place, Shown, Sighting};
 use super::sqlite::Sqlite;
 use super::stored::{Change, Read, Scanned, Since, Stored, Version};
@@ -294,6 +295,41 @@ impl Store {
         match self {
             Self::Sqlite(store) => store.unmapped(limit).await,
             Self::Firestore(store) => store.unmapped(limit).await,
+        }
+    }
+
+    /// Documents with these ids; those that are not there are left out.
+    pub(super) async fn get_many(&self, origin: Origin, doc_ids: &[String]) -> Result<Vec<Read>, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.get_many(origin, doc_ids).await,
+            Self::Firestore(store) => store.get_many(origin, doc_ids).await,
+        }
+    }
+
+    /// Documents of the original service with one of these submission ids, oldest first. SQLite has none.
+    pub(super) async fn of_submissions(
+        &self,
+        origin: Origin,
+        job_ids: &[String],
+    ) -> Result<Vec<Read>, QueueError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Firestore(store) => store.of_submissions(origin, job_ids).await,
+        }
+    }
+
+    /// Documents of a status that arrived since a time, without their payloads, oldest first.
+    pub(super) async fn held(
+        &self,
+        origin: Origin,
+        status: Status,
+        since: DateTime<Utc>,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<HeldPage, QueueError> {
+        match self {
+            Self::Sqlite(store) => store.held(origin, status, since, after, limit).await,
+            Self::Firestore(store) => store.held(origin, status, since, after, limit).await,
         }
     }
 

@@ -9,8 +9,8 @@ use super::SettleResult;
 use super::backoff::Failed;
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, Caller, Cause, ErrorKind, NextRetry, Record, Status, Trigger,
-    Unmapped,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, Caller, Cause, ErrorKind, FETCHED, NextRetry, Record, Status,
+    Trigger, Unmapped,
 };
 use crate::text;
 
@@ -99,6 +99,17 @@ impl Record {
     /// Adds to the history, of which the last are kept.
     pub(super) fn remember(&mut self, attempt: Attempt) {
         self.attempts.push(attempt);
+        self.forget_surplus();
+    }
+
+    /// The same, before the run that is under way, if any: the last attempt is that run's.
+    pub(super) fn remember_before_run(&mut self, attempt: Attempt) {
+        let runs = self.attempts.last().is_some_and(|last| last.outcome.is_none());
+        self.attempts.insert(self.attempts.len() - usize::from(runs), attempt);
+        self.forget_surplus();
+    }
+
+    fn forget_surplus(&mut self) {
         let surplus = self.attempts.len().saturating_sub(ATTEMPTS_KEPT);
         self.attempts.drain(..surplus);
     }
@@ -117,7 +128,7 @@ impl Record {
         self.waits_for = Vec::new();
         self.last_step = None;
         self.next_retry_at = NextRetry::Unset;
-        self.note = None;
+        self.note = self.fetched_at.map(|_| FETCHED.to_owned());
         self.dry_run = false;
         self.plan = None;
         self.expires_at = None;
@@ -302,7 +313,9 @@ pub(super) fn settle(
         ClaimOutcome::Completed { note, dry_run, unmapped, written } => {
             record.forget_outcome();
             record.complete(now, policy);
-            record.note.clone_from(note);
+            if note.is_some() {
+                record.note.clone_from(note);
+            }
             record.dry_run = dry_run.is_some();
             record.plan.clone_from(dry_run);
             record.unmapped = unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
@@ -311,7 +324,7 @@ pub(super) fn settle(
         }
         ClaimOutcome::Failed(failure) => {
             let failed =
-                Failed { kind: failure.kind, retries: record.run_retries, arrived: record.arrived() };
+                Failed { kind: failure.kind, retries: record.run_retries, arrived: record.came_in() };
             record.fail(failure, failed.next_retry(now, policy, jitter));
             record.close_attempt(AttemptOutcome::Failed, now, Some((&failure.step, &failure.error)));
         }

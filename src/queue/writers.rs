@@ -7,16 +7,21 @@ use super::{Queue, QueueError, by_hand};
 use crate::submission::{AttemptOutcome, Origin, Record, Status};
 
 impl Queue {
-    /// Forms that arrived after `record` and have written one of `records` (`object/external id`).
+    /// Forms that are later than `record` and have written one of `records` (`object/external id`).
     pub async fn later_writers(
         &self,
         origin: Origin,
         record: &Record,
         records: &[String],
     ) -> Result<Vec<(String, Record)>, QueueError> {
-        let Some(since) = record.created_at.filter(|_| !records.is_empty()) else { return Ok(Vec::new()) };
-        let found = self.store.writers(origin, Since::Arrived(since), records).await?;
-        Ok(self.that_wrote(origin, found))
+        if record.created_at.is_none() || records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let turn = record.turn();
+        let found = self.store.writers(origin, Since::Arrived(turn.earliest()), records).await?;
+        let mut later = self.that_wrote(origin, found);
+        later.retain(|(_, other)| other.turn().compare(&turn).is_gt());
+        Ok(later)
     }
 
     /// The records that have been written: those that only would write something have keys too.

@@ -18,6 +18,8 @@ pub enum Trigger {
     Manual,
     /// The webhook's own try, inside its request.
     Inline,
+    /// A reconciliation, which fetched the form: not a run.
+    Reconcile,
 }
 
 impl Trigger {
@@ -28,6 +30,7 @@ impl Trigger {
             Self::AutoRetry => "auto-retry",
             Self::Manual => "manual",
             Self::Inline => "inline",
+            Self::Reconcile => "reconcile",
         }
     }
 }
@@ -83,7 +86,8 @@ pub enum AttemptOutcome {
     Abandoned,
     /// An edited form replaced the payload meanwhile.
     Replaced,
-    /// Not a run. An operator set the status (`role` is set), or the service requeued the record (`role` is empty).
+    /// Not a run. An operator set the status (`role` is set), or the service requeued or fetched the record (`role` is
+    /// empty).
     Updated,
 }
 

@@ -159,6 +159,7 @@ mod tests {
             "timestamp",
             "updated_at",
             "first_received_at",
+            "fetched_at",
             "run_retries",
             "last_retried_at",
             "error",

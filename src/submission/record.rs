@@ -10,6 +10,10 @@ use utoipa::ToSchema;
 
 use super::{Attempt, Cause, ErrorKind, NextRetry, Status, Unmapped, lenient};
 
+/// The note of a form that a reconciliation fetched.
+pub const FETCHED: &str =
+    "CommCare's forwarding did not bring this form: a reconciliation fetched it from CommCare HQ";
+
 /// Why CommCare refused a record of a payload for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
@@ -44,6 +48,10 @@ pub struct Record {
     /// The same under its documented name.
     #[serde(default, deserialize_with = "lenient::time", skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<DateTime<Utc>>,
+    /// When a reconciliation fetched the form now stored, which no webhook had brought (`docs/service.md`, guarantee
+    /// 12). Its `created_at` is then when CommCare received it, or when somebody edited it there.
+    #[serde(default, deserialize_with = "lenient::time", skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<DateTime<Utc>>,
     /// Last change.
     #[serde(default, deserialize_with = "lenient::time", skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<DateTime<Utc>>,
@@ -146,5 +154,10 @@ impl Record {
     /// When the payload now stored arrived; the same whenever it is asked.
     pub fn arrived(&self) -> DateTime<Utc> {
         self.created_at.or(self.timestamp).unwrap_or_default()
+    }
+
+    /// When this service got the payload now stored.
+    pub fn came_in(&self) -> DateTime<Utc> {
+        self.fetched_at.unwrap_or_else(|| self.arrived())
     }
 }

@@ -17,12 +17,14 @@ use super::{Worker, order};
 use crate::jobs;
 use crate::plan::{Field, Plan};
 use crate::queue::Claim;
-use crate::submission::{Attempt, AttemptOutcome, Origin, Record};
+use crate::submission::{Attempt, AttemptOutcome, Origin, Record, Turn};
 
 /// A run that may have overlapped others: what it was when it was claimed, and what it writes.
 pub(super) struct Overlap {
     doc_id: String,
     record: Record,
+    /// Its place among the forms, which the payload tells; `record` is without it.
+    turn: Turn,
     plan: Plan,
     shared: Vec<String>,
     writes: Vec<String>,
@@ -49,6 +51,7 @@ impl Overlap {
         let shared = plan.shared_records_of(claim.record(), claim.doc_id());
         let overlap = Self {
             doc_id: claim.doc_id().to_owned(),
+            turn: claim.record().turn(),
             record: Record { data: std::sync::Arc::default(), ..claim.record().clone() },
             writes: order::writes(&plan),
             plan,
@@ -81,7 +84,7 @@ impl Overlap {
     }
 
     fn is_newer_than(&self, other: &str, record: &Record) -> bool {
-        (self.record.arrived(), self.doc_id.as_str()) > (record.arrived(), other)
+        self.turn.compare(&record.turn()).then_with(|| self.doc_id.as_str().cmp(other)).is_gt()
     }
 
     /// Whether this run may have written over the later form's values.
@@ -104,12 +107,12 @@ impl Overlap {
 
 /// Puts back the newer one of each pair that may have been written in the wrong order.
 pub(super) async fn mend(worker: &Worker, origin: Origin, runs: &[Overlap]) {
-    let Some(first) = runs.iter().min_by_key(|run| run.record.arrived()) else { return };
-    let since = runs.iter().map(Overlap::since).fold(first.begun, DateTime::min);
+    let Some(first) = runs.iter().map(|run| run.turn.earliest()).min() else { return };
+    let Some(since) = runs.iter().map(Overlap::since).min() else { return };
     let mut shared: Vec<String> = runs.iter().flat_map(|run| run.shared.clone()).collect();
     shared.sort_unstable();
     shared.dedup();
-    let found = worker.queue.other_writers(origin, first.record.arrived(), since, &shared).await;
+    let found = worker.queue.other_writers(origin, first, since, &shared).await;
     let others = match found {
         Ok(others) => others,
         Err(error) => {

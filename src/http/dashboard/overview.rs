@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use maud::{Markup, html};
 
-use super::chart;
 use super::page::{Page, dest, direction, duration, page, query, time};
+use super::{chart, reconciliation};
 use crate::app::App;
 use crate::clock;
 use crate::destinations::Admission;
@@ -37,12 +37,14 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Page {
     let now = clock::now();
     let since = chart::since(now);
     let collections = try_join_all(Origin::ALL.map(|origin| collection(&app, origin, since)));
-    let (collections, unmapped) = futures::try_join!(collections, app.queue.unmapped())?;
+    let runs = reconciliation::runs(&app);
+    let (collections, unmapped, runs) = futures::try_join!(collections, app.queue.unmapped(), runs)?;
     Ok(page(
         "Dashboard",
         &html! {
             (destinations(&app))
             @for collection in &collections { (section(collection, since, now)) }
+            (reconciliation::section(&runs, app.reconciler.alert()))
             (unmapped_answers(&unmapped))
         },
     ))

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::jobs;
 use crate::plan::table;
 use crate::queue::Unreadable;
-use crate::submission::{Attempt, Origin, Record, Role, Status};
+use crate::submission::{Attempt, FETCHED, Origin, Record, Role, Status};
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -83,6 +83,7 @@ fn facts(origin: Origin, doc_id: &str, record: &Record) -> Markup {
             }
             dt { "Direction" } dd { (direction(origin)) }
             dt { "Arrived" } dd { (time(record.arrived())) }
+            @if let Some(fetched) = record.fetched_at { dt { "Fetched" } dd { (time(fetched)) ": " (FETCHED) } }
             @if let Some(first) = record.first_received_at { dt { "First edition" } dd { (time(first)) } }
             @if let Some(changed) = record.updated_at { dt { "Last change" } dd { (time(changed)) } }
             dt { "Retries" } dd { (record.run_retries) }
@@ -127,7 +128,7 @@ fn timeline(attempts: &[Attempt]) -> Markup {
             ol .timeline {
                 @for attempt in attempts.iter().rev() {
                     li .(attempt.outcome.map_or("running", crate::submission::AttemptOutcome::as_str)) {
-                        (time(attempt.started)) " · " b { (words::outcome(attempt.outcome)) }
+                        (time(attempt.started)) " · " b { (words::outcome(attempt)) }
                         " · " (words::trigger(attempt.trigger))
                         @match attempt.role {
                             Some(Role::Operator) => " · an operator",

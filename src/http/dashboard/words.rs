@@ -6,7 +6,8 @@ use maud::{Markup, html};
 use super::page::{duration, time};
 use crate::jobs;
 use crate::submission::{
-    AttemptOutcome, Cause, Destination, ErrorKind, NextRetry, Origin, Record, Status, Trigger,
+    Attempt, AttemptOutcome, Cause, Destination, ErrorKind, FETCHED, NextRetry, Origin, Record, Status,
+    Trigger,
 };
 
 /// The state of a record, and the next thing that will happen to it.
@@ -25,8 +26,8 @@ pub(super) fn explanation(origin: Origin, record: &Record, max_retries: u32, now
             Status::Completed => p {
                 @match &record.note {
                     _ if record.dry_run => { "Its plan was recorded instead of sent: no credentials are set for " (destination(origin, record)) "." }
-                    Some(note) => { "Nothing was written: " (note) "." }
-                    None => { "It has reached " (destination(origin, record)) "." }
+                    Some(note) if note != FETCHED => { "Nothing was written: " (note) "." }
+                    _ => { "It has reached " (destination(origin, record)) "." }
                 }
             }
         }
@@ -132,12 +133,13 @@ pub(super) fn trigger(trigger: Trigger) -> &'static str {
         Trigger::AutoRetry => "auto-retry",
         Trigger::Manual => "by hand",
         Trigger::Inline => "in its webhook call",
+        Trigger::Reconcile => "by a reconciliation",
     }
 }
 
 /// How an attempt ended.
-pub(super) fn outcome(outcome: Option<AttemptOutcome>) -> &'static str {
-    match outcome {
+pub(super) fn outcome(attempt: &Attempt) -> &'static str {
+    match attempt.outcome {
         None => "running",
         Some(AttemptOutcome::Completed) => "completed",
         Some(AttemptOutcome::Failed) => "failed",
@@ -145,6 +147,7 @@ pub(super) fn outcome(outcome: Option<AttemptOutcome>) -> &'static str {
         Some(AttemptOutcome::Released) => "put back untouched",
         Some(AttemptOutcome::Abandoned) => "its worker disappeared",
         Some(AttemptOutcome::Replaced) => "replaced by an edited form",
+        Some(AttemptOutcome::Updated) if attempt.trigger == Trigger::Reconcile => "fetched",
         Some(AttemptOutcome::Updated) => "its status was set",
     }
 }

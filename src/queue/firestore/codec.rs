@@ -19,11 +19,12 @@ use super::super::unreadable::Unreadable;
 use crate::submission::{Attempt, Record};
 
 /// Fields that hold times, in records and in their attempts.
-const TIMES: [&str; 11] = [
+const TIMES: [&str; 12] = [
     "created_at",
     "timestamp",
     "updated_at",
     "first_received_at",
+    "fetched_at",
     "last_retried_at",
     "next_retry_at",
     "lease_expires_at",
@@ -37,7 +38,7 @@ const TIMES: [&str; 11] = [
 const FREE: [(&str, &str); 2] = [("data", "data_json"), ("plan", "plan_json")];
 
 /// Every field of a record but those of [`FREE`], which are large.
-pub(super) const SUMMARY: [&str; 30] = [
+pub(super) const SUMMARY: [&str; 31] = [
     "job_name",
     "job_id",
     "status",
@@ -45,6 +46,7 @@ pub(super) const SUMMARY: [&str; 30] = [
     "timestamp",
     "updated_at",
     "first_received_at",
+    "fetched_at",
     "run_retries",
     "last_retried_at",
     "error",

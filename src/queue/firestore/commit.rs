@@ -174,6 +174,8 @@ pub(super) enum Arrival {
     Now,
     /// At the time of an earlier one.
     At(Timestamp),
+    /// When its record says: a form that was fetched has the place of the time when CommCare got it.
+    Recorded,
 }
 
 impl Arrival {
@@ -194,6 +196,7 @@ impl Arrival {
                 fields.extend(ARRIVAL.map(|name| (name.to_owned(), of(time))));
                 Vec::new()
             }
+            Self::Recorded => Vec::new(),
             Self::Now => {
                 fields.retain(|name, _| !ARRIVAL.contains(&name.as_str()));
                 let now = |field: &str| FieldTransform {

@@ -18,7 +18,7 @@ use crate::destinations::Suspicion;
 use crate::jobs;
 use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Candidate, Claim, ClaimOutcome, ClaimResult, QueueError, RecordFailure, SettleResult};
-use crate::submission::{AttemptOutcome, Cause, Destination, ErrorKind, Origin, Record, Status};
+use crate::submission::{AttemptOutcome, Cause, Destination, ErrorKind, Origin, Record, Status, Trigger};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -218,15 +218,19 @@ async fn superseded(
     }))
 }
 
-/// Whether a claimed record has run before. One that was only put back has not; and one that was completed
-/// and put back to be written again is as good as new: in both cases later forms that were faster are
-/// written again on top ([`Overlap`]).
+/// Whether a claimed record may come after forms that are later than it: it has run before, or a reconciliation fetched it.
+/// A record that was only put back has not run; and one that was completed and put back to be written again is as good as
+/// new: in both cases later forms that were faster are written again on top ([`Overlap`]).
 fn is_repeat(record: &Record) -> bool {
     let earlier = &record.attempts[..record.attempts.len().saturating_sub(1)];
     let last = earlier.iter().rev().find(|attempt| attempt.outcome != Some(AttemptOutcome::Released));
     match last {
         None => record.run_retries > 0,
-        Some(attempt) => attempt.outcome != Some(AttemptOutcome::Updated) || attempt.role.is_some(),
+        Some(attempt) => {
+            attempt.trigger == Trigger::Reconcile
+                || attempt.outcome != Some(AttemptOutcome::Updated)
+                || attempt.role.is_some()
+        }
     }
 }
 

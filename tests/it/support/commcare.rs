@@ -95,6 +95,7 @@ impl CommCareStandIn {
     pub(crate) fn settings(&self) -> CommCareSettings {
         CommCareSettings {
             receiver: format!("{}/a/{DOMAIN}/receiver/GCP_Forms/", self.url).parse().unwrap(),
+            forms: format!("{}/a/{DOMAIN}/api/form/v1/", self.url).parse().unwrap(),
             username: USERNAME.to_owned(),
             api_key: API_KEY.into(),
             concurrency: 50,

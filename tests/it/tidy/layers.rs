@@ -23,7 +23,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("destinations", &[]),
     ("worker", &["jobs", "queue", "destinations"]),
     ("mappings", &["jobs", "csv"]),
-    ("app", &["jobs", "queue", "destinations", "worker"]),
+    ("reconcile", &["jobs", "queue", "destinations", "worker"]),
+    ("app", &["jobs", "queue", "destinations", "worker", "reconcile"]),
 ];
 
 /// Modules in which what comes out depends only on what goes in.
