@@ -289,7 +289,8 @@ fn check_config(config: &Config, json: bool) -> String {
     if json {
         let summary: serde_json::Map<_, _> =
             summary.into_iter().map(|(what, state)| (what.to_owned(), state.into())).collect();
-        return pretty(&json!({ "settings": config.settings, "summary": summary }));
+        let warnings = &config.warnings;
+        return pretty(&json!({ "settings": config.settings, "summary": summary, "warnings": warnings }));
     }
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -300,6 +301,9 @@ fn check_config(config: &Config, json: bool) -> String {
     text.push('\n');
     for (what, state) in summary {
         let _ = writeln!(text, "{what:<12} {state}");
+    }
+    for warning in &config.warnings {
+        let _ = writeln!(text, "\nwarning: {warning}");
     }
     text
 }

@@ -21,8 +21,8 @@ use tracing_subscriber::EnvFilter;
 pub use access::{Access, OperatorToken, SchedulerAccess};
 use postgis::PostgisSettings;
 pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
-use reader::Reader;
 pub use reader::Setting;
+use reader::{Findings, Reader};
 pub use reconcile::ReconcileSettings;
 use salesforce::SalesforceSettings;
 
@@ -130,14 +130,15 @@ pub struct Config {
     pub log_filter: String,
     /// Every variable that was read, with the value in force.
     pub settings: Vec<Setting>,
+    /// What works, and is a risk, by variable name.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
     /// Reads the configuration through `lookup`, which gives a variable's value.
     pub fn load(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
-        // Only Cloud Run sets it.
-        let cloud_run = reader.text("K_SERVICE", "not in Cloud Run").is_some();
+        let cloud_run = reader.cloud_run;
         let listen = listen(&mut reader, cloud_run);
         let project = reader.text("GOOGLE_CLOUD_PROJECT", "not set");
         let queue = queue::load(&mut reader, project.as_deref(), cloud_run);
@@ -191,9 +192,14 @@ impl Config {
             log_format: log_format(&mut reader, cloud_run),
             log_filter: log_filter(&mut reader),
             settings: Vec::new(),
+            warnings: Vec::new(),
         };
-        let (settings, problems) = reader.finish();
-        if problems.is_empty() { Ok(Self { settings, ..config }) } else { Err(ConfigError(problems)) }
+        let Findings { settings, problems, warnings } = reader.finish();
+        if problems.is_empty() {
+            Ok(Self { settings, warnings, ..config })
+        } else {
+            Err(ConfigError(problems))
+        }
     }
 }
 

@@ -38,6 +38,9 @@ impl Server {
         for (what, state) in summary(config) {
             info!(what, state, "service configured");
         }
+        for warning in &config.warnings {
+            warn!(warning, "a setting is a risk");
+        }
         if config.access.is_open() {
             warn!("no credential is configured: everyone who can reach this address may do everything");
         }

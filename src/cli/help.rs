@@ -75,8 +75,9 @@ Exit codes:
 /// Of `check-config`.
 pub(super) const CHECK_CONFIG: &str = "\
 Reads every setting of .env.example from the environment and from .env. Prints each with its value and
-whether it is set, then what the service would do with these settings. With --json:
-  {\"settings\":[{\"name\",\"value\",\"given\"}],\"summary\":{\"queue\",\"salesforce\",\"commcare\",\"postgis\",…}}
+whether it is set, then what the service would do with these settings, and warnings. With --json:
+  {\"settings\":[{\"name\",\"value\",\"given\"}],\"summary\":{\"queue\",\"salesforce\",\"commcare\",\"postgis\",…},
+   \"warnings\":[…]}
 
 Examples:
   commcare-sf-integration check-config

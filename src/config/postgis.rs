@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::reader::Reader;
+use super::reader::{Reader, is_loopback};
 
 /// Everything the PostGIS destination needs (`docs/service.md`, section 6).
 #[derive(Debug, Clone)]
@@ -40,6 +40,19 @@ impl fmt::Display for Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Database {
+    /// Whether nobody has said, in its address or in `PGSSLMODE`, how the connection to another host is encrypted.
+    fn may_be_plain(&self, url: &str) -> bool {
+        let Self(options) = self;
+        let says = |name: &str| url.split(['?', '&']).skip(1).any(|pair| pair.starts_with(name));
+        matches!(options.get_ssl_mode(), PgSslMode::Prefer)
+            && !says("sslmode=")
+            && !says("ssl-mode=")
+            && options.get_socket().is_none()
+            && !is_loopback(options.get_host())
     }
 }
 
@@ -81,8 +94,17 @@ pub(super) fn load(
         }
         return None;
     };
-    match url.expose_secret().parse() {
-        Ok(database) => Some(PostgisSettings { database, max_connections, run_migrations, request_timeout }),
+    match url.expose_secret().parse::<Database>() {
+        Ok(database) => {
+            if database.may_be_plain(url.expose_secret()) {
+                reader.warning(
+                    "DATABASE_URL: has no sslmode: the connection is encrypted only where the server offers it; add \
+                     sslmode=verify-full, or sslmode=require"
+                        .to_owned(),
+                );
+            }
+            Some(PostgisSettings { database, max_connections, run_migrations, request_timeout })
+        }
         Err(error) => {
             reader.problem(&format!("DATABASE_URL: {error}"));
             None

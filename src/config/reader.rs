@@ -1,6 +1,7 @@
 //! Reads variables, lists each with the value in force, and gathers all problems.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -22,22 +23,44 @@ pub struct Setting {
 /// A pass over the environment.
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether this is Cloud Run, which alone sets `K_SERVICE`.
+    pub(super) cloud_run: bool,
     settings: Vec<Setting>,
     problems: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// What a pass over the environment found.
+pub(super) struct Findings {
+    pub(super) settings: Vec<Setting>,
+    pub(super) problems: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, settings: Vec::new(), problems: Vec::new() }
+        let mut reader = Self {
+            lookup,
+            cloud_run: false,
+            settings: Vec::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
+        reader.cloud_run = reader.text("K_SERVICE", "not in Cloud Run").is_some();
+        reader
     }
 
-    /// The settings that were read, and the problems.
-    pub(super) fn finish(self) -> (Vec<Setting>, Vec<String>) {
-        (self.settings, self.problems)
+    pub(super) fn finish(self) -> Findings {
+        Findings { settings: self.settings, problems: self.problems, warnings: self.warnings }
     }
 
     pub(super) fn problem(&mut self, problem: &str) {
         self.problems.push(problem.to_owned());
+    }
+
+    /// What works, and is a risk.
+    pub(super) fn warning(&mut self, warning: String) {
+        self.warnings.push(warning);
     }
 
     /// A text; `None` where the variable is not set, or blank. `default` says, for people, what holds then.
@@ -121,6 +144,7 @@ impl<'a> Reader<'a> {
                     && url.username().is_empty()
                     && url.password().is_none() =>
             {
+                self.look_at_encryption(name, &url);
                 Some(url)
             }
             _ => {
@@ -130,11 +154,58 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Plain HTTP shows credentials and payloads to everyone on the way (`docs/service.md`, section 7).
+    fn look_at_encryption(&mut self, name: &'static str, url: &Url) {
+        if url.scheme() == "https" {
+            return;
+        }
+        if self.cloud_run {
+            self.problem(&format!("{name}: must be an https address in Cloud Run"));
+        } else if !url.host_str().is_some_and(is_loopback) {
+            self.warning(format!(
+                "{name}: is an http address: everyone on the way can read and change what is sent"
+            ));
+        }
+    }
+
     fn raw(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     fn list(&mut self, name: &'static str, value: String, given: bool) {
         self.settings.push(Setting { name, value, given });
+    }
+}
+
+/// Whether a host is this machine, in the spelling of an address (`[::1]`) or of a setting (`::1`).
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let name = host.trim_end_matches('.');
+    let is_local = name == "localhost" || name.ends_with(".localhost");
+    address.map_or(is_local, |address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loopback_is_known_in_every_spelling() {
+        for host in [
+            "localhost",
+            "localhost.",
+            "db.localhost",
+            "127.0.0.1",
+            "127.8.0.1",
+            "::1",
+            "[::1]",
+            "::ffff:127.0.0.1",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["", "localhost.example.org", "mylocalhost", "10.0.0.1", "[::2]", "127.0.0.1.example.org"]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
     }
 }

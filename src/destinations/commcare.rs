@@ -59,7 +59,7 @@ enum NotTaken {
     Failed(SubmissionError),
     /// CommCare was found to be in trouble before the document's turn came.
     NotTried,
-    /// The time for tries was over before the document's turn came again.
+    /// The time for tries was over before this one ended.
     TooLate,
 }
 
@@ -169,9 +169,10 @@ impl CommCare {
         let times = RetryTimes { tries: TRIES, budget: retry_budget, first_wait: retry_delay };
         let ended = Retries::new(started, times).run(attempt, may_pass).await;
         // The last answer says why; that there was no time for another one says nothing.
-        let ended = match (ended, last) {
-            (Err(NotTaken::TooLate), Some(error)) => Err(NotTaken::Failed(error)),
-            (ended, _) => ended,
+        let no_answer = || SubmissionError::no_answer("no answer in time");
+        let ended = match ended {
+            Err(NotTaken::TooLate) => Err(NotTaken::Failed(last.unwrap_or_else(no_answer))),
+            ended => ended,
         };
         if let Err(NotTaken::Failed(error)) = &ended {
             gate::failed(entry, Instant::now(), &error.trouble);
@@ -194,8 +195,8 @@ impl CommCare {
         if !entry.may_go_on(Instant::now()) {
             return Err(NotTaken::NotTried);
         }
-        let submission = timeout_at(deadline, self.wire.submit(document)).await;
-        let submitted = submission.unwrap_or_else(|_| Err(SubmissionError::no_answer("no answer in time")));
+        let submitted =
+            timeout_at(deadline, self.wire.submit(document)).await.map_err(|_| NotTaken::TooLate)?;
         self.observe(entry, submitted.as_ref());
         submitted.map_err(NotTaken::Failed)
     }

@@ -1,62 +1,145 @@
 //! Takes payload values out of a destination's messages (`docs/service.md`, section 7).
 //!
 //! Destinations quote what they refuse: often a name, a phone number or a position. Ids stay, because operators
-//! search for them. In doubt more is masked: a hole in a message is an inconvenience, a name in a log is an incident.
+//! search for them, and so do the vendor's own words and the names of fields. In doubt more is masked: a hole in a
+//! message is an inconvenience, a name in a log is an incident.
+//!
+//! What a message quotes also says nothing of what it means: a farmer's comment may hold the words of an error.
+
+mod folded;
+mod quotes;
+mod vocabulary;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::plan::Upsert;
 use crate::text::shorten;
+use folded::Folded;
+use quotes::{Place, Quotes};
 
 /// What stands for a value.
 const MASKED: &str = "[masked]";
-/// A value of fewer characters is masked only as a word: "Al" is a name, but not in "already".
-const SHORT: usize = 5;
-/// From this many digits on only the digits are compared: phone numbers are written in many ways.
-const PHONE_DIGITS: usize = 7;
 /// Characters of a message that are kept: an Apex stack trace can be pages.
 const MAX_MESSAGE: usize = 1_000;
+/// Characters of a message that are read for that.
+const MAX_READ: usize = 20 * MAX_MESSAGE;
 
-/// The values of one plan, ready to be taken out of messages. The default masks nothing.
+/// The values of one plan, to be taken out of messages. The default masks nothing. One is made for each plan and few are
+/// used, so that all the work waits for a message.
 #[derive(Default)]
-pub(super) struct Mask {
-    values: Vec<Vec<char>>,
-    phones: Vec<Vec<char>>,
-    ids: Vec<Vec<char>>,
+pub(super) struct Mask<'p> {
+    upserts: &'p [Upsert],
+    texts: Vec<Cow<'p, str>>,
+    ids: Vec<&'p str>,
+    names: HashSet<String>,
 }
 
-impl Mask {
-    /// A mask of every value that `upserts` write, ids excepted: external ids, the ids that
-    /// relationships name, and values that have an id's shape.
-    pub(super) fn from_upserts(upserts: &[Upsert]) -> Self {
-        let mut mask = Self::default();
-        for upsert in upserts {
-            mask.add_id(&upsert.external_id);
-            upsert.fields.values().for_each(|value| mask.add(value));
-        }
-        mask
+impl<'p> Mask<'p> {
+    /// A mask of every value that `upserts` write, ids excepted: external ids, the ids that relationships name, and
+    /// values that have an id's shape. The words of the names of objects and fields stay too.
+    pub(super) fn from_upserts(upserts: &'p [Upsert]) -> Self {
+        Self { upserts, ..Self::default() }
     }
 
     /// A mask of credentials, which a login's refusal may echo.
-    pub(super) fn from_secrets(secrets: &[&str]) -> Self {
-        let mut mask = Self::default();
-        for secret in secrets {
-            mask.add_text(secret);
-        }
-        mask
+    pub(super) fn from_secrets(secrets: &[&'p str]) -> Self {
+        Self { texts: secrets.iter().map(|secret| Cow::Borrowed(*secret)).collect(), ..Self::default() }
     }
 
-    /// A mask of texts that a message may quote. Values that have an id's shape stay, as do `ids`.
-    pub(super) fn from_texts(texts: &[String], ids: &[&str]) -> Self {
-        let mut mask = Self::default();
-        for id in ids {
-            mask.add_id(id);
+    /// A mask of texts that a message may quote. Values that have an id's shape stay, as do `ids` and the words of
+    /// `names`.
+    pub(super) fn from_texts(texts: Vec<String>, ids: &[&'p str], names: HashSet<String>) -> Self {
+        let texts = texts.into_iter().map(Cow::Owned).collect();
+        Self { texts, ids: ids.to_vec(), names, ..Self::default() }
+    }
+
+    /// `message` without the values, cut to a readable length.
+    pub(super) fn apply(&self, message: &str) -> String {
+        let message = shorten(message.trim(), MAX_READ);
+        let folded = Folded::new(&message);
+        let Known { values, ids, names } = Known::of(self);
+        let quotes = Quotes::new(&folded, &names);
+        let ids = ids.iter().flat_map(|id| quotes.whole(id)).filter(|&place| quotes.is_word(place));
+        // Where the longest id or API name ends that a position is in.
+        let mut kept_until = vec![0; folded.chars.len()];
+        for (start, end) in ids.chain(api_names(&folded.chars)) {
+            kept_until[start..end].iter_mut().for_each(|until| *until = end.max(*until));
         }
-        for text in texts {
-            mask.add_text(text);
+        let mut hidden = vec![false; folded.chars.len()];
+        for value in values {
+            let passages = quotes.passages(&value).into_iter().filter(|place| quotes.tells(*place));
+            for (start, end) in passages.chain(quotes.words(&value)).chain(quotes.phones(&value)) {
+                // A value that is only a piece of an id or an API name stays with it.
+                if kept_until[start] < end {
+                    hidden[start..end].fill(true);
+                }
+            }
         }
-        mask
+        shorten(&folded.replaced(&message, &hidden, MASKED), MAX_MESSAGE)
+    }
+
+    /// `message` in lower case and in plain characters, without the values that hold one of the `phrases` by which errors
+    /// are told apart: what is left of them is the destination's own word.
+    pub(super) fn unquoted(&self, message: &str, phrases: impl Iterator<Item = &'static str>) -> String {
+        let message = shorten(message, MAX_READ);
+        let folded = Folded::new(&message);
+        let text = |(start, end): Place| folded.chars[start..end].iter().collect::<String>();
+        let whole = text((0, folded.chars.len()));
+        let phrases: Vec<String> =
+            phrases.map(str::to_lowercase).filter(|phrase| whole.contains(phrase.as_str())).collect();
+        if phrases.is_empty() {
+            return whole;
+        }
+        let names = HashSet::new();
+        let quotes = Quotes::new(&folded, &names);
+        let mut hidden = vec![false; folded.chars.len()];
+        let Known { values, ids, .. } = Known::of(self);
+        for value in values.iter().chain(&ids) {
+            let holds = |place: &Place| phrases.iter().any(|phrase| text(*place).contains(phrase.as_str()));
+            // A piece that is the phrase itself may be either's.
+            let holds_more = |place: &Place| {
+                let text = text(*place);
+                let text = text.trim_matches(|c: char| !c.is_alphanumeric());
+                phrases.iter().any(|phrase| text.contains(phrase.as_str()) && text.len() > phrase.len())
+            };
+            let pieces = quotes.passages(value).into_iter().filter(holds_more);
+            for (start, end) in quotes.whole(value).into_iter().filter(holds).chain(pieces) {
+                hidden[start..end].fill(true);
+            }
+        }
+        folded.chars.iter().zip(hidden).filter(|(_, hidden)| !hidden).map(|(c, _)| *c).collect()
+    }
+}
+
+/// What a mask is made of, folded, each once.
+#[derive(Default)]
+struct Known {
+    values: HashSet<Vec<char>>,
+    ids: HashSet<Vec<char>>,
+    /// The words of the names.
+    names: HashSet<String>,
+}
+
+impl Known {
+    fn of(mask: &Mask<'_>) -> Self {
+        let mut known = Self::default();
+        for Upsert { object, external_id_field, external_id, fields } in mask.upserts {
+            known.add_id(external_id);
+            known.add_name(object);
+            known.add_name(external_id_field);
+            for (field, value) in fields {
+                known.add_name(field);
+                known.add(value);
+            }
+        }
+        mask.texts.iter().for_each(|text| known.add_text(text));
+        mask.ids.iter().for_each(|id| known.add_id(id));
+        mask.names.iter().for_each(|name| known.add_name(name));
+        known
     }
 
     fn add(&mut self, value: &Value) {
@@ -65,131 +148,30 @@ impl Mask {
             Value::Number(number) => self.add_text(&number.to_string()),
             Value::Array(items) => items.iter().for_each(|item| self.add(item)),
             Value::Object(related) => {
-                for id in related.values().filter_map(Value::as_str) {
-                    self.add_id(id);
-                }
+                related.keys().for_each(|name| self.add_name(name));
+                related.values().filter_map(Value::as_str).for_each(|id| self.add_id(id));
             }
             Value::Null | Value::Bool(_) => {}
         }
     }
 
     fn add_text(&mut self, text: &str) {
-        if is_id(text) {
-            return self.add_id(text);
-        }
-        // As it is, in XML, in HTML as Apex escapes it, and in JSON.
-        let xml = quick_xml::escape::escape(text).into_owned();
-        let html = xml.replace("&apos;", "&#39;");
-        let spellings = [text.to_owned(), xml, html, text.replace('"', "\\\"")];
-        for spelling in spellings {
-            let value: Vec<char> = fold(&spelling).into_iter().map(|(_, c)| c).collect();
-            // One letter or digit is an answer's code, and would hide half of every message.
-            let tells_nothing = value.is_empty() || (value.len() == 1 && value[0].is_ascii());
-            if !tells_nothing && !self.values.contains(&value) {
-                self.values.push(value);
-            }
-        }
-        let digits: Vec<char> = text.chars().filter(char::is_ascii_digit).collect();
-        let is_phone = text.chars().all(|c| c.is_ascii_digit() || is_separator(c));
-        if is_phone && digits.len() >= PHONE_DIGITS {
-            self.phones.push(digits);
-        }
+        let place = if is_id(text) { &mut self.ids } else { &mut self.values };
+        place.insert(Folded::new(text).chars);
     }
 
     fn add_id(&mut self, id: &str) {
-        let id: Vec<char> = fold(id).into_iter().map(|(_, c)| c).collect();
-        if !id.is_empty() {
-            self.ids.push(id);
-        }
+        self.ids.insert(Folded::new(id).chars);
     }
 
-    /// `message` without the values, cut to a readable length.
-    pub(super) fn apply(&self, message: &str) -> String {
-        let text = fold(message);
-        let chars: Vec<char> = text.iter().map(|(_, c)| *c).collect();
-        let kept = self.kept(&chars);
-        let mut hidden = vec![false; chars.len()];
-        for (start, end) in self.found(&chars) {
-            // A value that is only a piece of an id or an API name stays with it.
-            if !kept.iter().any(|&(from, to)| from <= start && end <= to) {
-                hidden[start..end].fill(true);
-            }
-        }
-        let mut masked = String::with_capacity(message.len());
-        for (at, (offset, _)) in text.iter().enumerate() {
-            let next = text.get(at + 1).map_or(message.len(), |(offset, _)| *offset);
-            match (hidden[at], at > 0 && hidden[at - 1]) {
-                (true, false) => masked.push_str(MASKED),
-                (true, true) => {}
-                (false, _) => masked.push_str(&message[*offset..next]),
-            }
-        }
-        shorten(&masked, MAX_MESSAGE)
+    fn add_name(&mut self, name: &str) {
+        let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        self.names.extend(words.map(str::to_lowercase));
     }
-
-    /// Every place where a value stands.
-    fn found(&self, text: &[char]) -> Vec<(usize, usize)> {
-        let values = self.values.iter().flat_map(|value| {
-            let as_word = value.len() < SHORT && !value.iter().all(char::is_ascii_digit) || value.len() < 4;
-            places(text, value).filter(move |&place| !as_word || is_word(text, place))
-        });
-        let phones = self.phones.iter().flat_map(|digits| phone_places(text, digits));
-        values.chain(phones).collect()
-    }
-
-    /// Every place of an id, or of an API name such as `Participant__c`, that has to stay.
-    fn kept(&self, text: &[char]) -> Vec<(usize, usize)> {
-        let ids = self.ids.iter().flat_map(|id| places(text, id).filter(|&place| is_word(text, place)));
-        ids.chain(api_names(text)).collect()
-    }
-}
-
-/// The text in lower case, runs of white space as one space, each character with the byte offset
-/// that it came from. Offsets strictly increase.
-fn fold(text: &str) -> Vec<(usize, char)> {
-    let mut folded: Vec<(usize, char)> = Vec::with_capacity(text.len());
-    for (offset, c) in text.trim().char_indices() {
-        let offset = offset + text.len() - text.trim_start().len();
-        let c = if c.is_whitespace() { ' ' } else { c.to_lowercase().next().unwrap_or(c) };
-        if c != ' ' || folded.last().is_none_or(|(_, last)| *last != ' ') {
-            folded.push((offset, c));
-        }
-    }
-    folded
-}
-
-fn places<'t>(text: &'t [char], value: &'t [char]) -> impl Iterator<Item = (usize, usize)> + 't {
-    let starts = text.windows(value.len()).enumerate().filter(move |(_, window)| *window == value);
-    starts.map(move |(start, _)| (start, start + value.len()))
-}
-
-/// Places of `digits`, however they are separated.
-fn phone_places<'t>(text: &'t [char], digits: &'t [char]) -> impl Iterator<Item = (usize, usize)> + 't {
-    (0..text.len()).filter(|&start| text[start].is_ascii_digit()).filter_map(move |start| {
-        let mut wanted = digits.iter().peekable();
-        for (at, c) in text.iter().enumerate().skip(start) {
-            match wanted.peek() {
-                Some(&&digit) if digit == *c => drop(wanted.next()),
-                Some(_) if is_separator(*c) => {}
-                Some(_) => return None,
-                None => return Some((start, at)),
-            }
-        }
-        wanted.peek().is_none().then_some((start, text.len()))
-    })
-}
-
-fn is_separator(c: char) -> bool {
-    matches!(c, ' ' | '-' | '.' | '/' | '(' | ')' | '+')
-}
-
-fn is_word(text: &[char], (start, end): (usize, usize)) -> bool {
-    let joins = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|c| c.is_alphanumeric());
-    !joins(start.checked_sub(1)) && !joins(Some(end))
 }
 
 /// Names with a double underscore, as in `Household__r`.
-fn api_names(text: &[char]) -> impl Iterator<Item = (usize, usize)> + '_ {
+fn api_names(text: &[char]) -> impl Iterator<Item = Place> + '_ {
     let ends_name = |c: &char| !(c.is_ascii_alphanumeric() || *c == '_');
     let mut start = 0;
     text.split(ends_name).filter_map(move |name| {
@@ -262,7 +244,15 @@ mod tests {
             assert!(!text.contains("123") && text.ends_with("is taken"), "{text}");
         }
         assert_eq!(masked(&[json!("+250 788 123 456")], "at 250788123456."), "at [masked].");
-        assert_eq!(masked(&[json!("0788123456")], "+2500788123456"), "+250[masked]");
+        for message in ["+250788123456", "+250 788 123 456", "250-788-123456", "00250788123456"] {
+            let text = masked(&[json!("0788123456")], &format!("Phone {message} is taken"));
+            assert!(!text.contains("88") && text.ends_with("is taken"), "{text}");
+        }
+        assert_eq!(
+            masked(&[json!("reach me at 0788-123456 or so")], "no 788123456 here"),
+            "no [masked] here"
+        );
+        assert_eq!(masked(&[json!("0788123456")], "limit 788123455"), "limit 788123455");
     }
 
     #[test]
@@ -309,5 +299,117 @@ mod tests {
     #[test]
     fn a_long_message_is_cut() {
         assert_eq!(masked(&[], &"é".repeat(3_000)).chars().count(), MAX_MESSAGE + 1);
+    }
+
+    const COMMENT: &str = "The household of Zawditu Wolde, near Kirinyaga, cannot obtain exclusive access to the well: \
+                           value not found";
+
+    #[test]
+    fn a_value_is_masked_however_it_is_cut() {
+        let long = json!(format!("{COMMENT} {COMMENT} {COMMENT} {COMMENT}"));
+        let start: String = long.as_str().unwrap().chars().take(255).collect();
+        let middle = long.as_str().unwrap()[40..90].to_owned();
+        for (values, message) in [
+            (long.clone(), format!("data value too large: {start} (max length=255)")),
+            (long.clone(), format!("data value too large: {start}…")),
+            (long, format!("data value too large: ...{middle}... (max length=255)")),
+            (json!("Zawditu O'Wolde"), "data value too large: Zawditu O'Wo…".to_owned()),
+            (json!("Zawditu O'Wolde"), "data value too large: Zawditu O&#39;W...".to_owned()),
+            (json!("Zawditu O'Wolde"), "data value too large: Zawd".to_owned()),
+            (json!("Al Wu"), "data value too large: Al W...".to_owned()),
+        ] {
+            let text = masked(&[values], &message);
+            assert!(text.starts_with("data value too large: ") && text.contains("[masked]"), "{text}");
+            for part in ["Zaw", "Wo", "Al", "Kirin", "house", "well"] {
+                assert!(!text.contains(part), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_is_masked_however_it_is_escaped() {
+        let name = json!("Zoë\nO'Wolde <Q> & sons");
+        for message in [
+            r"bad value: Zoë\nO'Wolde <Q> & sons!",
+            r"bad value: Zo\u00eb\r\nO\'Wolde <Q> & sons!",
+            "bad value: Zoë<br>O&apos;Wolde &lt;Q&gt; &amp; sons!",
+            "bad value: Zo&euml;<br/>O&#39;Wolde &lt;Q&gt; &amp; sons!",
+            "bad value: Zoe\u{308} O'Wolde <Q> & sons!",
+            "bad value: Zo%C3%AB%0AO%27Wolde%20%3CQ%3E%20%26%20sons!",
+        ] {
+            assert_eq!(masked(std::slice::from_ref(&name), message), "bad value: [masked]!", "{message}");
+        }
+        assert_eq!(masked(&[json!("Zoe\u{308}")], "no ZOË here"), "no [masked] here", "NFD in the form");
+    }
+
+    #[test]
+    fn a_long_word_of_a_value_is_masked_alone() {
+        let values = [json!("Zawditu Wolde, Kirinyaga 25567"), json!("jina langu ni Uwimana")];
+        for (message, expected) in [
+            ("first name ZAWDITU is taken", "first name [masked] is taken"),
+            ("Uwimana's farm", "[masked]'s farm"),
+            ("no place Kirinyaga, 25567", "no place [masked], [masked]"),
+            ("langu: WOLDE", "[masked]: [masked]"),
+            ("Woldemariam stays, and so do jina and ni", "Woldemariam stays, and so do jina and ni"),
+        ] {
+            assert_eq!(masked(&values, message), expected);
+        }
+    }
+
+    #[test]
+    fn the_vendors_own_words_and_the_names_of_fields_stay() {
+        let values = [
+            json!(COMMENT),
+            json!("No"),
+            json!("not found"),
+            json!("The participant of that case"),
+            json!("error"),
+        ];
+        for message in [
+            "unable to obtain exclusive access to this record or 1 records: a0X5g0000012345AAA",
+            "No such column 'Farm_Size__c' on sobject of type Household__c",
+            "Required fields are missing: [CommCare_Case_Id__c]",
+            "Participant: bad value for restricted picklist field: Status",
+            "Entity of type Case not found",
+            "InvalidCaseIndex: Case 'x' references non-existent case",
+            "PostgreSQL error: duplicate key value violates unique constraint",
+        ] {
+            assert_eq!(masked(&values, message), message);
+        }
+    }
+
+    #[test]
+    fn a_quoted_phrase_is_no_word_of_the_destination() {
+        const PHRASE: &str = "Too many SOQL queries";
+        let is_said = |note: &str, message: &str| {
+            let upserts = [Upsert::new("A__c", "Key__c", "a").set("Note__c", note).set("Word__c", "soql")];
+            let text = Mask::from_upserts(&upserts).unquoted(message, [PHRASE].into_iter());
+            text.contains(&PHRASE.to_lowercase())
+        };
+        let note = "Say: Too many SOQL queries, please";
+        for message in [
+            "Note: value too large: Say: Too many SOQL queries, please",
+            "Note: value too large: say: too many&nbsp;soql queries, pl…",
+        ] {
+            assert!(!is_said(note, message), "{message}");
+        }
+        for message in
+            ["System.LimitException: Too many SOQL queries: 101", "npsp:TOO  many\nSOQL&#32;queries"]
+        {
+            assert!(is_said("none", message) && is_said(note, message), "{message}");
+        }
+        assert!(!is_said(PHRASE, "Note: Too many SOQL queries is not allowed"), "in doubt it is the phone's");
+    }
+
+    #[test]
+    fn a_plan_of_thousands_is_searched_in_no_time_that_matters() {
+        let upserts: Vec<Upsert> = (0..2_000)
+            .map(|n| {
+                Upsert::new("A__c", "Key__c", format!("id-{n}"))
+                    .set("Name", format!("Farmer number {n} of Kirinyaga"))
+            })
+            .collect();
+        let text = Mask::from_upserts(&upserts).apply(&"no Farmer number 1999 of Kirinyaga ".repeat(500));
+        assert!(!text.contains("Kirinyaga"), "{text}");
     }
 }

@@ -5,6 +5,7 @@
 //! time; here they meet the wire. Upserts can be repeated without harm, so a call whose answer was lost is sent again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
@@ -178,18 +179,20 @@ impl Salesforce {
         &self,
         pass: &Pass<'_>,
         call: &Call<'_>,
-        mask: &Mask,
+        mask: &Mask<'_>,
         started: Instant,
     ) -> Result<(), NotDone> {
         let body = self.wire.body(call);
         let SalesforceSettings { request_timeout, retry_budget, retry_delay, .. } = self.wire.settings;
         let deadline = started + retry_budget.max(request_timeout);
+        let was_cut = AtomicBool::new(false);
         let attempt = || async {
             let answered = async {
                 let response = self.wire.write(pass, call, &body).await?;
                 answer::read(call, &response, mask)
             };
             let ended = timeout_at(deadline, answered).await.unwrap_or_else(|_| {
+                was_cut.store(true, Ordering::Relaxed);
                 let why = "the call of Salesforce failed: no answer in time".to_owned();
                 Err(Trouble::outage(composite::RESOURCE, why).into())
             });
@@ -199,11 +202,20 @@ impl Salesforce {
             ended
         };
         let times = RetryTimes { tries: TRIES, budget: retry_budget, first_wait: retry_delay };
+        let mut last = None;
         let may_pass = |end: &NotDone| {
+            if !was_cut.load(Ordering::Relaxed) {
+                last = Some(Trouble::clone(&end.trouble));
+            }
             let passes = end.remedy.is_none() && pass.may_retry(Instant::now());
             end.trouble.may_pass().filter(|_| passes)
         };
-        Retries::new(started, times).run(attempt, may_pass).await
+        let ended = Retries::new(started, times).run(attempt, may_pass).await;
+        // The last answer says why; that there was no time for another one says nothing.
+        match last {
+            Some(trouble) if ended.is_err() && was_cut.into_inner() => Err(trouble.into()),
+            _ => ended,
+        }
     }
 
     /// Asks the `limits` resource whether there is room again, once.

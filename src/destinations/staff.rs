@@ -17,10 +17,14 @@ use crate::plan::rows::Rows;
 /// How long a mill waits for its user. After that it is stored without a user.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes of the longest text that is worth a query: ids have 18, and no address holds a novel.
+const LONGEST_ROLE: usize = 255;
+
 /// The Salesforce id of the staff member whose project role `rows` name. `None` where they name no role, and
 /// where the staff member is not found, for any reason.
 pub(super) async fn look_up(rows: &Rows, salesforce: Option<&Salesforce>) -> Option<String> {
-    let (role, salesforce) = rows.project_role().zip(salesforce)?;
+    let role = rows.project_role().filter(|role| role.len() <= LONGEST_ROLE);
+    let (role, salesforce) = role.zip(salesforce)?;
     let soql = Soql::select_by_id("Staff__c", "Project_Role__c", role);
     let found = timeout(PATIENCE, salesforce.query(&soql)).await;
     let reason = match found {

@@ -17,8 +17,8 @@ const PHONE: &str = "+251 955-123-987";
 const NATIONAL_ID: &str = "ETH/55667788";
 const GPS: &str = "7.7712345 39.9912345 1921.5 4.2";
 /// Texts that must show nowhere: the values, and parts that say as much.
-const MARKS: [&str; 8] =
-    [FIRST_NAME, "Wolde", PHONE, "955-123-987", "955123987", "55667788", "7.7712345", "39.9912345"];
+const MARKS: [&str; 10] =
+    [FIRST_NAME, "Zawd", "Wolde", "WOLDE", PHONE, "123-987", "123987", "55667788", "7.7712345", "39.9912345"];
 
 #[track_caller]
 fn assert_unmarked(text: &str, place: &str) {
@@ -187,6 +187,10 @@ async fn failed_by_salesforce(app: &TestApp, stand_in: &SalesforceStandIn) {
         format!("duplicate value found: {PHONE} of {FIRST_NAME} {LAST_NAME}"),
         format!("invalid number 251955123987 in {NATIONAL_ID}"),
         "value too large: O&#39;Wolde&lt;Q&gt;".to_owned(),
+        "value too large: O%27Wolde%3CQ%3E".to_owned(),
+        "invalid number +251 (955) 123987, 55667788".to_owned(),
+        "not a name: Zawd…".to_owned(),
+        "not unique: WOLDE".to_owned(),
     ];
     for (position, message) in messages.iter().enumerate() {
         let id = format!("refused-{position}");

@@ -9,6 +9,7 @@ use super::answer::OpenRosaAnswer;
 use super::response::Response;
 use super::{SUBMISSION, page, quoted};
 use crate::destinations::delivery::{DeliveryError, Failure};
+use crate::destinations::mask::Mask;
 use crate::destinations::trouble::{Blame, Trouble};
 use crate::plan::Document;
 use crate::text::shorten;
@@ -18,6 +19,9 @@ const SUCCESS: &str = "submit_success";
 /// CommCare's page on the Form Submission API: with "Bandwidth Limit Exceeded" HQ says that the domain's
 /// submissions are blocked.
 const BLOCKED: u16 = 509;
+
+/// HQ's name of the error that a parent is not there, in the lower case of [`Mask::unquoted`].
+const MISSING_PARENT: &str = "invalidcaseindex";
 
 /// Characters of a message that are kept: a record's error has room for many such messages.
 const MESSAGE_KEPT: usize = 300;
@@ -52,13 +56,14 @@ pub(super) fn judge(response: &Response, document: &Document) -> Result<(), Subm
     if *status == StatusCode::CREATED && nature == SUCCESS {
         return Ok(());
     }
-    let (failure, blame) = of_answer(*status, nature, &answer.message);
     let mask = quoted::mask(document);
+    let words = mask.unquoted(&answer.message, [MISSING_PARENT].into_iter());
+    let (failure, blame) = of_answer(*status, nature, &words);
     let message = shorten(&mask.apply(&answer.message), MESSAGE_KEPT);
     let mut text = format!("HTTP Status: {}, message: '{message}'", status.as_u16());
-    if let Some(more) = explained(response, nature) {
+    if let Some(more) = explained(response, nature, &mask) {
         text.push_str("; ");
-        text.push_str(&mask.apply(&more));
+        text.push_str(&more);
     }
     let trouble = Trouble::new(DeliveryError::new(failure, SUBMISSION, text), blame);
     Err(SubmissionError {
@@ -75,7 +80,7 @@ pub(super) fn judge(response: &Response, document: &Document) -> Result<(), Subm
 /// `docs/mappings/salesforce-to-commcare.md`, section 4, gives them. "Inferred" marks what none of them says.
 fn of_answer(status: StatusCode, nature: &str, message: &str) -> (Failure, Blame) {
     // Source: the parent case does not exist yet. The same bytes succeed once it does.
-    let missing_parent = message.contains("InvalidCaseIndex");
+    let missing_parent = message.contains(MISSING_PARENT);
     let refused = if missing_parent { Failure::Dependency } else { Failure::Permanent };
     match (status.as_u16(), nature) {
         // Page, wiki: the key, its user's rights, blocked submissions.
@@ -92,7 +97,7 @@ fn of_answer(status: StatusCode, nature: &str, message: &str) -> (Failure, Blame
 }
 
 /// What an operator needs beside HQ's message, where that says nothing.
-fn explained(response: &Response, nature: &str) -> Option<String> {
+fn explained(response: &Response, nature: &str, mask: &Mask<'_>) -> Option<String> {
     const ADDRESS: &str = "are CC_BASE_URL and CC_DOMAIN right?";
     if response.status == StatusCode::TOO_MANY_REQUESTS {
         return Some("CommCare asks to slow down".to_owned());
@@ -100,9 +105,10 @@ fn explained(response: &Response, nature: &str) -> Option<String> {
     if !nature.is_empty() {
         return None;
     }
-    let words = page::words(&response.body);
+    let words = mask.apply(&page::words(&response.body));
     let says = (!words.is_empty()).then(|| format!("CommCare says: {words}"));
-    let elsewhere = response.location.as_ref().map(|location| format!("CommCare sends on to {location}"));
+    let location = response.location.as_ref().map(|location| mask.apply(location));
+    let elsewhere = location.map(|location| format!("CommCare sends on to {location}"));
     let is_address = of_answer(response.status, nature, "").1 == Blame::Down;
     let parts: Vec<String> =
         elsewhere.into_iter().chain(says).chain(is_address.then(|| ADDRESS.to_owned())).collect();

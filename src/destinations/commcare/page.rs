@@ -56,7 +56,7 @@ mod tests {
                  more</p></body></html>",
                 "Page Not Found | CommCare HQ 404 No such page & more",
             ),
-            ("<p>a &nbsp; b", "a &nbsp; b"),
+            ("<p>a &nbsp; b", "a b"),
             ("a < b", "a"),
             ("<script>never ends", ""),
         ] {

@@ -33,7 +33,7 @@ impl StoreError {
         match error {
             sqlx::Error::Database(refusal) => match refusal.try_downcast_ref::<PgDatabaseError>() {
                 Some(refusal) => Self::refused(step, refusal),
-                None => Self::new(Class::Row, step, "the database refused the form".to_owned()),
+                None => Self::new(Class::of_others(step), step, "the database refused the form".to_owned()),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -47,7 +47,7 @@ impl StoreError {
             }
             _ => {
                 let message = format!("PostgreSQL's answer could not be read ({})", kind(error));
-                Self::new(Class::Row, step, message)
+                Self::new(Class::of_others(step), step, message)
             }
         }
     }
@@ -96,7 +96,7 @@ impl StoreError {
                 message.extend([", ", what, " ", name]);
             }
         }
-        let class = class_of(refusal.code());
+        let class = class_of(step, refusal.code());
         if class == Class::Schema {
             message.push_str("; is the schema up to date (the command migrate, or RUN_MIGRATIONS)?");
         }
@@ -108,12 +108,12 @@ impl StoreError {
     fn new(class: Class, step: &str, message: String) -> Self {
         let (failure, blame) = match class {
             Class::Conflict => (Failure::Transient, Blame::Record),
-            Class::Outage | Class::Session | Class::Schema => (Failure::Unclear, Blame::Outage),
+            Class::Outage | Class::Session | Class::Cut | Class::Schema => (Failure::Unclear, Blame::Outage),
             Class::Missing => (Failure::Dependency, Blame::Record),
             Class::Row => (Failure::Permanent, Blame::Record),
         };
         let trouble = Trouble::new(DeliveryError::new(failure, step, message), blame);
-        let passes_soon = matches!(class, Class::Conflict | Class::Session);
+        let passes_soon = matches!(class, Class::Conflict | Class::Session | Class::Cut);
         Self { trouble, passes_soon, has_odd_text: false }
     }
 }
@@ -149,6 +149,8 @@ enum Class {
     Outage,
     /// The state of one connection, which no form is to blame for.
     Session,
+    /// The end of one connection, which the server, or a pooler before it, announces.
+    Cut,
     /// The schema or the login. The form is not at fault, and a person must set it right.
     Schema,
     /// A row to which the form refers, and which is not there.
@@ -157,28 +159,39 @@ enum Class {
     Row,
 }
 
-/// The class of a SQLSTATE (PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes").
-fn class_of(code: &str) -> Class {
+impl Class {
+    /// What no rule knows. Before the first statement nothing of the form has been sent yet.
+    fn of_others(step: &str) -> Self {
+        if step == CONNECTION { Self::Outage } else { Self::Row }
+    }
+}
+
+/// The class of a SQLSTATE (PostgreSQL documentation, Appendix A, "PostgreSQL Error Codes") at a step.
+fn class_of(step: &str, code: &str) -> Class {
     match code {
         // serialization_failure, deadlock_detected and similar ones; lock_not_available.
         _ if code.starts_with("40") => Class::Conflict,
         "55P03" => Class::Conflict,
-        // invalid_sql_statement_name and duplicate_prepared_statement, as behind a pooler; a statement that was planned
-        // before its table changed; a cursor or transaction that the session lost. Another connection serves.
-        "26000" | "42P05" | "0A000" | "34000" => Class::Session,
-        _ if code.starts_with("25P") => Class::Session,
-        // Connection, resources, prerequisite state (such as a database that takes no connections), operator
-        // intervention (shutdown, cancellation), system, internal.
-        _ if ["08", "53", "55", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => {
-            Class::Outage
-        }
         // read_only_sql_transaction: the server is a standby, as after a fail-over.
         "25006" => Class::Outage,
+        // duplicate_prepared_statement and duplicate_cursor, as behind a pooler; feature_not_supported: a statement that was
+        // planned before its table changed. Another connection serves.
+        "42P05" | "42P03" | "0A000" => Class::Session,
+        // A transaction, cursor or statement (26000) that the session does not have, or has already.
+        _ if ["0B", "24", "25", "26", "2D", "34", "3B"].iter().any(|class| code.starts_with(class)) => {
+            Class::Session
+        }
+        // Connection exceptions, which poolers answer with as well (pgbouncer: 08P01); admin_shutdown, crash_shutdown,
+        // cannot_connect_now and the like.
+        _ if code.starts_with("08") || code.starts_with("57P") => Class::Cut,
+        // Resources, prerequisite state (such as a database that takes no connections), operator
+        // intervention (shutdown, cancellation), system, internal.
+        _ if ["53", "55", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => Class::Outage,
         // Authorization, unknown database, schema, table or column, missing privilege.
         _ if ["28", "3D", "3F", "42"].iter().any(|class| code.starts_with(class)) => Class::Schema,
         // foreign_key_violation: the parent row was deleted meanwhile.
         "23503" => Class::Missing,
-        _ => Class::Row,
+        _ => Class::of_others(step),
     }
 }
 
@@ -206,13 +219,18 @@ mod tests {
         for (code, class) in [
             ("40001", Class::Conflict),
             ("40P01", Class::Conflict),
-            ("57P01", Class::Outage),
+            ("57P01", Class::Cut),
+            ("08P01", Class::Cut),
+            ("57014", Class::Outage),
             ("53300", Class::Outage),
             ("55P03", Class::Conflict),
             ("55000", Class::Outage),
             ("26000", Class::Session),
             ("42P05", Class::Session),
             ("25P02", Class::Session),
+            ("25001", Class::Session),
+            ("34000", Class::Session),
+            ("3B001", Class::Session),
             ("25006", Class::Outage),
             ("42P01", Class::Schema),
             ("28P01", Class::Schema),
@@ -221,7 +239,8 @@ mod tests {
             ("22021", Class::Row),
             ("22001", Class::Row),
         ] {
-            assert_eq!(class_of(code), class, "{code}");
+            assert_eq!(class_of("wetmills", code), class, "{code}");
         }
+        assert_eq!(class_of(CONNECTION, "22023"), Class::Outage, "no row is sent yet");
     }
 }

@@ -69,20 +69,20 @@ impl From<Trouble> for NotDone {
 }
 
 /// Whether every row of `call` was written.
-pub(super) fn read(call: &Call<'_>, response: &Response, mask: &Mask) -> Result<(), NotDone> {
+pub(super) fn read(call: &Call<'_>, response: &Response, mask: &Mask<'_>) -> Result<(), NotDone> {
     let found = match call {
         Call::Composite(request) if response.status == StatusCode::OK => {
             first_refusal(request, &response.body)
         }
-        Call::Composite(_) => return Err(refused(response, mask, failure::of_request).into()),
+        Call::Composite(_) => return Err(refused_whole(call, response, mask)),
         Call::Alone(step) => match refusal_of_lone_step(step, response) {
             Some(found) => found,
-            None => return Err(refused(response, mask, failure::of_request).into()),
+            None => return Err(refused_whole(call, response, mask)),
         },
     };
     match found {
         Ok(None) => Ok(()),
-        Ok(Some(refusal)) => Err(refusal.into_not_done(mask)),
+        Ok(Some(refusal)) => Err(refusal.into_not_done(call, mask)),
         Err(Malformed(how)) => {
             let why = format!("Salesforce's answer is not a whole one: {how}");
             Err(Trouble::outage(composite::RESOURCE, why).into())
@@ -90,15 +90,36 @@ pub(super) fn read(call: &Call<'_>, response: &Response, mask: &Mask) -> Result<
     }
 }
 
+/// The refusal of a whole call. It names no step: what is too much is the largest collection.
+fn refused_whole(call: &Call<'_>, response: &Response, mask: &Mask<'_>) -> NotDone {
+    let (code, message) = code_of_request(&response.body);
+    let words = mask.unquoted(&message, failure::phrases());
+    let largest = call.steps().iter().max_by_key(|step| step.rows().len());
+    let remedy =
+        largest.and_then(|step| remedy(call, step.rows()[0].object, step.rows().len(), &code, &words));
+    NotDone { remedy, ..refused(response, mask, failure::of_request).into() }
+}
+
+/// What may let the rows through that were refused with this code and these words.
+fn remedy(call: &Call<'_>, object: &'static str, rows: usize, code: &str, words: &str) -> Option<Remedy> {
+    if matches!(call, Call::Composite(_)) && failure::is_unknown_reference(code, words) {
+        Some(Remedy::WithoutComposite)
+    } else if failure::is_too_much_at_once(words) && rows > 1 {
+        Some(Remedy::SmallerCollections { object, rows })
+    } else {
+        None
+    }
+}
+
 /// The refusal of a whole request. `meaning` says what status, code and message mean.
 pub(super) fn refused(
     response: &Response,
-    mask: &Mask,
+    mask: &Mask<'_>,
     meaning: fn(StatusCode, &str, &str) -> Failure,
 ) -> Trouble {
     let status = response.status;
     let (code, message) = code_of_request(&response.body);
-    let failure = meaning(status, &code, &message);
+    let failure = meaning(status, &code, &mask.unquoted(&message, failure::phrases()));
     let mut text = format!("Salesforce refused the request: HTTP {}", status.as_u16());
     for part in [&code, &mask.apply(&message)].into_iter().filter(|part| !part.is_empty()) {
         text.push_str(": ");
@@ -112,10 +133,22 @@ pub(super) fn refused(
 /// Whether Salesforce no longer takes the session: it may say so of the whole request or, inside a Composite answer
 /// with HTTP 200, of a subrequest.
 pub(super) fn refuses_session(response: &Response) -> bool {
-    let says_so = || response.body.windows(SESSION.len()).any(|part| part == SESSION.as_bytes());
-    // A text of the payload may hold the word: only an error's code counts.
-    let is_code = || serde_json::from_slice(&response.body).is_ok_and(|body| has_code(&body, SESSION));
-    response.status == StatusCode::UNAUTHORIZED || (says_so() && is_code())
+    const UNAUTHORIZED: &str = "401";
+    let holds = |word: &str| response.body.windows(word.len()).any(|part| part == word.as_bytes());
+    // A text of the payload may hold the word: only an error's code and a subrequest's status count.
+    let says_so = |body: &Value| has_code(body, SESSION) || has_unauthorized(body);
+    response.status == StatusCode::UNAUTHORIZED
+        || ((holds(SESSION) || holds(UNAUTHORIZED))
+            && serde_json::from_slice(&response.body).is_ok_and(|body| says_so(&body)))
+}
+
+fn has_unauthorized(body: &Value) -> bool {
+    let answers = body.get("compositeResponse").and_then(Value::as_array);
+    let status = |answer: &Value| answer.get("httpStatusCode").and_then(Value::as_u64);
+    answers
+        .into_iter()
+        .flatten()
+        .any(|answer| status(answer) == Some(u64::from(StatusCode::UNAUTHORIZED.as_u16())))
 }
 
 fn has_code(body: &Value, code: &str) -> bool {
@@ -269,7 +302,7 @@ impl<'p> Refusal<'p> {
         Self { upsert, rows: step.rows().len(), status, code, message }
     }
 
-    fn into_not_done(self, mask: &Mask) -> NotDone {
+    fn into_not_done(self, call: &Call<'_>, mask: &Mask<'_>) -> NotDone {
         let Upsert { object, external_id_field, external_id, .. } = self.upsert;
         let code = if self.code.is_empty() { "no code" } else { &self.code };
         let mut text = format!(
@@ -283,16 +316,11 @@ impl<'p> Refusal<'p> {
             let hint = " as a file's name does, and Salesforce may look for a file at such an address";
             text.extend(["; the id ends in ", ending, hint]);
         }
-        let failure = failure::of_record(self.upsert, self.status, &self.code, &self.message);
+        let words = mask.unquoted(&self.message, failure::phrases());
+        let failure = failure::of_record(self.upsert, self.status, &self.code, &words);
         // Salesforce took the request and answered, whatever the row's status is.
         let blame = failure::blame(failure, StatusCode::OK, &self.code);
-        let remedy = if failure::is_unknown_reference(&self.message) {
-            Some(Remedy::WithoutComposite)
-        } else if failure::is_too_much_at_once(&self.message) && self.rows > 1 {
-            Some(Remedy::SmallerCollections { object, rows: self.rows })
-        } else {
-            None
-        };
+        let remedy = remedy(call, object, self.rows, &self.code, &words);
         let error = DeliveryError::new(failure, object, text);
         let missing = missing_reference(&self.message).filter(|_| failure == Failure::Dependency);
         let error = match missing {
@@ -307,8 +335,9 @@ impl<'p> Refusal<'p> {
 /// field F in entity E" (REST API guide, relationships by external id).
 fn missing_reference(message: &str) -> Option<(&str, &str)> {
     let (_, rest) = message.split_once("Foreign key external ID: ")?;
-    let (id, rest) = rest.split_once(" not found for field ")?;
-    let (_, entity) = rest.split_once(" in entity ")?;
+    // The id may hold any words.
+    let (rest, entity) = rest.rsplit_once(" in entity ")?;
+    let (id, _) = rest.rsplit_once(" not found for field ")?;
     let end = entity.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(entity.len());
     (!entity[..end].is_empty()).then_some((&entity[..end], id))
 }

@@ -23,17 +23,27 @@ const NEVER_THE_CAUSE: [&str; 2] = ["PROCESSING_HALTED", "ALL_OR_NONE_OPERATION_
 const UNKNOWN_REFERENCE: &str = "Invalid reference specified";
 
 /// What Apex says when the triggers of one collection did more than a transaction may (Apex Developer Guide,
-/// "Execution Governors and Limits"; the prefix as quoted in NPSP issues 1560 and 2095, `EloquentSalesForce` issue 70).
-/// A flow's error quotes the limit without the prefix (inferred from the wordings of Apex).
-const TOO_MUCH_AT_ONCE: [&str; 7] = [
-    "System.LimitException",
-    "Apex CPU time limit exceeded",
-    "Apex heap size too large",
-    "Too many DML",
-    "Too many SOQL queries",
-    "Too many future calls",
-    "Too many query rows",
+/// "Execution Governors and Limits"). A managed package puts its namespace between prefix and limit, and an error of a
+/// flow or of another trigger quotes the limit alone (NPSP issue 1560), so that each counts for itself.
+#[rustfmt::skip]
+const TOO_MUCH_AT_ONCE: [&str; 14] = [
+    "System.LimitException",                      // NPSP issues 2095 and 6757
+    "CPU time limit exceeded",                    // Conga's page on governor limits; comes from flows too
+    "heap size too large",                        // the same page
+    "Too many DML",                               // NPSP issue 2095; statements and rows
+    "Too many SOQL queries",                      // NPSP issue 6757
+    "Too many query rows",                        // NPSP issue 1560
+    "Too many future calls",                      // EloquentSalesForce issue 70
+    "Too many queueable jobs",                    // Acrobat Sign's release notes for Salesforce
+    "Number of iterations exceeded",              // Salesforce Help 000382258: a flow's elements
+    "more than 10 chunks in a single operation",  // EDA issue 429
+    "Too many SOSL queries",                      // inferred from the limit's name
+    "Too many query locator rows",                // inferred from the limit's name
+    "Too many callouts",                          // inferred from the limit's name
+    "Too many Email Invocations",                 // inferred from the limit's name
 ];
+/// What begins the message of [`of_duplicate`].
+const DUPLICATE: &str = "duplicate value found:";
 
 /// One row of the table.
 struct Rule {
@@ -110,39 +120,60 @@ const RULES: &[Rule] = &[
 
 /// Whether an error only says that something else failed.
 pub(super) fn is_consequence(code: &str, message: &str) -> bool {
-    NEVER_THE_CAUSE.contains(&code) && !is_unknown_reference(message)
+    NEVER_THE_CAUSE.contains(&code) && !is_unknown_reference(code, message)
 }
 
 /// Whether Composite took a text for a reference.
-pub(super) fn is_unknown_reference(message: &str) -> bool {
-    message.contains(UNKNOWN_REFERENCE)
+pub(super) fn is_unknown_reference(code: &str, message: &str) -> bool {
+    NEVER_THE_CAUSE.contains(&code) && says(message, UNKNOWN_REFERENCE)
 }
 
 /// Whether the rows of a collection were too many for the org's own triggers and flows.
 pub(super) fn is_too_much_at_once(message: &str) -> bool {
-    TOO_MUCH_AT_ONCE.iter().any(|words| message.contains(words))
+    TOO_MUCH_AT_ONCE.iter().any(|words| says(message, words))
+}
+
+/// The phrases by which this table tells errors apart. In a payload they mean nothing: who asks the table takes quoted
+/// values out of the message first ([`Mask::unquoted`](crate::destinations::mask::Mask)).
+pub(super) fn phrases() -> impl Iterator<Item = &'static str> {
+    let of_rules = RULES.iter().map(|rule| rule.says).filter(|phrase| !phrase.is_empty());
+    of_rules.chain(TOO_MUCH_AT_ONCE).chain([UNKNOWN_REFERENCE, DUPLICATE])
+}
+
+/// Whether a message holds a phrase, in whatever case.
+fn says(message: &str, phrase: &str) -> bool {
+    message.to_lowercase().contains(&phrase.to_lowercase())
 }
 
 /// What an error of one record means.
 pub(super) fn of_record(upsert: &Upsert, status: StatusCode, code: &str, message: &str) -> Failure {
-    let known = known(code, message);
-    let duplicate = || (code == "DUPLICATE_VALUE").then(|| of_duplicate(upsert, message));
-    known.or_else(duplicate).unwrap_or_else(|| by_status(status).unwrap_or(Permanent))
+    match known(code, message) {
+        // The row alone is too much, whatever code that comes with.
+        None | Some(Unclear) if is_too_much_at_once(message) => Permanent,
+        Some(failure) => failure,
+        None if code == "DUPLICATE_VALUE" => of_duplicate(upsert, message),
+        // REST: the session is refused although it was renewed.
+        None if status == StatusCode::UNAUTHORIZED => Unavailable,
+        None => by_status(status).unwrap_or(Permanent),
+    }
 }
 
-/// "duplicate value found: {field} duplicates value on record with id: {id}" (Gearset's help page on that error
-/// quotes it). On the field upserted by, two forms created one record at the same time: the repeat updates it. On
-/// another unique field a person has to say which of the two records is right. Salesforce may also name no field
-/// (`<unknown>`): then a race is likely (inferred), and a repeat tells.
+/// "duplicate value found: {field} duplicates value on record with id: {id}" (Gravity-Forms-Salesforce issue 163). On the
+/// field upserted by, two forms created one record at the same time: the repeat updates it. On another unique field a
+/// person has to say which of the two records is right. Salesforce may also name no field (`<unknown>`:
+/// sfdx-mass-action-scheduler issue 138; nothing at all: `QuotaEdit` issue 82): then a race is likely (inferred), and a
+/// repeat tells. A field of a managed package has its namespace before it (DLRS issue 1039).
 fn of_duplicate(upsert: &Upsert, message: &str) -> Failure {
-    let field = message.split_once("duplicate value found: ").and_then(|(_, rest)| rest.split(' ').next());
-    match field {
-        Some(field) if field.eq_ignore_ascii_case(upsert.external_id_field) || field.starts_with('<') => {
-            Transient
-        }
-        Some(_) => Permanent,
-        None => Transient,
-    }
+    let message = message.to_lowercase();
+    let field = message.split_once(DUPLICATE).and_then(|(_, rest)| rest.split_once("duplicates value"));
+    let field =
+        field.map(|(field, _)| field.trim()).filter(|field| !field.is_empty() && !field.starts_with('<'));
+    let own = upsert.external_id_field.to_lowercase();
+    let is_own = |field: &str| {
+        let namespace = field.strip_suffix(&own).and_then(|before| before.strip_suffix("__"));
+        field == own || namespace.is_some_and(|name| !name.is_empty() && !name.contains("__"))
+    };
+    if field.is_none_or(is_own) { Transient } else { Permanent }
 }
 
 /// What the refusal of a whole request means. Such a refusal may be Salesforce's trouble whatever it is, except where
@@ -156,9 +187,12 @@ pub(super) fn of_request(status: StatusCode, code: &str, message: &str) -> Failu
     })
 }
 
-/// What the refusal of a query means. A query that is wrong is wrong whatever Salesforce's state is.
+/// What the refusal of a query means. A query that is wrong, or too long (REST, 414 and 431), is so whatever
+/// Salesforce's state is.
 pub(super) fn of_query(status: StatusCode, code: &str, message: &str) -> Failure {
-    let is_wrong = status == StatusCode::BAD_REQUEST && !code.is_empty();
+    let is_too_long =
+        matches!(status, StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let is_wrong = is_too_long || (status == StatusCode::BAD_REQUEST && !code.is_empty());
     known(code, message)
         .unwrap_or_else(|| if is_wrong { Permanent } else { of_request(status, code, message) })
 }
@@ -195,7 +229,7 @@ pub(super) fn blame(failure: Failure, status: StatusCode, code: &str) -> Blame {
 }
 
 fn known(code: &str, message: &str) -> Option<Failure> {
-    let fits = |rule: &&Rule| (rule.code.is_empty() || rule.code == code) && message.contains(rule.says);
+    let fits = |rule: &&Rule| (rule.code.is_empty() || rule.code == code) && says(message, rule.says);
     RULES.iter().find(fits).map(|rule| rule.failure)
 }
 
@@ -249,6 +283,10 @@ mod tests {
         ] {
             assert_eq!(record(400, code, message), Transient, "{code}: {message}");
         }
+        assert_eq!(
+            record(400, "X", "Unable To Obtain Exclusive Access to this record or 200 records"),
+            Transient
+        );
         assert_eq!(record(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "caused by: null"), Permanent);
     }
 
@@ -259,8 +297,12 @@ mod tests {
                 format!("duplicate value found: {field} duplicates value on record with id: a0X5g00000");
             record(400, "DUPLICATE_VALUE", &message)
         };
-        assert_eq!(duplicate("TNS_Id__c"), Permanent);
-        for field in ["Household_ID__c", "household_id__c", "<unknown>"] {
+        for field in
+            ["TNS_Id__c", "ns__TNS_Id__c", "Other_Household_ID__c", "a__b__Household_ID__c", "National Id"]
+        {
+            assert_eq!(duplicate(field), Permanent, "{field}");
+        }
+        for field in ["Household_ID__c", "household_id__c", "ns__Household_ID__c", "<unknown>", ""] {
             assert_eq!(duplicate(field), Transient, "{field}");
         }
         assert_eq!(record(400, "DUPLICATE_VALUE", "Duplicate external id specified: hh-1"), Permanent);
@@ -278,6 +320,22 @@ mod tests {
         assert_eq!(record(400, "BRAND_NEW_CODE", ""), Permanent);
         assert_eq!(record(404, "NOT_FOUND", ""), Permanent);
         assert_eq!(record(500, "BRAND_NEW_CODE", ""), Unclear);
+        assert_eq!(record(401, "", ""), Unavailable);
+    }
+
+    #[test]
+    fn one_row_that_is_too_much_is_the_records_whatever_the_code() {
+        for message in [
+            "Household: execution of BeforeInsert caused by: System.LimitException: npsp:Too many SOQL queries: 101",
+            "The flow failed to access the value: apex cpu time limit exceeded",
+            "TypeException: Cannot have more than 10 chunks in a single operation. Please rearrange the data",
+        ] {
+            assert!(is_too_much_at_once(message), "{message}");
+            for (status, code) in [(400, "CANNOT_EXECUTE_FLOW_TRIGGER"), (500, "UNKNOWN_EXCEPTION")] {
+                assert_eq!(record(status, code, message), Permanent, "{code}: {message}");
+            }
+        }
+        assert_eq!(record(400, "X", "System.LimitException after UNABLE_TO_LOCK_ROW"), Transient);
     }
 
     #[test]

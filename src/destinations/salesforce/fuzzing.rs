@@ -43,7 +43,7 @@ pub(crate) fn read(status: u16, body: &[u8]) -> bool {
     taken || usage.is_some() || query::records(body).is_ok()
 }
 
-fn read_call(call: &Call<'_>, status: StatusCode, body: &[u8], mask: &Mask) -> bool {
+fn read_call(call: &Call<'_>, status: StatusCode, body: &[u8], mask: &Mask<'_>) -> bool {
     let response = Response { status, body: body.to_vec(), retry_after: None, usage: None };
     match answer::read(call, &response, mask) {
         Ok(()) => {

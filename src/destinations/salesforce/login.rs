@@ -31,6 +31,22 @@ pub(super) struct Grant {
 
 /// Logs in once.
 pub(super) async fn log_in(client: &Client, settings: &SalesforceSettings) -> Result<Grant, Trouble> {
+    let granted = grant_of(client, settings).await?;
+    if is_downgrade(&settings.login_url, &granted.server) {
+        return Err(Trouble::refusal(
+            STEP,
+            "Salesforce's login names a server without encryption".to_owned(),
+        ));
+    }
+    Ok(granted)
+}
+
+/// Whether a session that was asked for under encryption would be used without it (`docs/service.md`, section 7).
+fn is_downgrade(login: &Url, server: &Url) -> bool {
+    login.scheme() == "https" && server.scheme() != "https"
+}
+
+async fn grant_of(client: &Client, settings: &SalesforceSettings) -> Result<Grant, Trouble> {
     match &settings.login {
         Login::ClientCredentials { client_id, client_secret } => {
             let secret = client_secret.expose_secret();
@@ -154,5 +170,18 @@ fn refused(status: StatusCode, code: &str, description: &str) -> Trouble {
     match failure::of_login(status, code, description) {
         Failure::Unclear => Trouble::outage(STEP, message),
         _ => Trouble::refusal(STEP, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encrypted_login_gives_no_session_that_is_not() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        assert!(is_downgrade(&url("https://login.salesforce.com"), &url("http://x.my.salesforce.com")));
+        assert!(!is_downgrade(&url("https://login.salesforce.com"), &url("https://x.my.salesforce.com")));
+        assert!(!is_downgrade(&url("http://127.0.0.1:1"), &url("http://127.0.0.1:2")));
     }
 }

@@ -7,10 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gcloud_sdk::IdTokenAudience;
 use gcloud_sdk::error::{Error, ErrorKind};
+use gcloud_sdk::id_token_verify::jsonwebtoken::DecodingKey;
+use gcloud_sdk::id_token_verify::jsonwebtoken::jwk::Jwk;
 use gcloud_sdk::id_token_verify::{
     IdTokenKeys, IdTokenKeysSource, IdTokenVerifier, IdTokenVerifyError, JwkSet,
 };
 use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
 use tracing::warn;
 use url::Url;
 
@@ -32,7 +36,9 @@ pub(super) struct SchedulerIdentity {
 
 impl SchedulerIdentity {
     pub(super) fn new(access: &SchedulerAccess) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder().timeout(KEYS_TIMEOUT).build()?;
+        // A redirect leads to no address that is not encrypted, unless this one isn't.
+        let is_encrypted = access.keys_url.scheme() == "https";
+        let client = reqwest::Client::builder().timeout(KEYS_TIMEOUT).https_only(is_encrypted).build()?;
         let keys = KeySet { client, url: access.keys_url.clone() };
         let audience = IdTokenAudience::new(access.audience.clone());
         Ok(Self {
@@ -78,7 +84,71 @@ impl IdTokenKeysSource for KeySet {
     async fn fetch_keys(&self) -> Result<IdTokenKeys, Error> {
         let answer = self.client.get(self.url.clone()).send().await?.error_for_status()?;
         let body = bounded::read(answer, ANSWER_LIMIT).await.map_err(unusable)?;
-        let keys: JwkSet = serde_json::from_slice(&body).map_err(unusable)?;
+        let keys = usable_keys(&body).map_err(unusable)?;
         Ok(IdTokenKeys::new(keys, KEYS_MAX_AGE))
+    }
+}
+
+/// The RSA keys of a published set, which is taken whole or not at all: the verifier forgets each key that a newer set
+/// does not hold, and refuses its tokens (`docs/service.md`, section 7). It signs with RSA alone (RFC 7518, section 3.1,
+/// RS256); keys of another kind are left out.
+fn usable_keys(body: &[u8]) -> Result<JwkSet, String> {
+    const KIND: &str = "RSA";
+    let published: Published = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let of_kind =
+        published.keys.into_iter().filter(|key| key.get("kty").and_then(Value::as_str) == Some(KIND));
+    let mut keys = Vec::new();
+    for key in of_kind {
+        let key: Jwk = serde_json::from_value(key).map_err(|error| format!("a key is broken: {error}"))?;
+        DecodingKey::from_jwk(&key).map_err(|error| format!("a key is broken: {error}"))?;
+        if key.common.key_id.is_some() {
+            keys.push(key);
+        }
+    }
+    if keys.is_empty() { Err("the set holds no usable key".to_owned()) } else { Ok(JwkSet { keys }) }
+}
+
+/// A key set (RFC 7517, section 5).
+#[derive(Deserialize)]
+struct Published {
+    keys: Vec<Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// RFC 7517, appendix A.1.
+    fn key(kid: &str) -> Value {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknj\
+                 hMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQ\
+                 vRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzK\
+                 nqDKgw";
+        json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": kid, "e": "AQAB", "n": n })
+    }
+
+    fn read(keys: &[Value]) -> Result<Vec<String>, String> {
+        let set = usable_keys(json!({ "keys": keys }).to_string().as_bytes())?;
+        Ok(set.keys.into_iter().filter_map(|key| key.common.key_id).collect())
+    }
+
+    /// A set that is refused leaves the cached keys in use (gcloud-sdk's `IdTokenVerifier`), so that a good token of
+    /// theirs is still taken.
+    #[test]
+    fn a_set_with_a_broken_key_is_no_set_and_other_kinds_of_keys_do_not_matter() {
+        let broken = json!({ "kty": "RSA", "kid": "b", "n": "!", "e": "AQAB" });
+        let half = json!({ "kty": "RSA", "kid": "b" });
+        let nameless = json!({ "kty": "RSA", "n": key("a")["n"], "e": "AQAB" });
+        let curve = json!({ "kty": "EC", "kid": "c", "crv": "P-256", "x": "!", "y": "!" });
+        for keys in [&[][..], &[nameless], &[curve.clone()], &[key("a"), broken], &[key("a"), half]] {
+            assert!(read(keys).is_err(), "{keys:?}");
+        }
+        let new = json!({ "kty": "NEW", "kid": "d" });
+        assert_eq!(
+            read(&[curve, key("a"), new, json!(7), key("b")]),
+            Ok(vec!["a".to_owned(), "b".to_owned()])
+        );
     }
 }

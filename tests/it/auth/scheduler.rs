@@ -231,7 +231,20 @@ async fn a_token_that_cannot_be_checked_now_is_asked_for_again() {
         let app = keys.app(&[("OPERATOR_TOKEN", "operator")]).await;
         cannot_check(&app).await;
     }
-    let unusable: [fn() -> Response; 2] = [|| bomb(20 * 1024 * 1024), || "<html>".into_response()];
+    let unusable: [fn() -> Response; 8] = [
+        || bomb(20 * 1024 * 1024),
+        || "<html>".into_response(),
+        || "{}".into_response(),
+        || json!({ "keys": [] }).to_string().into_response(),
+        || json!({ "keys": [{ "kty": "RSA", "kid": KID, "alg": "RS256" }] }).to_string().into_response(),
+        || {
+            json!({ "keys": [{ "kty": "RSA", "kid": KID, "n": "!", "e": "AQAB" }] })
+                .to_string()
+                .into_response()
+        },
+        || json!({ "keys": [{ "kty": "oct", "kid": KID, "k": "AAAA" }] }).to_string().into_response(),
+        || json!({ "keys": [null, "key"] }).to_string().into_response(),
+    ];
     for answer in unusable {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/certs", listener.local_addr().unwrap());

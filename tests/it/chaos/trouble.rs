@@ -72,9 +72,13 @@ impl Vendor {
             (Self::Postgis, _) => &[NO_DATABASE, CUT_OFF],
             (_, Down | Noisy | LosingAnswers) => &["no connection (", "the answer broke off ("],
             (_, Hanging | Slow) => &[],
-            (Self::Salesforce, Page) => &["is not a whole one", "without a session"],
-            (Self::Salesforce, Overloaded) => &["HTTP 503"],
-            (Self::CommCare, Page) => &["HTTP Status: 200"],
+            (Self::Salesforce, Page) => {
+                &["is not a whole one", "HTTP 301", "HTTP 307", "HTTP 403", "HTTP 404", "HTTP 410"]
+            }
+            (Self::Salesforce, Overloaded) => &["HTTP 503", "HTTP 429", "HTTP 500", "HTTP 403"],
+            (Self::CommCare, Page) => {
+                &["HTTP Status: 200", "HTTP Status: 302", "HTTP Status: 404", "HTTP Status: 405"]
+            }
             (Self::CommCare, Overloaded) => &["HTTP Status: 503"],
             (Self::CommCare, QuotaUsedUp) => &["HTTP Status: 429"],
         }

@@ -16,6 +16,18 @@ use crate::support::salesforce::{CLIENT_ID, CLIENT_SECRET, Fault, SalesforceStan
 
 const CALLS: u64 = 1_000_000;
 const PAGE: &str = "<html><body>We will be back soon.</body></html>";
+/// What may come instead of an answer of Salesforce: a page, or a word of an org that has moved.
+const PAGES_OF_SALESFORCE: [(u16, &str); 7] =
+    [(200, PAGE), (301, ""), (307, PAGE), (403, PAGE), (404, PAGE), (404, URL_NOT_RESET), (410, "")];
+const URL_NOT_RESET: &str = r#"[{"errorCode":"URL_NOT_RESET","message":"Destination URL not reset."}]"#;
+/// The words for too much to do.
+const LOADS_OF_SALESFORCE: [(u16, &str); 4] = [
+    (503, ""),
+    (429, ""),
+    (500, r#"[{"errorCode":"UNKNOWN_EXCEPTION","message":"An unexpected error occurred"}]"#),
+    (403, r#"[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentRequests Limit exceeded."}]"#),
+];
+const PAGES_OF_HQ: [(u16, &str); 4] = [(200, PAGE), (302, ""), (404, PAGE), (405, "Method Not Allowed")];
 /// What one piece takes on a slow line: a call has several.
 const SLOWNESS: Duration = Duration::from_millis(250);
 
@@ -106,10 +118,10 @@ impl Vendors {
             return;
         }
         match vendor {
-            Vendor::Salesforce => self.trouble_salesforce(trouble),
+            Vendor::Salesforce => self.trouble_salesforce(trouble, dice),
             Vendor::CommCare => {
                 let (status, body) = match trouble {
-                    Trouble::Page => (200, PAGE),
+                    Trouble::Page => PAGES_OF_HQ[dice.below(PAGES_OF_HQ.len())],
                     Trouble::Overloaded => (503, ""),
                     Trouble::QuotaUsedUp => (429, ""),
                     _ => (401, "Unauthorized"),
@@ -131,10 +143,14 @@ impl Vendors {
         }
     }
 
-    fn trouble_salesforce(&self, trouble: Trouble) {
+    fn trouble_salesforce(&self, trouble: Trouble, dice: &mut Dice) {
+        // A login that is refused would be another trouble: the org answers so, and its log-in works.
+        let answer = |(status, body): (u16, &str)| {
+            self.salesforce.set_composite_outage(Some(Fault::Answer(status, body.to_owned())));
+        };
         match trouble {
-            Trouble::Page => self.salesforce.set_outage(Some(Fault::Answer(200, PAGE.to_owned()))),
-            Trouble::Overloaded => self.salesforce.set_outage(Some(Fault::Answer(503, String::new()))),
+            Trouble::Page => answer(PAGES_OF_SALESFORCE[dice.below(PAGES_OF_SALESFORCE.len())]),
+            Trouble::Overloaded => answer(LOADS_OF_SALESFORCE[dice.below(LOADS_OF_SALESFORCE.len())]),
             Trouble::QuotaUsedUp => self.salesforce.set_usage(CALLS, CALLS),
             _ => {
                 self.salesforce.expire_sessions();
@@ -148,7 +164,7 @@ impl Vendors {
         self.line(vendor).set(Line::Up);
         match vendor {
             Vendor::Salesforce => {
-                self.salesforce.set_outage(None);
+                self.salesforce.set_composite_outage(None);
                 self.salesforce.set_usage(0, CALLS);
                 self.salesforce.refuse_logins(false);
             }

@@ -23,7 +23,12 @@ fn settings_are_printed_and_secrets_are_not() {
     assert!(text.contains("\npostgis      live, db:5432/mills\n"), "{text}");
     let printed = succeed(&["check-config", "--json"], &variables, "");
     assert!(!text.contains("s3cr3t") && !printed.contains("s3cr3t"), "{text}{printed}");
+    assert!(text.contains("\nwarning: DATABASE_URL: has no sslmode"), "{text}");
     let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert!(
+        printed["warnings"][0].as_str().unwrap().starts_with("DATABASE_URL: has no sslmode"),
+        "{printed}"
+    );
     let setting = |name: &str| {
         let settings = printed["settings"].as_array().unwrap();
         settings.iter().find(|setting| setting["name"] == name).unwrap().clone()

@@ -165,3 +165,44 @@ fn the_salesforce_environment_picks_user_and_address() {
         assert_eq!((username.as_str(), settings.login_url.as_str()), (user, address));
     }
 }
+
+#[test]
+fn plain_http_is_warned_about_unless_it_stays_on_this_machine() {
+    for name in ["SALESFORCE_LOGIN_URL", "CC_BASE_URL", "OIDC_JWKS_URL"] {
+        let warnings = |address: &str| load(&[(name, address)]).unwrap().warnings;
+        for address in ["http://example.org", "http://10.0.0.7:8080", "http://localhost.example.org"] {
+            let found = warnings(address);
+            assert!(found.len() == 1 && found[0].starts_with(&format!("{name}: ")), "{address}: {found:?}");
+            assert!(!found[0].contains(address), "{found:?}");
+        }
+        for address in
+            ["https://example.org", "http://localhost:8080", "http://127.0.0.1", "http://[::1]:8080"]
+        {
+            assert_eq!(warnings(address), Vec::<String>::new(), "{address}");
+        }
+    }
+}
+
+#[test]
+fn a_database_elsewhere_without_sslmode_is_warned_about() {
+    let warnings = |url: &str| load(&[("DATABASE_URL", url)]).unwrap().warnings;
+    for url in
+        ["postgres://me:s3cr3t@db/mills", "postgresql+psycopg2://me:s3cr3t@10.0.0.7/mills?application_name=x"]
+    {
+        let found = warnings(url);
+        assert!(found.len() == 1 && found[0].starts_with("DATABASE_URL: has no sslmode"), "{url}: {found:?}");
+        assert!(!found[0].contains("s3cr3t"), "{found:?}");
+    }
+    for url in [
+        "postgres://me:s3cr3t@db/mills?sslmode=require",
+        "postgres://me:s3cr3t@db/mills?application_name=x&sslmode=verify-full",
+        "postgres://me:s3cr3t@db/mills?ssl-mode=disable",
+        "postgres://me:s3cr3t@127.0.0.1/mills",
+        "postgres://me:s3cr3t@localhost:5433/mills",
+        "postgres://me:s3cr3t@[::1]/mills",
+        "postgres://me:s3cr3t@%2Fcloudsql%2Fproject%3Aregion%3Adb/mills",
+        "postgres://me:s3cr3t@localhost/mills?host=/cloudsql/project:region:db",
+    ] {
+        assert_eq!(warnings(url), Vec::<String>::new(), "{url}");
+    }
+}

@@ -187,3 +187,13 @@ fn nobody_opens_it_to_the_network_by_accident() {
     one_problem(&cloud_run_without(&["OPERATOR_TOKEN"]), "ALLOW_UNAUTHENTICATED=true");
     assert!(load(&CLOUD_RUN).is_ok());
 }
+
+#[test]
+fn plain_http_is_refused_in_cloud_run() {
+    for name in ["SALESFORCE_LOGIN_URL", "CC_BASE_URL", "OIDC_JWKS_URL"] {
+        for address in ["http://example.org", "HTTP://127.0.0.1:8080"] {
+            let variables = [&CLOUD_RUN[..], &[(name, address)]].concat();
+            one_problem(&variables, &format!("{name}: must be an https address in Cloud Run"));
+        }
+    }
+}

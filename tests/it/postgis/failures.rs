@@ -188,3 +188,33 @@ async fn a_text_that_postgresql_cannot_store_is_named_by_its_field() {
         assert!(!error.contains("riga"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn what_poolers_and_connections_say_counts_against_no_form() {
+    let database = TestDatabase::migrated().await;
+    let raise = |code: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+        )
+    };
+    database.run(&raise("08P01")).await;
+    database
+        .run("CREATE TRIGGER refuse BEFORE INSERT ON wetmills FOR EACH ROW EXECUTE FUNCTION refuse()")
+        .await;
+    for code in [
+        "08P01", "08006", "57P01", "57P05", "26000", "42P05", "42P03", "25001", "25P02", "24000", "34000",
+        "3B001",
+    ] {
+        database.run(&raise(code)).await;
+        let app = service(&database, &[]).await;
+        let answer = app.accept(&mill("m")).await;
+        let record = app.record("m").await;
+        assert_eq!(
+            (&answer["record_status"], &record["run_retries"]),
+            (&json!("new"), &json!(0)),
+            "{code}: {record}"
+        );
+        assert!(record["error"].as_str().unwrap().contains(code), "{record}");
+    }
+}

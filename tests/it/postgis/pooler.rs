@@ -11,7 +11,7 @@ use super::rows;
 use crate::support::app::TestApp;
 use crate::support::forms::{mill, mill_visit};
 use crate::support::pooler::TestPooler;
-use crate::support::postgres::TestDatabase;
+use crate::support::postgres::{TestDatabase, TestServer};
 
 const FORMS: usize = 20;
 
@@ -37,6 +37,32 @@ async fn migrations_run_once_behind_a_pooler() {
             database.count(&format!("pg_locks WHERE locktype = 'advisory' AND {of_this_database}")).await;
         assert_eq!(locks, 0, "no lock outlives its transaction");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_is_stored_although_the_server_behind_the_pooler_starts_anew() {
+    let server = TestServer::start();
+    let database = TestDatabase::on(&server.url()).await;
+    let pooler = TestPooler::before(&database.url, 2).await;
+    let url = pooler.url(&database.url);
+    postgis::migrate(&url.parse().unwrap()).await.unwrap();
+    let app = TestApp::with(&[("DATABASE_URL", &url)]).await;
+    for round in 0..3 {
+        let mills: Vec<_> = (0..6).map(|n| mill(&format!("m-{round}-{n}"))).collect();
+        let answers = join_all(mills.iter().map(|form| app.accept(form))).await;
+        let stored = answers.iter().filter(|answer| answer["record_status"] == "completed").count();
+        assert_eq!(stored, mills.len(), "round {round}: {answers:?}");
+        match round {
+            // The connections of the pool are all cut; then the whole server is.
+            0 => database.end_other_sessions().await,
+            _ => tokio::task::block_in_place(|| {
+                server.stop();
+                server.resume();
+            }),
+        }
+    }
+    app.accept(&mill_visit("v", "m-0-0", &json!({ "volume": "40" }))).await;
+    app.until_completed(19).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,3 +67,38 @@ async fn another_rows_value_is_masked_too() {
     let error = failure(&salesforce, &plan).await;
     assert!(error.message.ends_with("[masked] has hh-1"), "{error}");
 }
+
+#[tokio::test]
+async fn a_value_is_masked_however_salesforce_changes_it_in_quoting() {
+    let comment = "Zawditu Wolde's house by the river Kirinyaga, call 0955 123 987. ".repeat(6);
+    let participant = Upsert::new("Participant__c", "CommCare_Case_Id__c", CASE)
+        .set("Last_Name__c", "Zoë O'Wolde & Söhne")
+        .set("Phone_Number__c", "0955123987")
+        .set("Comments__c", format!("{comment}\nSecond line"));
+    let beginning: String = comment.chars().take(255).collect();
+    let (stand_in, salesforce) = start().await;
+    for (message, expected) in [
+        (format!("Comments: data value too large: {beginning} (max length=255)"), None),
+        (format!("Comments: data value too large: {}… (max length=255)", &beginning[..30]), None),
+        ("bad value: Zo&euml; O&#39;Wolde &amp; S&ouml;hne.".to_owned(), Some("bad value: [masked].")),
+        ("bad value: Zoe\u{308} O'Wolde & So\u{308}hne.".to_owned(), Some("bad value: [masked].")),
+        ("bad value: Zo%C3%AB%20O%27Wolde%20%26%20S%C3%B6hne.".to_owned(), Some("bad value: [masked].")),
+        ("bad last line: 987. \\nSecond line.".to_owned(), None),
+        ("the name Wolde is taken".to_owned(), Some("the name [masked] is taken")),
+        ("number +251955123987 is taken".to_owned(), Some("number +[masked] is taken")),
+        ("number (955) 123-987 is taken".to_owned(), None),
+        (
+            "Participant: bad value for restricted picklist field Status in Last_Name__c".to_owned(),
+            Some("Participant: bad value for restricted picklist field Status in Last_Name__c"),
+        ),
+    ] {
+        stand_in.refuse_row(CASE, 400, "FIELD_INTEGRITY_EXCEPTION", &message);
+        let error = failure(&salesforce, &Plan::salesforce(vec![participant.clone()])).await;
+        for part in ["Zo", "Wolde", "hne", "Kirinyaga", "123", "987", "Second", "river"] {
+            assert!(!error.message.replace(CASE, "").contains(part), "{message}: {error}");
+        }
+        if let Some(expected) = expected {
+            assert!(error.message.ends_with(expected), "{error}");
+        }
+    }
+}

@@ -56,6 +56,27 @@ async fn four_calls_are_enough_and_the_last_error_is_told() {
 }
 
 #[tokio::test]
+async fn the_last_answer_is_told_where_there_was_no_time_for_another() {
+    let stand_in = SalesforceStandIn::start().await;
+    let second = Duration::from_secs(1);
+    let settings = SalesforceSettings {
+        request_timeout: second,
+        retry_budget: second,
+        retry_delay: second / 5,
+        ..stand_in.settings()
+    };
+    let salesforce = Salesforce::new(settings, Metrics::default()).unwrap();
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
+    for _ in 0..3 {
+        stand_in.fail_next(Fault::Answer(400, lock()));
+        stand_in.fail_next(Fault::Hang);
+        let message = expect(&salesforce, Failure::Transient).await;
+        assert!(message.contains("UNABLE_TO_LOCK_ROW"), "{message}");
+    }
+    assert_eq!(salesforce.admission().await, Admission::Available, "a lock is no outage");
+}
+
+#[tokio::test]
 async fn what_no_retry_can_mend_is_not_tried_again() {
     let (stand_in, salesforce) = start().await;
     let refusals = [

@@ -16,7 +16,15 @@ fn comments(stand_in: &SalesforceStandIn) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_text_that_looks_like_a_reference_arrives_as_it_is() {
-    for text in ["see @{home}", "@{step_0.id}", "{@{x}}", "@{ }"] {
+    for text in [
+        "see @{home}",
+        "@{step_0.id}",
+        "@{step_0.records[0].Id}",
+        "{@{x}}",
+        "@{ }",
+        "@{} @{x}",
+        "a @{b\nc} d",
+    ] {
         let (stand_in, salesforce) = start().await;
         salesforce
             .execute(
@@ -30,6 +38,60 @@ async fn a_text_that_looks_like_a_reference_arrives_as_it_is() {
         assert_eq!((calls.len(), stand_in.requests()), (1, 0), "both rows in one collection");
         assert!(calls[0].0.ends_with("/composite/sobjects/Household__c/Household_ID__c"), "{}", calls[0].0);
     }
+}
+
+#[tokio::test]
+async fn such_a_text_in_an_id_or_a_reference_arrives_too() {
+    let (stand_in, salesforce) = start().await;
+    let farm =
+        Upsert::new("Farm__c", "TNS_Id__c", "f@{1}").relate("Household__r", "Household_ID__c", "@{hh}/?#");
+    salesforce
+        .execute(&Plan::salesforce(vec![household("@{hh}/?#", "1"), farm]), Suspicion::None)
+        .await
+        .unwrap();
+    assert_eq!(stand_in.records("Household__c")[0]["Household_ID__c"], "@{hh}/?#");
+    assert_eq!(stand_in.records("Farm__c")[0]["TNS_Id__c"], "f@{1}");
+    assert_eq!((stand_in.requests(), stand_in.lone_calls().len()), (0, 2));
+}
+
+/// A comment that holds the words of an error is quoted by another error.
+#[tokio::test]
+async fn words_of_an_error_in_a_comment_change_nothing() {
+    for words in [
+        "Invalid reference specified",
+        "UNABLE_TO_LOCK_ROW",
+        "unable to obtain exclusive access to this record",
+        "Record Currently Unavailable",
+        "retry your request",
+        "System.LimitException: Too many SOQL queries: 101",
+        "Foreign key external ID: x not found for field Key__c in entity A__c",
+        "duplicate value found: Household_ID__c duplicates value on record with id: a0X",
+    ] {
+        for code in ["STRING_TOO_LONG", "INVALID_FIELD", "FIELD_CUSTOM_VALIDATION_EXCEPTION"] {
+            let (stand_in, salesforce) = start().await;
+            let comment = format!("He said: {words}, twice");
+            stand_in.refuse_row("hh-1", 400, code, &format!("Comments: data value too large: {comment}"));
+            let plan = Plan::salesforce(vec![household("hh-0", "1"), commented("hh-1", &comment)]);
+            let error = failure(&salesforce, &plan).await;
+            assert_eq!((error.failure, stand_in.requests()), (Failure::Permanent, 1), "{error}");
+            assert!(!error.message.contains("twice"), "{error}");
+            salesforce.execute(&plan, Suspicion::None).await.unwrap();
+            assert_eq!(stand_in.requests(), 2, "{words}: no size was learnt");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_needs_no_composite_is_not_repeated_for_its_words() {
+    let (stand_in, salesforce) = start().await;
+    stand_in.refuse_row(
+        "hh-1",
+        400,
+        "PROCESSING_HALTED",
+        "Invalid reference specified. No value for home found",
+    );
+    let error = failure(&salesforce, &Plan::salesforce(vec![commented("hh-1", "see @{home}")])).await;
+    assert_eq!((error.failure, stand_in.lone_calls().len()), (Failure::Permanent, 1), "{error}");
 }
 
 #[tokio::test]
@@ -99,6 +161,9 @@ async fn an_org_that_moved_is_found_by_the_next_probe() {
     for answer in [
         Fault::Answer(301, String::new()),
         Fault::Answer(307, String::new()),
+        Fault::Answer(308, "<html>moved</html>".to_owned()),
+        Fault::Redirect(301, "https://other.my.salesforce.com/".to_owned()),
+        Fault::Redirect(302, "/elsewhere".to_owned()),
         Fault::Answer(404, error_body("URL_NOT_RESET", "Destination URL not reset.")),
         Fault::Answer(400, error_body("URL_NOT_RESET", "Destination URL not reset.")),
         Fault::Answer(410, String::new()),
@@ -144,6 +209,17 @@ async fn a_session_that_salesforce_no_longer_takes_is_renewed_however_it_says_so
             answer["compositeResponse"][0]["httpStatusCode"] = json!(401);
             answer
         }),
+        Fault::Rewrite(|mut answer| {
+            answer["compositeResponse"][0]["body"] = Value::Null;
+            answer["compositeResponse"][0]["httpStatusCode"] = json!(401);
+            answer
+        }),
+        Fault::Rewrite(|mut answer| {
+            let error =
+                json!({ "statusCode": "INVALID_SESSION_ID", "message": "Session expired or invalid" });
+            answer["compositeResponse"][0]["body"] = json!([{ "success": false, "errors": [error] }]);
+            answer
+        }),
     ] {
         let (stand_in, salesforce) = start().await;
         stand_in.fail_next(fault.clone());
@@ -151,11 +227,25 @@ async fn a_session_that_salesforce_no_longer_takes_is_renewed_however_it_says_so
         assert_eq!((stand_in.logins(), stand_in.requests()), (2, 2), "{fault:?}");
     }
     let (stand_in, salesforce) = start().await;
+    for _ in 0..2 {
+        stand_in.fail_next(Fault::Rewrite(|mut answer| {
+            answer["compositeResponse"][0]["body"] = Value::Null;
+            answer["compositeResponse"][0]["httpStatusCode"] = json!(401);
+            answer
+        }));
+    }
+    expect(&salesforce, Failure::Unavailable).await;
+    assert!(
+        paused(&salesforce).await.contains("401"),
+        "a session that is refused after its renewal needs a person"
+    );
+    let salesforce = fresh(&stand_in);
+    let logins = stand_in.logins();
     salesforce
-        .execute(&Plan::salesforce(vec![commented("hh-1", "INVALID_SESSION_ID")]), Suspicion::None)
+        .execute(&Plan::salesforce(vec![commented("hh-1", "INVALID_SESSION_ID, 401")]), Suspicion::None)
         .await
         .unwrap();
-    assert_eq!(stand_in.logins(), 1, "a text with the word is none");
+    assert_eq!(stand_in.logins(), logins + 1, "a text with the word is none");
 }
 
 #[tokio::test]
@@ -163,6 +253,8 @@ async fn rows_that_are_too_many_for_the_triggers_go_in_smaller_collections() {
     for message in [
         "Household: execution of BeforeInsert caused by: System.LimitException: Too many SOQL queries: 101",
         "Household: System.LimitException: Apex CPU time limit exceeded",
+        "System.LimitException: npsp:Too many query rows: 50001",
+        "The flow Totals failed. This error occurred: Number of Iterations  Exceeded",
     ] {
         let (stand_in, salesforce) = start().await;
         stand_in.bear("Household__c", 30, message);
@@ -179,6 +271,50 @@ async fn rows_that_are_too_many_for_the_triggers_go_in_smaller_collections() {
         salesforce.execute(&Plan::salesforce(households(60)), Suspicion::None).await.unwrap();
         assert_eq!(shapes()[4..], [vec![60], vec![30, 30]], "and an hour later with all again");
     }
+}
+
+#[tokio::test]
+async fn too_many_rows_are_known_wherever_the_answer_says_so() {
+    const SAID: &str = "Household: System.LimitException: Too many DML rows: 10001";
+    for fault in [
+        Fault::Answer(400, error_body("APEX_ERROR", SAID)),
+        Fault::Answer(500, error_body("UNKNOWN_EXCEPTION", SAID)),
+        Fault::Rewrite(|mut answer| {
+            answer["compositeResponse"][0]["body"] =
+                json!([{ "errorCode": "CANNOT_EXECUTE_FLOW_TRIGGER", "message": SAID }]);
+            answer["compositeResponse"][0]["httpStatusCode"] = json!(500);
+            answer
+        }),
+        Fault::Rewrite(|mut answer| {
+            let error = json!({ "statusCode": "UNKNOWN_EXCEPTION", "message": SAID });
+            for row in answer["compositeResponse"][0]["body"].as_array_mut().unwrap() {
+                *row = json!({ "success": false, "errors": [error] });
+            }
+            answer
+        }),
+    ] {
+        let (stand_in, salesforce) = start().await;
+        stand_in.fail_next(fault.clone());
+        salesforce.execute(&Plan::salesforce(households(40)), Suspicion::None).await.unwrap();
+        let bodies = stand_in.bodies();
+        let steps = subrequests(&bodies[1]);
+        assert_eq!(
+            (bodies.len(), steps.len(), stand_in.records("Household__c").len()),
+            (2, 2, 40),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_collection_outside_composite_is_halved_too() {
+    let (stand_in, salesforce) = start().await;
+    stand_in.bear("Household__c", 3, "System.LimitException: Apex heap size too large: 6000001");
+    let plan = (0..8).map(|n| commented(&format!("hh-{n}"), "see @{home}")).collect();
+    salesforce.execute(&Plan::salesforce(plan), Suspicion::None).await.unwrap();
+    let rows: Vec<usize> =
+        stand_in.lone_calls().iter().map(|(_, body)| body["records"].as_array().unwrap().len()).collect();
+    assert_eq!(rows, [8, 4, 2, 2, 2, 2]);
 }
 
 #[tokio::test]
@@ -199,6 +335,12 @@ async fn one_row_that_is_too_much_for_the_triggers_fails_alone_and_says_so() {
     let told = expect(&salesforce, Failure::Permanent).await;
     assert!(told.contains("hh-0") && told.contains("Too many SOQL queries"), "{told}");
     assert_eq!(stand_in.requests(), 1);
+    let settings = SalesforceSettings { collection_size: 1, ..stand_in.settings() };
+    let salesforce = Salesforce::new(settings, Metrics::default()).unwrap();
+    stand_in.refuse_row("hh-1", 500, "UNKNOWN_EXCEPTION", message);
+    let error = failure(&salesforce, &Plan::salesforce(households(3))).await;
+    assert_eq!((error.failure, stand_in.requests()), (Failure::Permanent, 2), "{error}");
+    assert!(error.message.contains("hh-1"), "{error}");
 }
 
 #[tokio::test]
@@ -223,8 +365,19 @@ async fn a_duplicate_on_another_unique_field_needs_a_person_and_names_field_and_
     assert_eq!(stand_in.requests(), 1);
     let race =
         "duplicate value found: Household_ID__c duplicates value on record with id: a0X5g0000012345AAA";
-    stand_in.refuse_row("hh-0", 400, "DUPLICATE_VALUE", race);
-    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
+    for race in [
+        race,
+        "duplicate value found: ns__Household_ID__c duplicates value on record with id: a0X5g0000012345AAA",
+        "duplicate value found: <unknown> duplicates value on record with id: <unknown>",
+        "duplicate value found: &lt;unknown&gt; duplicates value on record with id: &lt;unknown&gt;",
+        "duplicate value found:  duplicates value on record with id: ",
+    ] {
+        stand_in.refuse_row("hh-0", 400, "DUPLICATE_VALUE", race);
+        salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
+    }
+    let other = "duplicate value found: ns__TNS_Id__c duplicates value on record with id: a0X5g0000012345AAA";
+    stand_in.refuse_row("hh-0", 400, "DUPLICATE_VALUE", other);
+    assert!(expect(&salesforce, Failure::Permanent).await.contains("ns__TNS_Id__c"));
 }
 
 #[tokio::test]
@@ -240,11 +393,24 @@ async fn locks_pass_in_whatever_words_they_come() {
             "Record Currently Unavailable: The record you are attempting to edit, or one of its related records, is \
              currently being modified by another user. Please try again.",
         ),
+        (
+            "APEX_ERROR",
+            "Unable to obtain\n exclusive&nbsp;access to this record or 200 records: a0X5g0000012345AAA",
+        ),
     ] {
         stand_in.refuse_row("hh-0", 400, code, message);
         salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
     }
-    assert_eq!(stand_in.requests(), 4);
+    assert_eq!(stand_in.requests(), 6);
+    stand_in.refuse_row(
+        "hh-1",
+        400,
+        "UNABLE_TO_LOCK_ROW",
+        "unable to obtain exclusive access to this record",
+    );
+    let plan = Plan::salesforce(vec![commented("hh-1", "see @{home}")]);
+    salesforce.execute(&plan, Suspicion::None).await.unwrap();
+    assert_eq!(stand_in.lone_calls().len(), 2);
 }
 
 #[tokio::test]
@@ -285,6 +451,19 @@ async fn an_answer_that_unpacks_to_more_than_anyone_needs_is_not_read() {
     stand_in.set_outage(Some(Fault::Bomb(BYTES)));
     let error = salesforce.query(&Soql::select_by_id("Staff__c", "Project_Role__c", "a")).await.unwrap_err();
     assert!(error.message.contains(too_long), "{error}");
+}
+
+#[tokio::test]
+async fn a_query_that_is_too_long_is_no_trouble_of_salesforces() {
+    let (stand_in, salesforce) = start().await;
+    salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
+    for status in [414, 431, 414, 431] {
+        stand_in.set_outage(Some(Fault::Answer(status, "<html>too long</html>".to_owned())));
+        let error =
+            salesforce.query(&Soql::select_by_id("Staff__c", "Project_Role__c", "a")).await.unwrap_err();
+        assert_eq!(error.failure, Failure::Permanent, "{error}");
+    }
+    assert_eq!(salesforce.admission().await, Admission::Available);
 }
 
 #[tokio::test]

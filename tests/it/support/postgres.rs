@@ -63,6 +63,12 @@ impl TestDatabase {
         rows.iter().map(|row| serde_json::from_str(row.get(0)).unwrap()).collect()
     }
 
+    /// Cuts every connection to it, except the one that does so.
+    pub(crate) async fn end_other_sessions(&self) {
+        let others = "datname = current_database() AND pid <> pg_backend_pid()";
+        self.run(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")).await;
+    }
+
     /// The only value of a query that gives a number.
     pub(crate) async fn count(&self, table: &str) -> i64 {
         self.rows(&format!("SELECT count(*) FROM {table}")).await[0]["count"].as_i64().unwrap()

@@ -5,9 +5,9 @@ use std::time::Duration;
 use commcare_sf_integration::config::commcare::CommCareSettings;
 use commcare_sf_integration::destinations::commcare::CommCare;
 use commcare_sf_integration::destinations::{Admission, DeliveryError, Failure, Suspicion, Tally};
-use commcare_sf_integration::plan::{Document, Plan};
+use commcare_sf_integration::plan::{Document, Effects, Plan};
 
-use crate::support::commcare::{CommCareStandIn, Fault};
+use crate::support::commcare::{CommCareStandIn, Fault, openrosa_body};
 
 const ADDRESS: &str = "are CC_BASE_URL and CC_DOMAIN right?";
 
@@ -96,6 +96,47 @@ async fn a_rate_limit_is_reported_as_one_however_long_it_lasts() {
     assert_eq!(error.failure, Failure::Unclear);
     assert_eq!(error.message.matches("HTTP Status: 429").count(), 3, "{error}");
     assert_eq!(error.message.matches("CommCare asks to slow down").count(), 3, "{error}");
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_reported_as_one_although_the_last_try_was_cut_short() {
+    for limit in [Fault::Answer(429, String::new()), Fault::Busy(429, "0".to_owned())] {
+        let hq = CommCareStandIn::start().await;
+        let settings = CommCareSettings {
+            request_timeout: Duration::from_millis(700),
+            retry_budget: Duration::from_millis(700),
+            retry_delay: Duration::from_millis(200),
+            ..hq.settings()
+        };
+        let commcare = CommCare::new(settings).unwrap();
+        hq.fail_next(1, &limit);
+        hq.fail("case-1", Fault::Hang);
+        let error = failure(&commcare, &documents(1)).await;
+        assert_eq!((error.failure, hq.requests()), (Failure::Unclear, 2), "{error}");
+        assert!(error.message.contains("HTTP Status: 429") && error.message.contains("slow down"), "{error}");
+        hq.fail("case-1", Fault::Hang);
+        let error = failure(&commcare, &documents(1)).await;
+        assert!(error.message.contains("no answer in time"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_holds_the_words_of_an_error_changes_nothing() {
+    let (hq, commcare) = start().await;
+    let plan = |name: &str| {
+        let mut plan = documents(1);
+        let Effects::Documents(documents) = &mut plan.effects else { panic!("documents") };
+        documents[0].xml = documents[0].xml.replace("Wanjiru", name);
+        plan
+    };
+    let refused = |message: &str| Fault::Answer(422, openrosa_body("processing_failure", message));
+    hq.fail("case-1", refused("CaseValueError: invalid value for name: Mr InvalidCaseIndex Wanjiru"));
+    let error = failure(&commcare, &plan("Mr InvalidCaseIndex Wanjiru")).await;
+    assert_eq!(error.failure, Failure::Permanent, "{error}");
+    assert!(!error.message.contains("Wanjiru"), "{error}");
+    hq.fail("case-1", refused("InvalidCaseIndex: Case 'case-1' references non-existent case 'p'"));
+    let error = failure(&commcare, &plan("Mr InvalidCaseIndex Wanjiru")).await;
+    assert_eq!(error.failure, Failure::Dependency, "{error}");
 }
 
 #[tokio::test]

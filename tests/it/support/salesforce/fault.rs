@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     Answer(u16, String),
     /// The same, with this `Retry-After`.
     Busy(u16, String, String),
+    /// Sends the caller elsewhere.
+    Redirect(u16, String),
     /// Answers this once the test says so.
     Held(Arc<Notify>, u16, String),
     /// Does the work, and answers with what this makes of the answer.
@@ -48,6 +50,7 @@ impl Fault {
             Self::Busy(code, body, retry_after) => {
                 (status(code), [(header::RETRY_AFTER, retry_after)], body).into_response()
             }
+            Self::Redirect(code, location) => (status(code), [(header::LOCATION, location)]).into_response(),
             Self::Held(released, code, body) => {
                 released.notified().await;
                 (status(code), body).into_response()
