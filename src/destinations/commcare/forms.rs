@@ -1,5 +1,5 @@
-//! CommCare HQ's list of the forms that it has: the List Forms API (dimagi/commcare-hq, `docs/api/spec/form-v1.json`;
-//! `docs/senders/commcare-hq.md`, "What could not be delivered").
+//! CommCare HQ's list of the forms that it has: the List Forms API (`form-v1.json` among the API descriptions of
+//! dimagi/commcare-hq; `docs/senders/commcare-hq.md`, "What could not be delivered").
 //!
 //! One request at a time, however many calls of this service ask. An answer is read up to a limit and given form by form:
 //! its text is in memory once, and of its trees only a few at a time.
