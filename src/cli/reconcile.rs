@@ -36,7 +36,7 @@ pub(super) async fn run(
 fn table(report: &Report) -> String {
     let mut text = String::new();
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let up_to = report.up_to.map_or_else(|| "never asked".to_owned(), time);
+    let up_to = report.up_to.map_or_else(|| "never".to_owned(), time);
     // Writing to a String cannot fail.
     for (what, count) in [
         ("listed by CommCare HQ", report.checked),

@@ -24,13 +24,11 @@ enum Arrived {
 impl Queue {
     /// Stores a submission, durably, unless the record that its id names makes that unnecessary.
     pub async fn accept(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
-        match arriving.records {
-            Some(records) => self.accept_records(arriving, records).await,
-            None => {
-                let record = arrival::arrive(&arriving, self.now());
-                self.accept_form(arriving, record).await
-            }
+        if let Some(records) = arriving.records {
+            return self.accept_records(arriving, records).await;
         }
+        let record = arrival::arrive(&arriving, self.now());
+        self.accept_form(arriving, record).await
     }
 
     /// The same for a form that a reconciliation fetched: by the same rules, and in the place of the time when CommCare got

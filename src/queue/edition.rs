@@ -23,13 +23,14 @@ const NOT_CONTENT: [&str; 2] = ["indexed_on", "resource_uri"];
 
 /// Members that say how CommCare HQ keeps and handles a form, or that repeat what is in `form`. One unchanged form has
 /// different ones when it is forwarded and when it is listed (`docs/senders/commcare-hq.md`, "The same content").
-const HANDLING: [&str; 7] = [
+const HANDLING: [&str; 8] = [
     "attachments",
     "edited_by_user_id",
     "initial_processing_complete",
     "is_phone_submission",
     "metadata",
     "problem",
+    "received_on",
     "server_modified_on",
 ];
 

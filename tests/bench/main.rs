@@ -11,12 +11,15 @@ mod firestore;
 mod limit;
 mod operators;
 mod postgis;
+mod reconcile;
 mod salesforce;
 mod service;
 #[path = "../it/support"]
 mod support {
     #[expect(dead_code, reason = "the tests make troubles, too")]
     pub(crate) mod firestore;
+    #[expect(dead_code, reason = "the tests make troubles, too")]
+    pub(crate) mod forms_api;
 }
 
 use std::time::{Duration, Instant};
@@ -55,8 +58,14 @@ const CONCURRENCY: usize = 8;
 #[tokio::main]
 async fn main() {
     let mut lines = Table::default();
-    if std::env::args().any(|argument| argument == "firestore") {
+    let asks_for = |part: &str| std::env::args().any(|argument| argument == part);
+    if asks_for("firestore") {
         firestore::measure(&mut lines).await;
+    }
+    if asks_for("reconcile") {
+        reconcile::measure(&mut lines).await;
+    }
+    if asks_for("firestore") || asks_for("reconcile") {
         lines.print();
         return;
     }
@@ -76,6 +85,7 @@ async fn main() {
     postgis::measure(&mut lines).await;
     operators::measure(&mut lines).await;
     firestore::measure(&mut lines).await;
+    reconcile::measure(&mut lines).await;
     mapping(&mut lines);
     large_form(&mut lines).await;
     submissions(&mut lines).await;

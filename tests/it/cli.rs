@@ -3,6 +3,7 @@
 mod help;
 mod mappings;
 mod preview;
+mod reconcile;
 mod settings;
 mod summary;
 

@@ -19,6 +19,7 @@ mod postgis;
 mod privacy;
 mod process;
 mod queue;
+mod reconcile;
 mod salesforce;
 mod senders;
 mod support;

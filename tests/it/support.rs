@@ -7,6 +7,7 @@ pub(crate) mod claims;
 pub(crate) mod commcare;
 pub(crate) mod firestore;
 pub(crate) mod forms;
+pub(crate) mod forms_api;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod page;

@@ -1,5 +1,5 @@
-//! CommCare HQ's list of the forms that it has: the List Forms API (dimagi/commcare-hq, `docs/api/spec/form-v1.json`;
-//! `docs/senders/commcare-hq.md`, "What could not be delivered").
+//! CommCare HQ's list of the forms that it has: the List Forms API (`form-v1.json` among the API descriptions of
+//! dimagi/commcare-hq; `docs/senders/commcare-hq.md`, "What could not be delivered").
 //!
 //! One request at a time, however many calls of this service ask. An answer is read up to a limit and given form by form:
 //! its text is in memory once, and of its trees only a few at a time.
@@ -154,16 +154,11 @@ fn refused(
     location: Option<&str>,
     retry_after: Option<Duration>,
 ) -> ListTrouble {
-    let mut reason = format!("CommCare HQ answers HTTP {}", status.as_u16());
     let words = words(body);
-    if !words.is_empty() {
-        reason.push_str(": ");
-        reason.push_str(&words);
-    }
-    if let Some(location) = location {
+    let elsewhere = location.map(|location| {
         let (to, _) = location.split_once('?').unwrap_or((location, ""));
-        reason.push_str(&format!("; it sends on to {}", shorten(to, KEPT)));
-    }
+        format!("it sends on to {}", shorten(to, KEPT))
+    });
     let (advice, passes) = match status.as_u16() {
         401 => ("are CC_USERNAME and CC_API_KEY right, and may the domain use the API?", false),
         403 => {
@@ -174,10 +169,10 @@ fn refused(
         408 | 425 | 500..=599 => ("", true),
         _ => ("", false),
     };
-    if !advice.is_empty() {
-        reason.push_str("; ");
-        reason.push_str(advice);
-    }
+    let colon = if words.is_empty() { "" } else { ": " };
+    let says = format!("CommCare HQ answers HTTP {}{colon}{words}", status.as_u16());
+    let parts = [Some(says), elsewhere, (!advice.is_empty()).then(|| advice.to_owned())];
+    let reason = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let passes = passes.then(|| retry_after.unwrap_or_default());
     ListTrouble { passes, ..ListTrouble::lasting(reason) }
 }

@@ -40,13 +40,17 @@ fn state(last: &PastRun, alert: u64) -> Markup {
             p { "The last reconciliation is not at its end yet; the next call goes on." }
         } @else if last.since.is_none() && last.missing > alert {
             p .error role="alert" {
-                "The last reconciliation found " b { (last.missing) } " forms that had not arrived, and fetched them: look at Data "
-                "Forwarding Records in CommCare HQ, whose credential or forwarding may be broken."
+                "The last reconciliation found " (missing(last)) ", and fetched what it found: look at Data Forwarding Records in "
+                "CommCare HQ, whose credential or forwarding may be broken."
             }
         } @else {
-            p { "The last reconciliation found " b { (last.missing) } " forms that had not arrived." }
+            p { "The last reconciliation found " (missing(last)) "." }
         }
     }
+}
+
+fn missing(run: &PastRun) -> Markup {
+    html! { b { (run.missing) } (if run.missing == 1 { " form" } else { " forms" }) " that had not arrived" }
 }
 
 fn table(runs: &[PastRun]) -> Markup {
