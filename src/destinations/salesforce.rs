@@ -200,7 +200,7 @@ impl Salesforce {
         };
         let times = RetryTimes { tries: TRIES, budget: retry_budget, first_wait: retry_delay };
         let may_pass = |end: &NotDone| {
-            let passes = end.remedy.is_none() && pass.may_retry(Instant::now());
+            let passes = end.remedy.is_none() && pass.may_retry(Instant::now(), end.trouble.error.failure);
             end.trouble.may_pass().filter(|_| passes)
         };
         Retries::new(started, times).run(attempt, may_pass).await
