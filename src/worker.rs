@@ -221,19 +221,19 @@ impl Worker {
                 if probing && probes < PROBES_A_DRAIN {
                     let probe = drain.probe(destination, &sweep).await?;
                     if !probe.is_empty() {
-                        return Ok(probe);
+                        return Ok((probe, true));
                     }
                 }
-                let woken = drain.take_woken();
-                if woken.is_empty() {
-                    self.queue.next_candidates(&mut sweep, left.min(at_a_time)).await
+                let next = drain.take_next();
+                if next.is_empty() {
+                    Ok((self.queue.next_candidates(&mut sweep, left.min(at_a_time)).await?, false))
                 } else {
-                    Ok(woken)
+                    Ok((next, false))
                 }
             };
-            let candidates = match next.await {
-                Ok(candidates) if candidates.is_empty() => break,
-                Ok(candidates) => candidates,
+            let (candidates, is_probe) = match next.await {
+                Ok((candidates, _)) if candidates.is_empty() => break,
+                Ok(next) => next,
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
                 Err(error) => {
@@ -246,8 +246,19 @@ impl Worker {
             };
             probes += u32::from(probing);
             drain.leave_to_others(&sweep.take_in_work());
-            let done = Box::pin(drain.run_batch(candidates)).await;
+            let done = if is_probe {
+                drain.run_probe(destination, candidates).await
+            } else {
+                Box::pin(drain.run_batch(candidates)).await
+            };
             left = left.saturating_sub(done);
+            for destination in destinations_of(origin) {
+                drain.look_again(*destination, &sweep).await;
+            }
+        }
+        // An auto-retry comes to them by itself.
+        if trigger == Trigger::Batch {
+            drain.try_remembered_of(destinations_of(origin)).await;
         }
         let report = drain.finish().await;
         let is_empty = sweep.saw_all_new() && report.released.is_empty();
@@ -272,7 +283,7 @@ impl Worker {
             self.destinations.drain_begins(beside);
             if self.destinations.known_admission(beside) == Admission::Probing {
                 let probe = drain.probe(beside, sweep).await?;
-                Box::pin(drain.run_batch(probe)).await;
+                drain.run_probe(beside, probe).await;
             }
         }
         Ok(())
@@ -386,6 +397,14 @@ fn destination_of(origin: Origin) -> Destination {
     match origin {
         Origin::CommCare => Destination::Salesforce,
         Origin::Salesforce => Destination::CommCare,
+    }
+}
+
+/// Every destination of an origin's records.
+fn destinations_of(origin: Origin) -> &'static [Destination] {
+    match origin {
+        Origin::CommCare => &[Destination::Salesforce, Destination::Postgis],
+        Origin::Salesforce => &[Destination::CommCare],
     }
 }
 

@@ -162,7 +162,8 @@ impl CommCare {
         let may_pass = |end: &NotTaken| match end {
             NotTaken::Failed(error) => {
                 last = Some(error.clone());
-                error.trouble.may_pass()
+                let may_retry = entry.may_retry(Instant::now(), error.trouble.error.failure);
+                error.trouble.may_pass().filter(|_| may_retry)
             }
             NotTaken::NotTried | NotTaken::TooLate => None,
         };

@@ -60,9 +60,9 @@ impl DeliveryError {
 pub enum Suspicion {
     /// Nothing.
     None,
-    /// Its destination gave it no usable answer, and has taken other records since: a further failure says nothing about
-    /// the destination.
-    Convicted,
+    /// It is worth one try, and no more within the call: its last delivery got no usable answer, or that of another record
+    /// before it.
+    Suspected,
 }
 
 /// What became of a plan.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Admission, Breaker, Pauses, Policy, Probe};
-use super::delivery::{DeliveryError, Suspicion};
+use super::delivery::{DeliveryError, Failure, Suspicion};
 
 /// Three deliveries in a row without an answer, each after its own retries, are an outage; one record that the
 /// destination chokes on is none. The first probe is soon, so that the next drain finds it due.
@@ -104,9 +104,15 @@ impl Entry<'_> {
         self.refusal.is_some() || self.guard.breakers().refusal.view(now) == Admission::Available
     }
 
-    /// Whether another try makes sense: not once an outage is known.
-    pub(super) fn may_retry(&self, now: Instant) -> bool {
-        self.guard.breakers().outage.view(now) == Admission::Available
+    /// Whether another try makes sense after `failure`: not once an outage is known, and not for a record whose one try
+    /// that was.
+    pub(super) fn may_retry(&self, now: Instant, failure: Failure) -> bool {
+        !self.was_one_try(failure) && self.guard.breakers().outage.view(now) == Admission::Available
+    }
+
+    /// Whether the record got no usable answer the last time either, so that it is worth one try.
+    pub(super) fn was_one_try(&self, failure: Failure) -> bool {
+        self.suspicion == Suspicion::Suspected && failure == Failure::Unclear
     }
 
     /// The destination answered. Says whether that ended some trouble.
@@ -116,12 +122,8 @@ impl Entry<'_> {
         breakers.outage.worked() | breakers.refusal.worked()
     }
 
-    /// The destination did not answer, and may ask to be left alone for a while. Says whether that began an outage. A
-    /// record that is known to be to blame begins none.
+    /// The destination did not answer, and may ask to be left alone for a while. Says whether that began an outage.
     pub(super) fn unanswered(&self, now: Instant, why: &str, retry_after: Option<Duration>) -> bool {
-        if self.suspicion == Suspicion::Convicted && self.outage.is_none() {
-            return false;
-        }
         let mut breakers = self.guard.breakers();
         let began = breakers.outage.failed(now, self.outage, why);
         if let Some(wait) = retry_after {
@@ -130,12 +132,8 @@ impl Entry<'_> {
         began
     }
 
-    /// The destination is not where it is looked for. Says whether that is new. A record that is known to be to blame
-    /// proves nothing.
+    /// The destination is not where it is looked for. Says whether that is new.
     pub(super) fn down(&self, now: Instant, why: &str) -> bool {
-        if self.suspicion == Suspicion::Convicted && self.outage.is_none() {
-            return false;
-        }
         self.guard.breakers().outage.pause(now, self.outage, why)
     }
 

@@ -81,7 +81,15 @@ impl Postgis {
         let entry = self.guard.enter(started, suspicion)?;
         let times = RetryTimes { tries: TRIES, budget: self.request_timeout, first_wait: FIRST_WAIT };
         // After a deadlock or a cut connection, another try may succeed at once.
-        let tries = Retries::new(started, times).run(|| self.store(rows, staff), StoreError::may_pass);
+        let tries = Retries::new(started, times).run(
+            || self.store(rows, staff),
+            |error| {
+                let DeliveryError { failure, step, .. } = &error.trouble.error;
+                // A connection that an outage has cut is found out before the form is sent.
+                let was_one_try = step != CONNECTION && entry.was_one_try(*failure);
+                error.may_pass().filter(|_| !was_one_try)
+            },
+        );
         let stored = timeout(self.request_timeout, tries).await;
         let stored = stored.unwrap_or_else(|_| Err(StoreError::no_answer(self.request_timeout)));
         let Err(StoreError { trouble, .. }) = stored.map_err(|error| error.naming_odd_text(rows)) else {

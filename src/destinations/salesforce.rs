@@ -207,7 +207,7 @@ impl Salesforce {
             if !was_cut.load(Ordering::Relaxed) {
                 last = Some(Trouble::clone(&end.trouble));
             }
-            let passes = end.remedy.is_none() && pass.may_retry(Instant::now());
+            let passes = end.remedy.is_none() && pass.may_retry(Instant::now(), end.trouble.error.failure);
             end.trouble.may_pass().filter(|_| passes)
         };
         let ended = Retries::new(started, times).run(attempt, may_pass).await;

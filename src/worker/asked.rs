@@ -34,6 +34,12 @@ impl Stops {
         }
     }
 
+    /// The destination takes records again.
+    pub(super) fn lift(&self, destination: Destination) {
+        let mut stops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stops.retain(|stopped| stopped.destination != destination);
+    }
+
     pub(super) fn of(&self, destination: Destination) -> Option<Stopped> {
         let stops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stops.iter().find(|stopped| stopped.destination == destination).cloned()

@@ -1,6 +1,9 @@
 //! One call's work: batches of records, run in order or side by side, and one report.
 
+mod batch;
 pub(super) mod run;
+mod suspects;
+mod way_back;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,13 +16,14 @@ use tracing::{Instrument, error, warn};
 use super::asked::{Order, Stops};
 use super::lease::Renewal;
 use super::overlap::{self, Overlap};
-use super::verdict::{self, OpenVerdict};
+use super::verdict::OpenVerdict;
 use super::{DrainReport, Planned, RunEnd, Worker, order};
-use crate::destinations::Admission;
-use crate::plan::Plan;
-use crate::queue::{Candidate, ClaimOutcome, QueueError, RecordFailure, Sweep};
+use crate::destinations::{Admission, Suspicion};
+use crate::queue::{Candidate, ClaimOutcome, RecordFailure};
 use crate::submission::{Destination, Origin, Status};
+use batch::Batch;
 use run::{Run, RunResult};
+use suspects::{Suspects, suspect};
 
 /// A drain under way. [`Drain::finish`] ends it.
 pub(super) struct Drain {
@@ -35,60 +39,16 @@ pub(super) struct Drain {
     open: Vec<OpenVerdict>,
     /// Runs whose records other forms may have written at the same time.
     looks: Vec<Overlap>,
-    /// Records that waited for what this drain has written.
-    woken: Vec<Candidate>,
+    /// Records that are to run next: they waited for what this drain has written, or for their destination.
+    next: Vec<Candidate>,
+    suspects: Suspects,
+    /// Whether what runs tests the way back.
+    is_probing: bool,
+    /// Records that were not begun since their destination is in trouble.
+    set_aside: HashMap<Destination, Vec<Candidate>>,
+    /// Destinations that did not take a probe of this drain.
+    away: HashSet<Destination>,
     report: DrainReport,
-}
-
-/// A record of a batch, until its run begins.
-type Waiting = Option<(Candidate, Planned)>;
-
-/// A batch under way.
-struct Batch {
-    waiting: Vec<Waiting>,
-    order: order::Waiting,
-    /// Records that each unfinished one writes, by external id.
-    unfinished: HashMap<usize, Vec<String>>,
-    /// Those that ran to an end of their own.
-    done: usize,
-}
-
-impl Batch {
-    fn new(candidates: Vec<Candidate>, worker: &Worker) -> Self {
-        let planned: Vec<(Candidate, Planned)> = candidates
-            .into_iter()
-            .map(|candidate| {
-                let plan = run::plan(worker, &candidate);
-                (candidate, plan)
-            })
-            .collect();
-        let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
-        let order = order::Waiting::new(&plans);
-        let writes = |plan: Option<&Plan>| plan.map(order::writes).unwrap_or_default();
-        let unfinished = plans.iter().copied().map(writes).enumerate().collect();
-        Self { waiting: planned.into_iter().map(Some).collect(), order, unfinished, done: 0 }
-    }
-
-    /// Slots that the next record takes: all of them where a worker died while it worked on it.
-    fn slots_for_next(&self, all: usize) -> Option<u32> {
-        let next = self.order.peek_ready()?;
-        let (candidate, _) = self.waiting[next].as_ref()?;
-        let record = candidate.record();
-        // A lease that has run out is a death that its history does not tell yet.
-        let alone = record.status == Status::Processing || record.deaths() > 0;
-        Some(if alone { u32::try_from(all).unwrap_or(u32::MAX) } else { 1 })
-    }
-
-    /// A record has run, or will not: what it writes.
-    fn finished(&mut self, position: usize) -> Vec<String> {
-        self.order.finished(position);
-        self.unfinished.remove(&position).unwrap_or_default()
-    }
-
-    /// Whether no unfinished record writes any of these.
-    fn is_past(&self, written: &[String]) -> bool {
-        !self.unfinished.values().flatten().any(|id| written.contains(id))
-    }
 }
 
 impl Drain {
@@ -104,7 +64,11 @@ impl Drain {
             unwritten: HashSet::new(),
             open: Vec::new(),
             looks: Vec::new(),
-            woken: Vec::new(),
+            next: Vec::new(),
+            suspects: Suspects::default(),
+            is_probing: false,
+            set_aside: HashMap::new(),
+            away: HashSet::new(),
             report: DrainReport::default(),
         }
     }
@@ -129,9 +93,11 @@ impl Drain {
         self.stops.add(destination, reason);
     }
 
-    /// Records that waited for what this drain has written, oldest first.
-    pub(super) fn take_woken(&mut self) -> Vec<Candidate> {
-        std::mem::take(&mut self.woken)
+    /// Records that waited for what this drain has written, or for their destination; oldest first.
+    pub(super) fn take_next(&mut self) -> Vec<Candidate> {
+        let mut next = std::mem::take(&mut self.next);
+        next.sort_by(|a, b| (a.record().created_at, a.doc_id()).cmp(&(b.record().created_at, b.doc_id())));
+        next
     }
 
     /// Leaves to other workers what the records write that these have in work: forms of the same records keep their order.
@@ -140,29 +106,27 @@ impl Drain {
         self.unwritten.extend(plans.flat_map(|(_, plan)| order::writes(&plan)).collect::<Vec<_>>());
     }
 
-    /// One record that tests the way back to a destination: another one than the last time, as long as there is one that
-    /// has not failed so already; from one end of the queue and the other in turn.
-    pub(super) async fn probe(
-        &self,
-        destination: Destination,
-        sweep: &Sweep,
-    ) -> Result<Vec<Candidate>, QueueError> {
-        let mut candidates = self.worker.queue.probe_candidates(sweep).await?;
-        candidates.retain(|candidate| run::destination(self.origin, candidate.record()) == Some(destination));
-        if self.worker.evidence.next_probe_is_oldest(destination) {
-            candidates.reverse();
-        }
-        // A stable sort: those that never failed so stay in front, then the one that did so longest ago.
-        candidates.sort_by_key(|candidate| verdict::last_undecided(candidate.record()));
-        candidates.truncate(1);
-        Ok(candidates)
-    }
-
     /// Ends the verdicts that are open still; what the drain did.
     pub(super) async fn finish(mut self) -> DrainReport {
         self.decide().await;
-        for open in std::mem::take(&mut self.open) {
-            let (doc_id, end) = self.settle(open, ClaimOutcome::Undecided).await;
+        let open = std::mem::take(&mut self.open);
+        // A record that fails for the first time speaks for the destination's trouble.
+        let in_doubt: HashSet<Destination> = open
+            .iter()
+            .filter(|open| open.suspicion == Suspicion::None)
+            .map(|open| open.destination)
+            .collect();
+        for open in open {
+            let OpenVerdict { destination, failed, failed_before, .. } = open;
+            let evidence = self.worker.evidence.clone();
+            let convicts =
+                |before| !in_doubt.contains(&destination) && evidence.convicts(destination, before);
+            let (doc_id, end) = if failed_before.is_some_and(convicts) {
+                self.settle(open, ClaimOutcome::Failed).await
+            } else {
+                evidence.unanswered(destination, open.claim.doc_id(), failed);
+                self.settle(open, ClaimOutcome::Undecided).await
+            };
             self.report(doc_id, end);
         }
         self.report.stopped = self.stops.first();
@@ -189,7 +153,10 @@ impl Drain {
                         error!("the processing of a record broke down; it is tried again once its lease runs out");
                         (panic.id(), RunResult::broken_down())
                     });
-                    if let Some((position, doc_id)) = running.remove(&task) {
+                    if let Some((position, doc_id, suspect)) = running.remove(&task) {
+                        if let Some(destination) = suspect {
+                            self.suspects.ended(destination, matches!(result.end, Ok(RunEnd::Completed)));
+                        }
                         self.ended(&mut batch, position, doc_id, result).await;
                     }
                 }
@@ -198,14 +165,31 @@ impl Drain {
                     let Some(position) = batch.order.next_ready() else { continue };
                     let Some((candidate, plan)) = batch.waiting[position].take() else { continue };
                     let doc_id = candidate.doc_id().to_owned();
+                    if let Some(destination) = self.pauses(&plan) {
+                        batch.finished(position);
+                        if !self.away.contains(&destination) {
+                            self.set_aside.entry(destination).or_default().push(candidate);
+                        }
+                        continue;
+                    }
                     if let Some(end) = self.not_now(candidate.record().status, &plan) {
                         let writes = batch.finished(position);
                         self.unwritten.extend(writes);
                         self.report(doc_id, end);
                         continue;
                     }
+                    let suspect = suspect(&candidate, &plan);
+                    if let Some((destination, plan)) = suspect
+                        && !self.may_begin(destination)
+                    {
+                        batch.finished(position);
+                        self.suspects.hold(destination, candidate, plan);
+                        continue;
+                    }
+                    let suspect = suspect.map(|(destination, _)| destination);
+                    suspect.into_iter().for_each(|destination| self.suspects.begun(destination));
                     let task = tasks.spawn(self.run(candidate, plan, slots));
-                    running.insert(task.id(), (position, doc_id));
+                    running.insert(task.id(), (position, doc_id, suspect));
                 }
                 else => break,
             }
@@ -214,24 +198,30 @@ impl Drain {
         batch.done
     }
 
+    /// The destination of a plan, where it takes nothing now. The main one's trouble stops the drain.
+    fn pauses(&self, plan: &Planned) -> Option<Destination> {
+        let (destination, plan) = plan.as_ref().ok()?;
+        // A plan without effect needs no destination.
+        if plan.note.is_some() {
+            return None;
+        }
+        if let Admission::Paused { reason } = self.worker.destinations.known_admission(*destination) {
+            if *destination == super::destination_of(self.origin) {
+                self.stops.add(*destination, reason);
+            }
+            return Some(*destination);
+        }
+        self.stops.of(*destination).is_some().then_some(*destination)
+    }
+
     /// Why a record is not begun in this drain, if so.
     fn not_now(&self, status: Status, plan: &Planned) -> Option<RunEnd> {
         if self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline {
             return Some(RunEnd::NotStarted(super::OVER.to_owned()));
         }
-        let (destination, plan) = plan.as_ref().ok()?;
-        if let Some(stopped) = self.stops.of(*destination).filter(|_| plan.note.is_none()) {
-            return Some(RunEnd::NotStarted(stopped.reason));
-        }
-        // The main destination's admission was asked for before the batch was read.
-        if *destination != super::destination_of(self.origin)
-            && let Admission::Paused { reason } = self.worker.destinations.known_admission(*destination)
-            && plan.note.is_none()
-        {
-            return Some(RunEnd::NotStarted(reason));
-        }
+        let (_, plan) = plan.as_ref().ok()?;
         let reason = "a form before it that writes the same record has not been written";
-        order::touches(plan, &self.unwritten).then(|| RunEnd::PutBack(status, reason.to_owned()))
+        self.is_held_up(plan).then(|| RunEnd::PutBack(status, reason.to_owned()))
     }
 
     fn run(
@@ -240,12 +230,14 @@ impl Drain {
         plan: Planned,
         slots: OwnedSemaphorePermit,
     ) -> impl Future<Output = RunResult> + Send + 'static {
+        let destination = plan.as_ref().ok().map(|(destination, _)| *destination);
         let run = Run {
             worker: self.worker.clone(),
             order: self.order.clone(),
             deadline: self.deadline,
             renewal: Arc::clone(&self.renewal),
             stops: self.stops.clone(),
+            in_doubt: self.open.iter().any(|open| Some(open.destination) == destination),
         };
         let span = run::record_span(&candidate);
         run.perform(candidate, plan, slots).instrument(span)
@@ -281,7 +273,7 @@ impl Drain {
     /// Finds the records that waited for what has been written.
     async fn wake(&mut self, provided: &[String]) {
         match self.worker.queue.wake(self.origin, provided).await {
-            Ok(woken) => self.woken.extend(woken),
+            Ok(woken) => self.next.extend(woken),
             // They look by themselves, later.
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "waiting records could not be looked up");
@@ -318,8 +310,4 @@ impl Drain {
             RunEnd::NotStarted(_) | RunEnd::Processing => {}
         }
     }
-}
-
-fn plan_of(planned: &Planned) -> Option<&Plan> {
-    planned.as_ref().ok().map(|(_, plan)| plan)
 }

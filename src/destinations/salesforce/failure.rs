@@ -182,7 +182,6 @@ pub(super) fn of_request(status: StatusCode, code: &str, message: &str) -> Failu
     known(code, message).unwrap_or(match status {
         // REST: the session is refused although it was renewed.
         StatusCode::UNAUTHORIZED => Unavailable,
-        _ if is_elsewhere(status) => Unavailable,
         _ => Unclear,
     })
 }
@@ -221,7 +220,7 @@ pub(super) fn of_login(status: StatusCode, code: &str, message: &str) -> Failure
 pub(super) fn blame(failure: Failure, status: StatusCode, code: &str) -> Blame {
     match failure {
         Unavailable if code == "REQUEST_LIMIT_EXCEEDED" => Blame::Quota,
-        Unavailable if code == "URL_NOT_RESET" || is_elsewhere(status) => Blame::Down,
+        Unavailable | Unclear if code == "URL_NOT_RESET" || is_elsewhere(status) => Blame::Down,
         Unavailable => Blame::Refusal,
         Unclear => Blame::Outage,
         Transient | Dependency | Permanent => Blame::Record,
@@ -340,13 +339,13 @@ mod tests {
 
     #[test]
     fn an_unknown_refusal_of_a_whole_request_may_be_salesforces() {
-        for status in [300, 400, 403, 406, 407, 420, 429, 431, 451, 500, 502, 503] {
+        let statuses =
+            [300, 301, 302, 307, 400, 403, 404, 405, 406, 407, 410, 420, 429, 431, 451, 500, 502, 503];
+        for status in statuses {
             assert_eq!(request(status, "", ""), Unclear, "{status}");
             assert_eq!(request(status, "BRAND_NEW_CODE", ""), Unclear, "{status}");
         }
-        for status in [301, 302, 307, 401, 404, 405, 410] {
-            assert_eq!(request(status, "BRAND_NEW_CODE", ""), Unavailable, "{status}");
-        }
+        assert_eq!(request(401, "BRAND_NEW_CODE", ""), Unavailable);
         assert_eq!(request(400, "JSON_PARSER_ERROR", ""), Permanent);
     }
 
@@ -371,8 +370,9 @@ mod tests {
             (Permanent, 400, "", Blame::Record),
             (Unavailable, 403, "REQUEST_LIMIT_EXCEEDED", Blame::Quota),
             (Unavailable, 401, "INVALID_SESSION_ID", Blame::Refusal),
-            (Unavailable, 404, "", Blame::Down),
-            (Unavailable, 307, "", Blame::Down),
+            (Unclear, 404, "", Blame::Down),
+            (Unclear, 307, "", Blame::Down),
+            (Unavailable, 302, "", Blame::Down),
             (Unavailable, 400, "URL_NOT_RESET", Blame::Down),
         ] {
             let found = blame(failure, StatusCode::from_u16(status).unwrap(), code);

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use super::quota::Quota;
 use crate::destinations::Suspicion;
 use crate::destinations::breaker::Admission;
-use crate::destinations::delivery::DeliveryError;
+use crate::destinations::delivery::{DeliveryError, Failure};
 use crate::destinations::guard::{Entry, Guard};
 use crate::destinations::trouble::{Blame, Trouble};
 
@@ -79,9 +79,9 @@ impl Pass<'_> {
         self.entry.may_log_in(now)
     }
 
-    /// Whether another try makes sense: not once an outage is known.
-    pub(super) fn may_retry(&self, now: Instant) -> bool {
-        self.entry.may_retry(now)
+    /// Whether another try makes sense after `failure`.
+    pub(super) fn may_retry(&self, now: Instant, failure: Failure) -> bool {
+        self.entry.may_retry(now, failure)
     }
 
     /// Salesforce took a call.
@@ -128,7 +128,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::destinations::delivery::Failure;
 
     fn trouble(blame: Blame) -> Trouble {
         Trouble::new(DeliveryError::new(Failure::Unavailable, "", format!("{blame:?}")), blame)
@@ -166,15 +165,24 @@ mod tests {
         for blame in [Blame::Outage, Blame::Outage, Blame::Record, Blame::Outage, Blame::Outage] {
             pass.failed(now, &trouble(blame));
         }
-        assert!(gate.view(now) == Admission::Available && pass.may_retry(now));
+        assert!(gate.view(now) == Admission::Available && pass.may_retry(now, Failure::Unclear));
         pass.failed(now, &trouble(Blame::Outage));
-        assert!(is_paused(&gate.view(now)) && !pass.may_retry(now));
+        assert!(is_paused(&gate.view(now)) && !pass.may_retry(now, Failure::Unclear));
         let later = now + Duration::from_secs(1);
         let probe = gate.enter(later, Suspicion::None).unwrap();
         drop(probe);
         assert_eq!(gate.view(later), Admission::Probing, "a probe that was dropped tells nothing");
         gate.enter(later, Suspicion::None).unwrap().worked();
         assert_eq!(gate.view(later), Admission::Available);
+    }
+
+    #[test]
+    fn a_record_that_got_no_usable_answer_before_is_worth_one_try() {
+        let now = Instant::now();
+        let gate = Gate::new(5);
+        let pass = gate.enter(now, Suspicion::Suspected).unwrap();
+        assert!(!pass.may_retry(now, Failure::Unclear));
+        assert!(pass.may_retry(now, Failure::Transient), "a lock says nothing of it");
     }
 
     #[test]

@@ -12,13 +12,13 @@ use super::super::delivery::{Delivered, Delivering};
 use super::super::lease::Renewal;
 use super::super::observed::{Observed, Sighted};
 use super::super::overlap::{self, Overlap};
-use super::super::verdict::{Begun, OpenVerdict};
+use super::super::verdict::{self, Begun, OpenVerdict};
 use super::super::{Planned, REMOVED, RunEnd, Worker};
 use crate::destinations::Suspicion;
 use crate::jobs;
 use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Candidate, Claim, ClaimOutcome, ClaimResult, QueueError, RecordFailure, SettleResult};
-use crate::submission::{AttemptOutcome, Cause, Destination, ErrorKind, Origin, Record, Status, Trigger};
+use crate::submission::{AttemptOutcome, Cause, ErrorKind, Record, Status, Trigger};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -55,6 +55,9 @@ pub(super) struct Run {
     pub(super) deadline: Instant,
     pub(super) renewal: Arc<Renewal>,
     pub(super) stops: Stops,
+    /// Whether another record of the drain got no usable answer, and none was taken since: then the next record tells more
+    /// than another try of this one.
+    pub(super) in_doubt: bool,
 }
 
 impl Run {
@@ -111,13 +114,14 @@ impl Run {
                 return self.end(claim, ClaimOutcome::Released, started).await;
             }
         }
-        let suspicion = self.worker.evidence.suspicion(destination, claim.record());
+        let suspicion = verdict::suspicion(claim.record());
+        let failed_before = self.worker.evidence.forget(destination, claim.doc_id());
         let delivering = Delivering {
             worker: &self.worker,
             destination,
             deadline: self.deadline,
             stops: &self.stops,
-            suspicion,
+            suspicion: if self.in_doubt { Suspicion::Suspected } else { suspicion },
         };
         let delivered = delivering.perform(&mut claim, &plan).await;
         // Only now may the next begin: it has to see whether this one was stopped.
@@ -133,12 +137,9 @@ impl Run {
         let end = match outcome {
             // Not sent, or refused like every other record: no later one says anything about it.
             outcome if is_unavailable => Ok(self.settle(claim, outcome, started).await),
-            ClaimOutcome::Undecided(failure) if suspicion == Suspicion::None => {
+            ClaimOutcome::Undecided(failure) => {
                 let failed = self.worker.evidence.tick();
-                Err(Box::new(OpenVerdict { claim, failure, destination, failed }))
-            }
-            ClaimOutcome::Undecided(failure) | ClaimOutcome::Failed(failure) => {
-                Ok(self.settle(claim, ClaimOutcome::Failed(failure), started).await)
+                Err(Box::new(OpenVerdict { claim, failure, destination, failed, suspicion, failed_before }))
             }
             outcome => Ok(self.settle(claim, outcome, started).await),
         };
@@ -170,11 +171,6 @@ impl Run {
         let end = self.settle(claim, ClaimOutcome::Failed(failure), started).await;
         RunResult { end: Ok(end), overlap, provided: Vec::new() }
     }
-}
-
-/// The destination of a record; `None` where no job maps it.
-pub(super) fn destination(origin: Origin, record: &Record) -> Option<Destination> {
-    jobs::find(origin, &record.job_name).map(|job| job.destination)
 }
 
 /// What a record writes, whatever earlier runs have done.

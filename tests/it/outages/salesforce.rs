@@ -46,21 +46,33 @@ async fn outlast(trouble: Fault) {
     const FORMS: u64 = 10;
     let salesforce = SalesforceStandIn::start().await;
     let app = TestApp::sending_to(&salesforce, &TIMES).await;
+    // One has failed of its own before, and its retry is due in the midst of the outage.
+    for _ in 0..3 {
+        salesforce.refuse_row("session-early", 400, "UNABLE_TO_LOCK_ROW", "");
+    }
+    assert_eq!(app.process(&attendance_light("early")).await["status"], "failed");
     for number in 0..FORMS {
         app.accept(&attendance_light(&format!("f-{number}"))).await;
     }
     let calls = salesforce.requests();
     salesforce.set_composite_outage(Some(trouble.clone()));
     let rounds = sit_out(&app, "sf", "salesforce").await;
+    let early = app.record("early").await;
+    assert_eq!(
+        (&early["status"], &early["run_retries"], &early["cause"]),
+        (&json!("failed"), &json!(0), &json!("lock")),
+        "{trouble:?}: {early}"
+    );
+    assert!(early["next_retry_at"].is_string(), "{trouble:?}: {early}");
     for number in 0..FORMS {
         assert_uncounted(&app.record(&format!("f-{number}")).await);
     }
     let counts = app.counts().await;
     println!("{trouble:?}: {rounds} rounds, {} calls, {counts}", salesforce.requests() - calls);
-    assert_eq!(counts, json!({ "new": FORMS, "processing": 0, "completed": 0, "failed": 0 }), "{trouble:?}");
+    assert_eq!(counts, json!({ "new": FORMS, "processing": 0, "completed": 0, "failed": 1 }), "{trouble:?}");
     salesforce.set_composite_outage(None);
-    app.until_completed(FORMS).await;
-    assert_eq!(salesforce.records("Training_Session__c").len() as u64, FORMS);
+    app.until_completed(FORMS + 1).await;
+    assert_eq!(salesforce.records("Training_Session__c").len() as u64, FORMS + 1);
 }
 
 #[tokio::test]

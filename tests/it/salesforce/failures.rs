@@ -110,15 +110,15 @@ async fn a_whole_requests_refusal_is_classified() {
         (400, "<html>Bad request</html>".to_owned(), Failure::Unclear),
         (407, String::new(), Failure::Unclear),
         (451, String::new(), Failure::Unclear),
-        (404, error_body("NOT_FOUND", "The requested resource does not exist"), Failure::Unavailable),
+        (404, error_body("NOT_FOUND", "The requested resource does not exist"), Failure::Unclear),
         (400, error_body("JSON_PARSER_ERROR", "unexpected"), Failure::Permanent),
-        (410, String::new(), Failure::Unavailable),
+        (410, String::new(), Failure::Unclear),
         (429, String::new(), Failure::Unclear),
         (420, "<html>We are setting things up</html>".to_owned(), Failure::Unclear),
         (500, error_body("UNKNOWN_EXCEPTION", "An unexpected error occurred"), Failure::Unclear),
         (502, "<html>Bad gateway</html>".to_owned(), Failure::Unclear),
         (503, error_body("SERVER_UNAVAILABLE", "maintenance"), Failure::Unclear),
-        (302, String::new(), Failure::Unavailable),
+        (302, String::new(), Failure::Unclear),
     ] {
         stand_in.fail_next(Fault::Answer(status, body));
         let message = expect(&fresh(&stand_in), expected).await;

@@ -158,21 +158,22 @@ async fn a_text_that_composite_misreads_all_the_same_is_sent_without_it() {
 
 #[tokio::test]
 async fn an_org_that_moved_is_found_by_the_next_probe() {
-    for answer in [
-        Fault::Answer(301, String::new()),
-        Fault::Answer(307, String::new()),
-        Fault::Answer(308, "<html>moved</html>".to_owned()),
-        Fault::Redirect(301, "https://other.my.salesforce.com/".to_owned()),
-        Fault::Redirect(302, "/elsewhere".to_owned()),
-        Fault::Answer(404, error_body("URL_NOT_RESET", "Destination URL not reset.")),
-        Fault::Answer(400, error_body("URL_NOT_RESET", "Destination URL not reset.")),
-        Fault::Answer(410, String::new()),
-        Fault::Answer(404, "<html>no such host</html>".to_owned()),
+    let not_reset = || error_body("URL_NOT_RESET", "Destination URL not reset.");
+    for (answer, meaning) in [
+        (Fault::Answer(301, String::new()), Failure::Unclear),
+        (Fault::Answer(307, String::new()), Failure::Unclear),
+        (Fault::Answer(308, "<html>moved</html>".to_owned()), Failure::Unclear),
+        (Fault::Redirect(301, "https://other.my.salesforce.com/".to_owned()), Failure::Unclear),
+        (Fault::Redirect(302, "/elsewhere".to_owned()), Failure::Unclear),
+        (Fault::Answer(404, not_reset()), Failure::Unavailable),
+        (Fault::Answer(400, not_reset()), Failure::Unavailable),
+        (Fault::Answer(410, String::new()), Failure::Unclear),
+        (Fault::Answer(404, "<html>no such host</html>".to_owned()), Failure::Unclear),
     ] {
         let (stand_in, salesforce) = start().await;
         salesforce.execute(&Plan::salesforce(households(1)), Suspicion::None).await.unwrap();
         stand_in.move_org(&answer);
-        expect(&salesforce, Failure::Unavailable).await;
+        expect(&salesforce, meaning).await;
         paused(&salesforce).await;
         salesforce.drain_begins();
         assert_eq!(salesforce.admission().await, Admission::Probing, "{answer:?}");
