@@ -30,7 +30,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::get;
 use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
@@ -122,15 +123,21 @@ fn router(state: HttpState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), status::keep))
         .route_layer(from_fn_with_state(state.clone(), auth::scheduler));
     let operator = Router::from(operator_calls())
-        .merge(docs::router())
         .route_layer(known())
         .merge(monitoring_calls())
-        .merge(dashboard::router())
         .route_layer(from_fn_with_state(state.clone(), auth::operator));
+    let pages = docs::router()
+        .route_layer(known())
+        .merge(dashboard::router())
+        .route_layer(from_fn_with_state(state.clone(), auth::operator))
+        // Outside of the log-in: a cancelled one is a page, too.
+        .layer(from_fn_with_state(state.clone(), dashboard::page::frame));
     Router::from(probe_calls())
         .merge(webhooks)
         .merge(scheduler)
         .merge(operator)
+        .merge(pages)
+        .route("/", get(async || Redirect::to("/dashboard")))
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
         .layer(from_fn(auth::refuse_cross_site))

@@ -8,6 +8,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use crate::csv;
 use crate::queue::{ArrivalFate, Queue, QueueError, Sighting};
+use crate::reconcile::Kept;
 use crate::submission::Origin;
 
 /// Days that a summary has by default, today included.
@@ -22,6 +23,8 @@ pub(crate) struct Summary {
     pub(crate) since: DateTime<Utc>,
     /// By day and form type, oldest first.
     pub(crate) lines: Vec<(NaiveDate, String, Sums)>,
+    /// Forms that CommCare could not deliver and that reconciliations have fetched in this time, by form type.
+    pub(crate) found: BTreeMap<String, u64>,
     /// Answers whose code no label table knows, seen first in this time.
     pub(crate) answers: Vec<Sighting>,
     /// Whether there were more records than are looked at: the oldest are left out.
@@ -85,8 +88,9 @@ impl Summary {
             }
         }
         let answers = queue.unmapped().await?.into_iter().filter(|seen| seen.first_seen >= since).collect();
+        let found = Kept::missing_since(queue, since).await?;
         let lines = sums.into_iter().map(|((day, job_name), sums)| (day, job_name, sums)).collect();
-        Ok(Self { since, lines, answers, cut })
+        Ok(Self { since, lines, found, answers, cut })
     }
 
     /// The sums of each form type, over all days.
@@ -135,6 +139,10 @@ impl Summary {
         line("total", "", self.total().cells().map(|cell| cell.to_string()));
         if self.cut {
             text.push_str("\nThere were more records than are looked at: the oldest are left out.\n");
+        }
+        let _ = writeln!(text, "\nMissing forms found: {}", self.found.values().sum::<u64>());
+        for (job_name, count) in &self.found {
+            let _ = writeln!(text, "  {job_name}: {count}");
         }
         if !self.answers.is_empty() {
             text.push_str("\nNew answers without label\n");

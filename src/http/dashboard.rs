@@ -9,17 +9,22 @@
 mod actions;
 mod chart;
 mod failures;
+mod filter;
+mod groups;
 mod mappings;
 mod overview;
 pub(super) mod page;
+mod plan;
 mod reconciliation;
 mod record;
+mod scheduler;
 mod search;
+mod summary;
+mod unmapped;
 mod words;
 
 use axum::Router;
 use axum::http::header;
-use axum::middleware::from_fn;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
@@ -35,9 +40,12 @@ pub(super) fn router() -> Router<HttpState> {
         .route("/dashboard/record/{collection}/{id}", get(record::show))
         .route("/dashboard/retry/{dest}/{id}", post(actions::retry))
         .route("/dashboard/retry-failed/{dest}", get(actions::ask_for_retry).post(actions::retry_failed))
+        .route("/dashboard/retry-ticked/{dest}", post(actions::retry_ticked))
+        .route("/dashboard/unmapped", post(actions::mark_answer))
+        .route("/dashboard/summary", get(summary::show))
+        .route("/dashboard/summary.csv", get(summary::csv))
         .route("/dashboard/style.css", get(style))
         .route("/dashboard/script.js", get(script))
-        .layer(from_fn(page::guard))
 }
 
 async fn style() -> impl IntoResponse {

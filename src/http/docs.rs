@@ -5,26 +5,34 @@ mod curl;
 mod schema;
 
 use axum::Router;
-use axum::middleware::from_fn;
-use axum::response::Html;
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::routing::get;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::dashboard::page;
+use super::dashboard::page::{self, Content};
 use super::openapi;
 use super::state::HttpState;
 use schema::{Schemas, prose, text};
 
-/// The page, with the same headers as the dashboard's pages.
+/// The page.
 pub(super) fn router() -> Router<HttpState> {
-    Router::new().route("/docs", get(show)).layer(from_fn(page::guard))
+    Router::new().route("/docs", get(show))
 }
 
-async fn show() -> Html<String> {
+async fn show(headers: HeaderMap) -> Content {
     let document = json!(openapi::document());
     let reader = Reader { document: &document, schemas: Schemas(&document) };
-    page::page("API", &reader.content())
+    page::page("API", &reader.content(&address(&headers)))
+}
+
+/// The address at which the page was opened.
+fn address(headers: &HeaderMap) -> String {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or("127.0.0.1:8080");
+    // Cloud Run ends TLS before the service, and says so.
+    let scheme = text(HeaderName::from_static("x-forwarded-proto")).filter(|scheme| *scheme == "https");
+    format!("{}://{host}", scheme.unwrap_or("http"))
 }
 
 /// A call in the document: method, path and operation.
@@ -36,7 +44,7 @@ struct Reader<'d> {
 }
 
 impl<'d> Reader<'d> {
-    fn content(&self) -> Markup {
+    fn content(&self, address: &str) -> Markup {
         let tags = || self.document["tags"].as_array().into_iter().flatten();
         html! {
             p { (prose(&self.document["info"]["description"])) }
@@ -44,7 +52,7 @@ impl<'d> Reader<'d> {
                 "The same for programs: " a href="/openapi.json" { "/openapi.json" } ". The examples below take "
                 "the service's address and your credential from the shell:"
             }
-            pre tabindex="0" { code { (curl::SET_UP) } }
+            pre tabindex="0" { code { (curl::set_up(address)) } }
             h2 { "Calls" }
             @for tag in tags() {
                 h3 { (text(&tag["description"])) }

@@ -135,11 +135,16 @@ fn xml_advice(origin: Origin) -> &'static str {
     }
 }
 
+/// The words of an error, beside its response: pages show them.
+#[derive(Debug, Clone)]
+pub(super) struct ErrorWords(pub(super) String);
+
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let status = self.status();
         let is_packed = matches!(self, Self::Encoding(_));
         let words = self.to_string();
+        let for_pages = ErrorWords(words.clone());
         let body = match self {
             Self::NoRecords { id, .. } => RefusalBody::NothingFound(NothingFound { message: words, id }),
             Self::UnreadablePayload { details } => {
@@ -151,6 +156,7 @@ impl IntoResponse for HttpError {
             _ => RefusalBody::Error(ErrorBody { error: words, details: None }),
         };
         let mut response = (status, Json(body)).into_response();
+        response.extensions_mut().insert(for_pages);
         let headers = response.headers_mut();
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {

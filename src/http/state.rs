@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use chrono::{DateTime, Utc};
+use percent_encoding::percent_decode_str;
+use url::Url;
 
 use super::auth::Gatekeeper;
 use super::known::KnownParameters;
@@ -24,7 +26,7 @@ pub(super) struct HttpState {
 }
 
 /// The settings of calls.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct HttpSettings {
     /// `MAX_BODY_BYTES`.
     pub(super) max_body_bytes: usize,
@@ -36,6 +38,10 @@ pub(super) struct HttpSettings {
     pub(super) started: DateTime<Utc>,
     /// Each destination, and whether plans for it are recorded instead of sent.
     pub(super) dry_run: [(Destination, bool); 3],
+    /// `CC_BASE_URL`, without a slash at its end: where people look at forms.
+    pub(super) hq: Arc<str>,
+    /// `CC_DOMAIN`: the project space of forms that name none.
+    pub(super) commcare_domain: Option<Arc<str>>,
 }
 
 impl HttpState {
@@ -52,10 +58,18 @@ impl HttpState {
                 (Destination::CommCare, config.commcare.is_none()),
                 (Destination::Postgis, config.postgis.is_none()),
             ],
+            hq: config.hq.as_str().into(),
+            commcare_domain: config.commcare.as_ref().and_then(|commcare| domain_of(&commcare.receiver)),
         };
         let gatekeeper = Arc::new(Gatekeeper::new(&config.access)?);
         Ok(Self { app, gatekeeper, settings, known: Arc::new(KnownParameters::new()) })
     }
+}
+
+/// The project space of a receiver's address, `…/a/{domain}/receiver/GCP_Forms/`.
+fn domain_of(receiver: &Url) -> Option<Arc<str>> {
+    let encoded = receiver.path_segments()?.rev().nth(3)?;
+    Some(percent_decode_str(encoded).decode_utf8_lossy().as_ref().into())
 }
 
 impl FromRef<HttpState> for Arc<App> {
@@ -78,6 +92,6 @@ impl FromRef<HttpState> for Arc<KnownParameters> {
 
 impl FromRef<HttpState> for HttpSettings {
     fn from_ref(state: &HttpState) -> Self {
-        state.settings
+        state.settings.clone()
     }
 }

@@ -37,8 +37,9 @@ use group::{Context, Group};
 
 pub(super) fn map(payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let wetmill = required(payload, columns::MILL)?;
-    let visit_date = text(payload, columns::DATE)?.as_deref().and_then(calendar_date);
-    let visit_date = visit_date.ok_or_else(|| error(columns::DATE, "must be a date (YYYY-MM-DD)"))?;
+    let visit_date = text(payload, columns::DATE)?.ok_or_else(|| error(columns::DATE, "missing"))?;
+    let visit_date =
+        calendar_date(&visit_date).ok_or_else(|| error(columns::DATE, "must be a date (YYYY-MM-DD)"))?;
     let form_name = text(payload, columns::SURVEY_TYPE)?;
     let form_name = form_name.ok_or_else(|| error(columns::SURVEY_TYPE, "missing"))?;
     let form = Form::new(payload, facts);

@@ -20,6 +20,11 @@ pub(crate) fn effects(plan: &Value) -> String {
     }
 }
 
+/// One document, indented; one that cannot be parsed is shown as it is.
+pub(crate) fn document(xml: &str) -> String {
+    indented(xml).unwrap_or_else(|| xml.to_owned())
+}
+
 /// The number of effects and their kind.
 pub(crate) fn count(plan: &Value) -> String {
     let length = |value: &Value| value.as_array().map_or(0, Vec::len);
@@ -52,8 +57,7 @@ fn documents(documents: &[Value]) -> String {
     let mut text = String::new();
     for (number, document) in (1..).zip(documents.iter().take(SHOWN)) {
         let xml = document.as_str().unwrap_or_default();
-        // A document that cannot be parsed is shown as it is.
-        let indented = indented(xml).unwrap_or_else(|| xml.to_owned());
+        let indented = self::document(xml);
         for (at, line) in indented.lines().enumerate() {
             let margin = if at == 0 { format!("{number:>5}") } else { " ".repeat(5) };
             let _ = writeln!(text, "{margin}  {line}");

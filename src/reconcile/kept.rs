@@ -4,6 +4,8 @@
 //! Calls may overlap: each keeps its own place, and the last one that writes stays. Every place is one up to which all is
 //! done, so that at worst some forms are looked at twice.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -100,6 +102,24 @@ impl Kept {
             warn!(error = &error as &dyn std::error::Error, "place of a reconciliation cannot be read");
             Self::default()
         }))
+    }
+
+    /// Forms by form type that the runs since a time have found missing and fetched, as far as these runs are kept.
+    pub async fn missing_since(
+        queue: &Queue,
+        since: DateTime<Utc>,
+    ) -> Result<BTreeMap<String, u64>, QueueError> {
+        let of_the_past = Asked { since: Some(since), ..Asked::default() };
+        let mut missing = BTreeMap::new();
+        for asked in [Asked::default(), of_the_past] {
+            let runs = Self::load(queue, &asked).await?.runs;
+            for (job_name, count) in
+                runs.into_iter().filter(|run| run.started_at >= since).flat_map(|run| run.missing_by_job)
+            {
+                *missing.entry(job_name).or_default() += count;
+            }
+        }
+        Ok(missing)
     }
 
     /// The run that is under way, if it asks for the same.

@@ -15,31 +15,41 @@ use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
 use super::super::repair::{RetryAnswer, retry_all};
 use super::super::state::HttpState;
-use super::failures::filter_query;
-use super::page::{Page, PageProblem, dest, direction, page, record_path};
+use super::filter::{failed_path, filter_pairs};
+use super::groups::advice;
+use super::page::{Page, dest, direction, page, record_path};
 use crate::app::App;
-use crate::queue::{FailedFilter, Shown};
-use crate::submission::{Caller, Origin};
+use crate::queue::{FailedFilter, Group, Shown};
+use crate::submission::{Caller, Origin, Unmapped};
+use crate::text::shorten;
 use crate::worker::Asked;
 
 /// Most failed records that one press of the button retries: as many as one batch retry.
 const RETRIED_MOST: usize = 1_000;
+/// Causes that the question before a retry lists, and characters of their errors.
+const GROUPS_SHOWN: usize = 10;
+const ERROR_SHOWN: usize = 300;
 
 /// The fields of a form whose token proves that this service made the form.
-pub(super) struct SentForm(Params);
+pub(super) struct SentForm {
+    fields: Params,
+    /// The records that are ticked.
+    ids: Vec<String>,
+}
 
 impl FromRequest<HttpState> for SentForm {
-    type Rejection = PageProblem;
+    type Rejection = HttpError;
 
-    async fn from_request(request: Request, state: &HttpState) -> Result<Self, PageProblem> {
-        let fields = Form::<HashMap<String, String>>::from_request(request, state).await;
-        let Form(fields) = fields.map_err(|_| HttpError::InvalidPayload)?;
-        let fields = Params::from(fields);
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, HttpError> {
+        let sent = Form::<Vec<(String, String)>>::from_request(request, state).await;
+        let Form(sent) = sent.map_err(|_| HttpError::InvalidPayload)?;
+        let ids = sent.iter().filter(|(name, _)| name == "id").map(|(_, id)| id.clone()).collect();
+        let fields = Params::from(HashMap::from_iter(sent));
         let gatekeeper = Arc::<Gatekeeper>::from_ref(state);
         if fields.text("csrf").is_some_and(|token| gatekeeper.csrf.accepts(token)) {
-            Ok(Self(fields))
+            Ok(Self { fields, ids })
         } else {
-            Err(HttpError::Forbidden("This form is not of this service, or too old: load the page again"))?
+            Err(HttpError::Forbidden("This form is not of this service, or too old: load the page again"))
         }
     }
 }
@@ -49,8 +59,8 @@ pub(super) async fn retry(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Segments((to, doc_id)): Segments<(String, String)>,
-    SentForm(fields): SentForm,
-) -> Result<Response, PageProblem> {
+    SentForm { fields, .. }: SentForm,
+) -> Result<Response, HttpError> {
     let origin = origin_of_destination(&to)?;
     let asked = Asked { caller, force: fields.flag("force")? };
     let answers = retry_all(&app, origin, vec![doc_id.clone()], asked).await?;
@@ -70,7 +80,7 @@ pub(super) async fn retry(
     }
 }
 
-/// Says how many records a bulk retry would touch, before anything happens.
+/// Says how many records a bulk retry would touch, and what they failed of, before anything happens.
 pub(super) async fn ask_for_retry(
     State(app): State<Arc<App>>,
     State(gatekeeper): State<Arc<Gatekeeper>>,
@@ -79,8 +89,9 @@ pub(super) async fn ask_for_retry(
 ) -> Page {
     let origin = origin_of_destination(&to)?;
     let filter = failed_filter(&params)?;
-    let count = app.queue.count_failed(origin, &filter).await?;
-    let back = format!("/dashboard/failed/{}?{}", dest(origin), filter_query(&filter, None));
+    let groups = app.queue.failed_groups(origin, &filter).await?;
+    let count = if groups.cut { app.queue.count_failed(origin, &filter).await? } else { groups.total };
+    let back = failed_path(origin, &filter);
     Ok(page(
         "Retry failed records",
         &html! {
@@ -88,12 +99,13 @@ pub(super) async fn ask_for_retry(
                 b { (count) } " failed " (if count == 1 { "record" } else { "records" }) ", "
                 (direction(origin)) (of(&filter)) "."
             }
+            ul { @for group in groups.groups.iter().take(GROUPS_SHOWN) { (reminder(group)) } }
+            @if groups.groups.len() > GROUPS_SHOWN { p { "And " (groups.groups.len() - GROUPS_SHOWN) " more causes." } }
             @if count > RETRIED_MOST as u64 { p { "One go retries the " (RETRIED_MOST) " that failed last." } }
             @if count == 0 { p { a href=(back) { "Back" } } } @else {
                 form .actions method="post" action=(format!("/dashboard/retry-failed/{}", dest(origin))) {
                     input type="hidden" name="csrf" value=(gatekeeper.csrf.token());
-                    @if let Some(job_name) = &filter.job_name { input type="hidden" name="job_name" value=(job_name); }
-                    @if let Some(kind) = filter.error_kind { input type="hidden" name="error_kind" value=(kind.as_str()); }
+                    @for (name, value) in filter_pairs(&filter) { input type="hidden" name=(name) value=(value); }
                     button { "Retry " (count.min(RETRIED_MOST as u64)) }
                     a href=(back) { "Leave them" }
                 }
@@ -102,12 +114,57 @@ pub(super) async fn ask_for_retry(
     ))
 }
 
+/// A cause, and what has to happen before a retry can help.
+fn reminder(group: &Group) -> Markup {
+    html! {
+        li {
+            b { (group.count) } " " (group.job_name) ": " span .error-text { (shorten(&group.error, ERROR_SHOWN)) }
+            @if let Some(advice) = advice(group.error_kind, group.cause) { p .advice { (advice) } }
+        }
+    }
+}
+
+/// Retries the records that are ticked, and no other.
+pub(super) async fn retry_ticked(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Segments(to): Segments<String>,
+    SentForm { mut ids, .. }: SentForm,
+) -> Page {
+    let origin = origin_of_destination(&to)?;
+    let filter = FailedFilter::default();
+    if ids.is_empty() {
+        let content = html! {
+            p role="status" { "Nothing was retried: no record was ticked." }
+            p { a href=(failed_path(origin, &filter)) { "Back to the list" } }
+        };
+        return Ok(page("Nothing retried", &content));
+    }
+    ids.truncate(RETRIED_MOST);
+    let answers = retry_all(&app, origin, ids, Asked { caller, force: false }).await?;
+    Ok(page("Retried", &results(origin, &filter, &answers)))
+}
+
+/// Marks an answer without label as known, or takes the mark away.
+pub(super) async fn mark_answer(
+    State(app): State<Arc<App>>,
+    SentForm { fields, .. }: SentForm,
+) -> Result<Redirect, HttpError> {
+    let text = |name| fields.text(name).unwrap_or_default().to_owned();
+    let answer = Unmapped { path: text("path"), code: text("code") };
+    if app.queue.mark_unmapped(&text("job_name"), &answer, fields.flag("known")?).await? {
+        Ok(Redirect::to("/dashboard#unmapped"))
+    } else {
+        Err(HttpError::NoSuchAnswer)
+    }
+}
+
 /// Retries the records that the filter shows.
 pub(super) async fn retry_failed(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Segments(to): Segments<String>,
-    SentForm(fields): SentForm,
+    SentForm { fields, .. }: SentForm,
 ) -> Page {
     let origin = origin_of_destination(&to)?;
     let filter = failed_filter(&fields)?;
@@ -126,7 +183,9 @@ async fn failed_ids(app: &App, origin: Origin, filter: &FailedFilter) -> Result<
 fn of(filter: &FailedFilter) -> String {
     let job = filter.job_name.as_ref().map(|job_name| format!(", form type {job_name}"));
     let kind = filter.error_kind.map(|kind| format!(", kind {}", kind.as_str()));
-    [job, kind].into_iter().flatten().collect()
+    let text = filter.text.as_ref().map(|text| format!(", with “{text}” in the error"));
+    let group = filter.group.as_ref().map(|_| ", of one cause".to_owned());
+    [job, kind, text, group].into_iter().flatten().collect()
 }
 
 fn results(origin: Origin, filter: &FailedFilter, answers: &[RetryAnswer]) -> Markup {
@@ -139,7 +198,7 @@ fn results(origin: Origin, filter: &FailedFilter, answers: &[RetryAnswer]) -> Ma
             }
         }
         @if count("not started") > 0 { p { "What was not started is as it was: retry again, or leave it to auto-retry." } }
-        p { a href=(format!("/dashboard/failed/{}?{}", dest(origin), filter_query(filter, None))) { "What is failed now" } }
+        p { a href=(failed_path(origin, filter)) { "What is failed now" } }
         ul {
             @for result in results.iter().filter(|result| result.status != "completed") {
                 li {

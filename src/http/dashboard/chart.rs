@@ -9,11 +9,11 @@ use crate::submission::{Attempt, AttemptOutcome};
 pub(super) const HOURS: usize = 24;
 
 /// Size of the drawing, in its own units.
-const WIDTH: usize = 720;
-const HEIGHT: usize = 160;
+const WIDTH: usize = 360;
+const HEIGHT: usize = 120;
 /// Room for the numbers at the left and the hours below.
-const LEFT: usize = 44;
-const BELOW: usize = 20;
+const LEFT: usize = 36;
+const BELOW: usize = 18;
 /// Room above the highest bar.
 const ABOVE: usize = 8;
 
@@ -111,7 +111,7 @@ fn bar(position: usize, hour: Hour, most: usize) -> Markup {
     let base = HEIGHT - BELOW;
     let room = base - ABOVE;
     let step = (WIDTH - LEFT) / HOURS;
-    let x = LEFT + position * step + 2;
+    let x = LEFT + position * step + 1;
     // Even one run among a million is drawn.
     let height = |count: usize| if count == 0 { 0 } else { (count * room / most.max(1)).max(2) };
     let (completed, failed) = (height(hour.completed), height(hour.failed));
@@ -120,8 +120,8 @@ fn bar(position: usize, hour: Hour, most: usize) -> Markup {
             title {
                 (hour.from.format("%H:00").to_string()) ": " (hour.completed) " completed, " (hour.failed) " failed"
             }
-            rect .completed x=(x) y=(base - completed) width=(step - 4) height=(completed) {}
-            rect .failed x=(x) y=(base.saturating_sub(completed + failed)) width=(step - 4) height=(failed) {}
+            rect .completed x=(x) y=(base - completed) width=(step - 2) height=(completed) {}
+            rect .failed x=(x) y=(base.saturating_sub(completed + failed)) width=(step - 2) height=(failed) {}
             @if position % 4 == 3 {
                 text .scale x=(x + step / 2) y=(HEIGHT - 4) text-anchor="middle" {
                     (hour.from.format("%H").to_string())

@@ -1,49 +1,58 @@
-//! Failed records, filtered, page by page.
+//! Failed records: what they failed of, and the list, filtered, page by page.
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use maud::{Markup, html};
 
+use super::super::auth::{Gatekeeper, Visitor};
 use super::super::failed::failed_filter;
 use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
 use super::super::records::{read_cursor, write_cursor};
-use super::page::{Page, dest, direction, page, query, record_path, time};
+use super::filter::{self, failed_path, filter_query, query_of, retry_failed_path};
+use super::groups;
+use super::page::{Page, dest, direction, page, record_path, time};
 use crate::app::App;
-use crate::jobs::JOBS;
 use crate::queue::{FailedFilter, Shown};
 use crate::submission::{ErrorKind, NextRetry, Origin, Record};
+use crate::text::shorten;
 
 /// Records of one page.
 const SHOWN: usize = 50;
+/// Characters of an error that the list shows.
+const ERROR_SHOWN: usize = 300;
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
+    Extension(visitor): Extension<Visitor>,
     Segments(to): Segments<String>,
     params: Params,
 ) -> Page {
     let origin = origin_of_destination(&to)?;
     let filter = failed_filter(&params)?;
-    let after = params.text("cursor").map(read_cursor).transpose()?;
-    let (found, count) = futures::try_join!(
+    let after = params.filled("cursor").or(params.text("cursor")).map(read_cursor).transpose()?;
+    let (found, groups) = futures::try_join!(
         app.queue.failed(origin, &filter, after.as_ref(), Shown::Summary, SHOWN),
-        app.queue.count_failed(origin, &filter),
+        app.queue.failed_groups(origin, &filter),
     )?;
+    let count = if groups.cut { app.queue.count_failed(origin, &filter).await? } else { groups.total };
     let next = found.next.as_ref().map(write_cursor);
+    let may_change = visitor.may_change();
     Ok(page(
         &format!("Failed: {}", direction(origin)),
         &html! {
-            (filter_form(origin, &filter))
+            (filter::form(origin, &filter, &params))
+            @if filter.group.is_some() {
+                p { "One cause alone. " a href=(failed_path(origin, &FailedFilter { group: None, ..filter.clone() })) { "All causes" } }
+            }
             (super::record::unreadable(&found.unreadable))
-            p { b { (count) } " failed " (if count == 1 { "record" } else { "records" }) "." }
-            @if count > 0 {
-                p {
-                    a .button href=(format!("/dashboard/retry-failed/{}?{}", dest(origin), filter_query(&filter, None))) {
-                        "Retry these …"
-                    }
-                }
-                div .wide tabindex="0" role="region" aria-label="Failed records" { (table(origin, &found.records)) }
+            (head(origin, &filter, count, may_change))
+            @if after.is_none() && filter.group.is_none() { (groups::section(origin, &filter, &groups, may_change)) }
+            @if !found.records.is_empty() {
+                (records(&gatekeeper, origin, &found.records, may_change))
             }
             @if let Some(next) = next {
                 p { a href=(format!("?{}", filter_query(&filter, Some(&next)))) rel="next" { "Older ones" } }
@@ -52,41 +61,47 @@ pub(super) async fn show(
     ))
 }
 
-/// The filter in a link.
-pub(super) fn filter_query(filter: &FailedFilter, cursor: Option<&str>) -> String {
-    query(&[
-        ("job_name", filter.job_name.as_deref()),
-        ("error_kind", filter.error_kind.map(ErrorKind::as_str)),
-        ("cursor", cursor),
-    ])
-}
-
-fn filter_form(origin: Origin, filter: &FailedFilter) -> Markup {
+/// How many there are, and what may be done with all of them.
+fn head(origin: Origin, filter: &FailedFilter, count: u64, may_change: bool) -> Markup {
+    let table = format!("/failed/{}?{}", dest(origin), query_of(filter, &[("format", "csv")]));
     html! {
-        form .filter action=(format!("/dashboard/failed/{}", dest(origin))) {
-            label for="job_name" { "Form type" }
-            select #job_name name="job_name" {
-                option value="" { "all" }
-                @for job in JOBS.iter().filter(|job| job.origin == origin) {
-                    option value=(job.name) selected[filter.job_name.as_deref() == Some(job.name)] { (job.name) }
-                }
+        p .actions {
+            span { b { (count) } " failed " (if count == 1 { "record" } else { "records" }) "." }
+            @if count > 0 {
+                @if may_change { a .button href=(retry_failed_path(origin, filter)) { "Retry these …" } }
+                a href=(table) { "As CSV" }
+                a href=(format!("/failed/{}?{}", dest(origin), query_of(filter, &[("summary", "true")]))) { "As JSON" }
             }
-            label for="error_kind" { "Kind" }
-            select #error_kind name="error_kind" {
-                option value="" { "all" }
-                @for kind in ErrorKind::ALL {
-                    option value=(kind.as_str()) selected[filter.error_kind == Some(kind)] { (kind.as_str()) }
-                }
-            }
-            button { "Filter" }
         }
     }
 }
 
-fn table(origin: Origin, records: &[(String, Record)]) -> Markup {
+/// The list, as a form that retries those that are ticked.
+fn records(
+    gatekeeper: &Gatekeeper,
+    origin: Origin,
+    records: &[(String, Record)],
+    may_change: bool,
+) -> Markup {
     html! {
-        table .records {
+        section aria-labelledby="records" {
+            h2 #records { "Records, the last changed first" }
+            @if may_change {
+                form method="post" action=(format!("/dashboard/retry-ticked/{}", dest(origin))) {
+                    input type="hidden" name="csrf" value=(gatekeeper.csrf.token());
+                    p .actions { button { "Retry the ticked ones" } }
+                    (table(origin, records, true))
+                }
+            } @else { (table(origin, records, false)) }
+        }
+    }
+}
+
+fn table(origin: Origin, records: &[(String, Record)], may_change: bool) -> Markup {
+    html! {
+        table .stack .records {
             thead { tr {
+                @if may_change { th scope="col" { "Retry" } }
                 th scope="col" { "Record" }
                 th scope="col" { "Form type" }
                 th scope="col" { "Kind" }
@@ -97,10 +112,15 @@ fn table(origin: Origin, records: &[(String, Record)]) -> Markup {
             tbody {
                 @for (doc_id, record) in records {
                     tr {
-                        td { a href=(record_path(origin, doc_id)) { code { (doc_id) } } }
+                        @if may_change {
+                            td .tick {
+                                label { input type="checkbox" name="id" value=(doc_id); span .unseen { "Retry " (doc_id) } }
+                            }
+                        }
+                        td .id { a href=(record_path(origin, doc_id)) { code { (doc_id) } } }
                         td { (record.job_name) }
                         td data-label="Kind" { (record.error_kind.map_or("–", ErrorKind::as_str)) }
-                        td .error-text { (record.error.as_deref().unwrap_or("–")) }
+                        td .error-text { (shorten(record.error.as_deref().unwrap_or("–"), ERROR_SHOWN)) }
                         td data-label="Failed at" { @if let Some(changed) = record.updated_at { (time(changed)) } }
                         td data-label="Next retry" {
                             @match record.next_retry_at {

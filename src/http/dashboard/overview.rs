@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use maud::{Markup, html};
 
-use super::page::{Page, dest, direction, duration, page, query, time};
-use super::{chart, reconciliation};
+use super::super::auth::{Gatekeeper, Visitor};
+use super::super::state::HttpSettings;
+use super::super::status;
+use super::page::{Page, dest, direction, duration, page, query};
+use super::{chart, reconciliation, scheduler, unmapped};
 use crate::app::App;
 use crate::clock;
 use crate::destinations::Admission;
 use crate::jobs::JOBS;
-use crate::queue::{Counts, FailedFilter, QueueError, Recent, Sighting, Unreadable};
+use crate::queue::{Counts, FailedFilter, QueueError, Recent, Unreadable};
 use crate::submission::{ErrorKind, Origin, Status};
 
 /// Everything that the page shows of one collection.
@@ -33,21 +37,32 @@ struct FailureGroup {
     by_kind: [u64; 4],
 }
 
-pub(super) async fn show(State(app): State<Arc<App>>) -> Page {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    State(gatekeeper): State<Arc<Gatekeeper>>,
+    State(settings): State<HttpSettings>,
+    Extension(visitor): Extension<Visitor>,
+) -> Page {
     let now = clock::now();
     let since = chart::since(now);
     let collections = try_join_all(Origin::ALL.map(|origin| collection(&app, origin, since)));
+    let calls = status::scheduler(&app.queue, &settings);
     let runs = reconciliation::runs(&app);
-    let (collections, unmapped, runs) = futures::try_join!(collections, app.queue.unmapped(), runs)?;
+    let (collections, calls, unmapped, runs) =
+        futures::try_join!(collections, calls, app.queue.unmapped(), runs)?;
+    // A form carries a token; a viewer gets none.
+    let csrf = visitor.may_change().then(|| gatekeeper.csrf.token());
     Ok(page(
         "Dashboard",
         &html! {
             (destinations(&app))
+            (scheduler::section(&calls, settings.started, now))
             @for collection in &collections { (section(collection, since, now)) }
             (reconciliation::section(&runs, app.reconciler.alert()))
-            (unmapped_answers(&unmapped))
+            (unmapped::section(&unmapped, csrf.as_deref()))
         },
-    ))
+    )
+    .refreshed())
 }
 
 async fn collection(
@@ -152,8 +167,9 @@ fn failure_table(collection: &CollectionOverview) -> Markup {
     };
     html! {
         h3 { "Failed, by form type and kind" }
+        p { a .button href=(format!("/dashboard/failed/{}", dest(collection.origin))) { "By cause …" } }
         div .wide tabindex="0" role="region" aria-label="Failed records" {
-            table {
+            table .kinds {
                 thead { tr {
                     th scope="col" { "Form type" }
                     @for kind in ErrorKind::ALL { th scope="col" { (kind.as_str()) } }
@@ -176,43 +192,6 @@ fn failure_table(collection: &CollectionOverview) -> Markup {
                                         }
                                         _ => (count)
                                     }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn unmapped_answers(sightings: &[Sighting]) -> Markup {
-    html! {
-        section aria-labelledby="unmapped" {
-            h2 #unmapped { "Answers that no mapping knows" }
-            @if sightings.is_empty() {
-                p { "None. Where the field app gains an option that the mapping lacks, it shows here." }
-            } @else {
-                p { "The field app has these options and the mapping lacks them: their records were written without them, or with the bare code." }
-                div .wide tabindex="0" role="region" aria-label="Answers that no mapping knows" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "Form type" }
-                            th scope="col" { "Answer" }
-                            th scope="col" { "Code" }
-                            th scope="col" { "Records" }
-                            th scope="col" { "First seen" }
-                            th scope="col" { "Last seen" }
-                        } }
-                        tbody {
-                            @for seen in sightings {
-                                tr {
-                                    td { (seen.job_name) }
-                                    td { (super::mappings::question(&seen.job_name, &seen.answer)) }
-                                    td { code { (seen.answer.code) } }
-                                    td { (seen.records) }
-                                    td { (time(seen.first_seen)) }
-                                    td { (time(seen.last_seen)) }
                                 }
                             }
                         }

@@ -1,16 +1,21 @@
 //! The parts of every page: frame, headers, and the page of an error.
+//!
+//! A handler gives a title and its content. The frame is put around it on the way out, where path, time and settings
+//! are known; so are errors made into pages, also those of the log-in.
 
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::super::error::HttpError;
-use crate::queue::QueueError;
-use crate::submission::Origin;
+use super::super::error::{ErrorWords, HttpError};
+use super::super::state::HttpSettings;
+use crate::clock;
+use crate::submission::{Destination, Origin};
 
 /// Nothing is loaded, framed or sent elsewhere.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -20,9 +25,69 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// Gives the pages the headers of pages that show personal data.
-pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
+/// Seconds after which a page that shows the present is loaded again.
+const REFRESHED_AFTER: u32 = 60;
+
+/// The menu: path and name of each entry.
+const MENU: [(&str, &str); 6] = [
+    ("/dashboard", "Dashboard"),
+    ("/dashboard/failed/sf", "Failed forms"),
+    ("/dashboard/failed/cc", "Failed payloads"),
+    ("/dashboard/summary", "Summary"),
+    ("/dashboard/mappings", "Mappings"),
+    ("/docs", "API"),
+];
+
+/// A page, or an error, of which the frame makes a page.
+pub(super) type Page = Result<Content, HttpError>;
+
+/// A page without its frame.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Content {
+    title: String,
+    content: Markup,
+    refreshed: bool,
+}
+
+/// A page of this title.
+pub(in crate::http) fn page(title: &str, content: &Markup) -> Content {
+    Content { title: title.to_owned(), content: content.clone(), refreshed: false }
+}
+
+impl Content {
+    /// The same, loaded again from time to time: it shows the present.
+    pub(super) fn refreshed(self) -> Self {
+        Self { refreshed: true, ..self }
+    }
+}
+
+impl IntoResponse for Content {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::OK.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Puts the frame around pages, makes pages of errors, and gives both the headers of pages that show personal data.
+pub(in crate::http) async fn frame(
+    State(settings): State<HttpSettings>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    let is_browser = accepts_html(request.headers());
     let mut response = next.run(request).await;
+    let content = response.extensions_mut().remove::<Content>();
+    // A program that is not let in gets the answer of every call.
+    let is_shut_out = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    let problem = response.extensions_mut().remove::<ErrorWords>().filter(|_| is_browser || !is_shut_out);
+    let content = content.or_else(|| problem.map(|words| problem_page(response.status(), &words.0, &path)));
+    if let Some(content) = content {
+        *response.body_mut() = Body::from(content.framed(&path, &settings));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().insert(header::CONTENT_TYPE, HTML);
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -31,79 +96,122 @@ pub(in crate::http) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// A page, or the page of an error.
-pub(super) type Page = Result<Html<String>, PageProblem>;
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.contains("text/html")
+}
 
-/// A whole page.
-pub(in crate::http) fn page(title: &str, content: &Markup) -> Html<String> {
-    let document = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · commcare-sf-integration" }
-                link rel="stylesheet" href="/dashboard/style.css";
-                script src="/dashboard/script.js" defer {}
+impl Content {
+    fn framed(&self, path: &str, settings: &HttpSettings) -> String {
+        let document = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (self.title) " · commcare-sf-integration" }
+                    link rel="stylesheet" href="/dashboard/style.css";
+                    script src="/dashboard/script.js" defer {}
+                    @if self.refreshed { noscript { meta http-equiv="refresh" content=(REFRESHED_AFTER); } }
+                }
+                body data-refresh=[self.refreshed.then_some(REFRESHED_AFTER)] {
+                    a .skip href="#content" { "Skip to content" }
+                    header {
+                        (menu(path))
+                        form .search action="/dashboard/search" role="search" {
+                            label for="id" { "Find by id" }
+                            input #id name="id" type="search" required maxlength="1500" autocomplete="off";
+                            button { "Find" }
+                        }
+                    }
+                    (dry_run(settings))
+                    main #content tabindex="-1" {
+                        h1 { (self.title) }
+                        (self.content)
+                    }
+                    footer { p { "As of " (time(clock::now())) "." } }
+                }
             }
-            body {
-                a .skip href="#content" { "Skip to content" }
-                header {
-                    nav aria-label="Pages" {
-                        a .home href="/dashboard" { "Dashboard" }
-                        a href="/dashboard/failed/sf" { "Failed forms" }
-                        a href="/dashboard/failed/cc" { "Failed payloads" }
-                        a href="/dashboard/mappings" { "Mappings" }
-                        a href="/docs" { "API" }
-                    }
-                    form .search action="/dashboard/search" role="search" {
-                        label for="id" { "Find by id" }
-                        input #id name="id" type="search" required maxlength="1500" autocomplete="off";
-                        button { "Find" }
-                    }
-                }
-                main #content tabindex="-1" {
-                    h1 { (title) }
-                    (content)
-                }
+        };
+        document.into_string()
+    }
+}
+
+fn menu(path: &str) -> Markup {
+    let current = entry_of(path);
+    html! {
+        nav aria-label="Pages" {
+            @for (href, name) in MENU {
+                a .home[href == "/dashboard"] href=(href) aria-current=[(href == current).then_some("page")] { (name) }
             }
         }
+    }
+}
+
+/// The entry of the menu that a page belongs to.
+fn entry_of(path: &str) -> &'static str {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let (first, second, third) = (parts.next(), parts.next(), parts.next());
+    let of_records = |part: &str| {
+        Origin::from_destination(part).or_else(|| Origin::from_collection(part)).map(|origin| match origin {
+            Origin::CommCare => "/dashboard/failed/sf",
+            Origin::Salesforce => "/dashboard/failed/cc",
+        })
     };
-    Html(document.into_string())
+    let prefix = |(href, _): &(&'static str, &str)| match (first, second) {
+        (Some("dashboard"), Some(second)) => href.strip_prefix("/dashboard/") == Some(second),
+        (Some(first), _) => href.strip_prefix('/') == Some(first),
+        (None, _) => false,
+    };
+    let named = MENU.iter().find(|entry| prefix(entry)).map(|(href, _)| *href);
+    third.and_then(of_records).or(named).unwrap_or("/dashboard")
 }
 
-/// An error that is shown as a page.
-pub(super) struct PageProblem(HttpError);
-
-impl From<HttpError> for PageProblem {
-    fn from(error: HttpError) -> Self {
-        Self(error)
+/// The destinations that get nothing, and that must not be mistaken for live ones.
+fn dry_run(settings: &HttpSettings) -> Markup {
+    let names: Vec<&str> = settings
+        .dry_run
+        .iter()
+        .filter(|(_, dry_run)| *dry_run)
+        .map(|(destination, _)| name(*destination))
+        .collect();
+    html! {
+        @if !names.is_empty() {
+            p .dry-run {
+                b { "In dry run: " (names.join(", ")) "." } " No credentials are set: plans are recorded, and nothing is sent."
+            }
+        }
     }
 }
 
-impl From<QueueError> for PageProblem {
-    fn from(error: QueueError) -> Self {
-        Self(error.into())
+/// A destination's name for people.
+pub(super) fn name(destination: Destination) -> &'static str {
+    match destination {
+        Destination::Salesforce => "Salesforce",
+        Destination::CommCare => "CommCare",
+        Destination::Postgis => "PostGIS",
     }
 }
 
-impl IntoResponse for PageProblem {
-    fn into_response(self) -> Response {
-        let words = self.0.to_string();
-        // Status and headers are the same as for other calls; the body is for people.
-        let mut response = self.0.into_response();
-        let title = match response.status() {
-            StatusCode::NOT_FOUND => "Not found",
-            StatusCode::SERVICE_UNAVAILABLE => "The queue does not answer",
-            _ => "That did not work",
-        };
-        let body = page(title, &html! { p .error role="alert" { (words) } }).into_response();
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        response.headers_mut().insert(header::CONTENT_TYPE, HTML);
-        *response.body_mut() = body.into_body();
-        response
-    }
+fn problem_page(status: StatusCode, words: &str, path: &str) -> Content {
+    let title = match status {
+        StatusCode::UNAUTHORIZED => "Log in",
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::SERVICE_UNAVAILABLE => "The queue does not answer",
+        _ => "That did not work",
+    };
+    page(
+        title,
+        &html! {
+            p .error role="alert" { (words) }
+            @if status == StatusCode::UNAUTHORIZED {
+                p { "Your browser asks for a name and a password. Any name will do; the password is the token that you were given." }
+                p { a .button href=(path) { "Log in" } }
+            }
+        },
+    )
 }
 
 /// A time, in UTC; the script adds the browser's own.
@@ -178,6 +286,26 @@ mod tests {
             (8_640_000, "100 d 0 h"),
         ] {
             assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn every_page_belongs_to_one_entry_of_the_menu() {
+        for (path, entry) in [
+            ("/dashboard", "/dashboard"),
+            ("/dashboard/", "/dashboard"),
+            ("/dashboard/search", "/dashboard"),
+            ("/dashboard/failed/sf", "/dashboard/failed/sf"),
+            ("/dashboard/failed/cc/", "/dashboard/failed/cc"),
+            ("/dashboard/retry-failed/cc", "/dashboard/failed/cc"),
+            ("/dashboard/retry/sf/f-1", "/dashboard/failed/sf"),
+            ("/dashboard/record/commcare_collection/f-1", "/dashboard/failed/sf"),
+            ("/dashboard/record/salesforce_collection/f-1", "/dashboard/failed/cc"),
+            ("/dashboard/summary", "/dashboard/summary"),
+            ("/dashboard/mappings", "/dashboard/mappings"),
+            ("/docs", "/docs"),
+        ] {
+            assert_eq!(entry_of(path), entry, "{path}");
         }
     }
 }

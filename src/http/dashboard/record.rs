@@ -2,54 +2,66 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::super::auth::Gatekeeper;
+use super::super::auth::{Gatekeeper, Visitor};
 use super::super::error::HttpError;
 use super::super::origin_of_collection;
-use super::super::params::Segments;
-use super::page::{Page, direction, duration, page, retry_path, time};
-use super::words;
+use super::super::params::{Params, Segments};
+use super::super::state::HttpSettings;
+use super::page::{Content, Page, direction, duration, page, record_path, retry_path, time};
+use super::{plan, words};
 use crate::app::App;
 use crate::clock;
-use crate::jobs;
-use crate::plan::table;
 use crate::queue::Unreadable;
-use crate::submission::{Attempt, FETCHED, Origin, Record, Role, Status};
+use crate::submission::{FETCHED, Origin, Record, Role, Status};
+
+/// Pages that a plan may have: more than its records.
+const PAGES: usize = 10_000;
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     State(gatekeeper): State<Arc<Gatekeeper>>,
-    Segments((collection, doc_id)): Segments<(String, String)>,
+    State(settings): State<HttpSettings>,
+    Extension(visitor): Extension<Visitor>,
+    Segments((collection, id)): Segments<(String, String)>,
+    params: Params,
 ) -> Page {
     let origin = origin_of_collection(&collection)?;
-    let found = app.queue.find(origin, &doc_id).await?;
-    // Several records may share the submission's id; the link names one of them.
-    let exact = found.records.iter().position(|(id, _)| *id == doc_id).unwrap_or(0);
-    let Some((doc_id, record)) = found.records.into_iter().nth(exact) else {
+    let found = app.queue.find(origin, &id).await?;
+    let exact = found.records.iter().position(|(doc_id, _)| *doc_id == id);
+    if exact.is_none() && found.records.len() > 1 {
+        return Ok(several(origin, &id, found.records));
+    }
+    let Some((doc_id, record)) = found.records.into_iter().nth(exact.unwrap_or(0)) else {
         if let Some(odd) = found.unreadable.first() {
             return Ok(page("Unreadable record", &unreadable(std::slice::from_ref(odd))));
         }
-        return Err(HttpError::NoRecords { collection: origin.collection(), id: doc_id }.into());
+        return Err(HttpError::NoRecords { collection: origin.collection(), id });
     };
     let now = clock::now();
+    let siblings = siblings(&app, origin, &doc_id, &record).await?;
+    let page_of_plan = params.number("page", 1, PAGES)?.unwrap_or(1);
     Ok(page(
         &format!("{}: {}", record.job_name, record.status.as_str()),
         &html! {
-            (facts(origin, &doc_id, &record))
+            (facts(origin, &doc_id, &record, &settings))
+            (parts(&siblings, &doc_id))
             section .explanation.(record.status.as_str()) aria-label="What it means" {
                 (words::explanation(origin, &record, app.worker.max_retries(), now))
                 @if let Some(error) = &record.error {
                     p .error-text { (error) @if let Some(step) = &record.last_step { " (step: " (step) ")" } }
                 }
             }
-            (buttons(&gatekeeper, origin, &doc_id, &record, now))
-            (timeline(&record.attempts))
+            @if visitor.may_change() { (buttons(&gatekeeper, origin, &doc_id, &record, now)) }
+            (timeline(&record))
             (unmapped(&record))
-            (plan(&app, origin, &record))
+            (plan::section(&app, origin, &record, page_of_plan))
             details {
                 summary { "Payload" }
                 p { "As it was received. It holds personal data." }
@@ -57,6 +69,71 @@ pub(super) async fn show(
             }
         },
     ))
+}
+
+/// The records of a submission that has several.
+fn several(origin: Origin, id: &str, records: Vec<(String, Record)>) -> Content {
+    let count = records.len();
+    let records: Vec<_> = records.into_iter().map(|(doc_id, record)| (origin, doc_id, record)).collect();
+    page(
+        "One submission, several records",
+        &html! {
+            p { "The submission " code { (id) } " has " (count) " records." }
+            (list(&records))
+        },
+    )
+}
+
+/// Records, each with a link.
+pub(super) fn list(found: &[(Origin, String, Record)]) -> Markup {
+    html! {
+        ul {
+            @for (origin, doc_id, record) in found {
+                li {
+                    a href=(record_path(*origin, doc_id)) { code { (doc_id) } }
+                    " · " (record.job_name) " · " (record.status.as_str()) " · " (direction(*origin))
+                    @if let Some(position) = record.first_position { " · from record " (position) " on" }
+                    " · arrived " (time(record.arrived()))
+                }
+            }
+        }
+    }
+}
+
+/// The parts of a larger payload, this one among them; none of a record that is whole.
+async fn siblings(
+    app: &App,
+    origin: Origin,
+    doc_id: &str,
+    record: &Record,
+) -> Result<Vec<(Origin, String, Record)>, HttpError> {
+    let Some(job_id) = record.job_id.as_deref().filter(|_| record.first_position.is_some()) else {
+        return Ok(Vec::new());
+    };
+    let found = app.queue.find(origin, job_id).await?.records;
+    let is_part = found.iter().any(|(other, _)| other == doc_id) && found.len() > 1;
+    let with_origin = found.into_iter().map(|(doc_id, record)| (origin, doc_id, record));
+    Ok(if is_part { with_origin.collect() } else { Vec::new() })
+}
+
+fn parts(siblings: &[(Origin, String, Record)], doc_id: &str) -> Markup {
+    html! {
+        @if !siblings.is_empty() {
+            section aria-labelledby="parts" {
+                h2 #parts { "Part of a larger payload" }
+                ol .parts {
+                    @for (origin, other, record) in siblings {
+                        li {
+                            @if other == doc_id { b { "This one" } } @else {
+                                a href=(record_path(*origin, other)) { "Another part" }
+                            }
+                            " from record " (record.first_position.unwrap_or(1)) " on, " (record.status.as_str())
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Documents that cannot be read as records.
@@ -74,12 +151,15 @@ pub(super) fn unreadable(found: &[Unreadable]) -> Markup {
     }
 }
 
-fn facts(origin: Origin, doc_id: &str, record: &Record) -> Markup {
+fn facts(origin: Origin, doc_id: &str, record: &Record, settings: &HttpSettings) -> Markup {
     html! {
         dl .facts {
             dt { "Document" } dd { code { (doc_id) } }
             @if let Some(id) = record.job_id.as_deref().filter(|id| *id != doc_id) {
                 dt { "Submission" } dd { code { (id) } }
+            }
+            @if let Some(form) = form_in_hq(origin, record, settings) {
+                dt { "In CommCare HQ" } dd { a href=(form) rel="noreferrer" { "the form" } }
             }
             dt { "Direction" } dd { (direction(origin)) }
             dt { "Arrived" } dd { (time(record.arrived())) }
@@ -87,14 +167,20 @@ fn facts(origin: Origin, doc_id: &str, record: &Record) -> Markup {
             @if let Some(first) = record.first_received_at { dt { "First edition" } dd { (time(first)) } }
             @if let Some(changed) = record.updated_at { dt { "Last change" } dd { (time(changed)) } }
             dt { "Retries" } dd { (record.run_retries) }
-            @if let Some(position) = record.first_position {
-                dt { "Part" } dd { "of a larger payload, from its record " (position) " on" }
-            }
             @if !record.delivered.is_empty() {
                 dt { "Delivered" } dd { (record.delivered.len()) " of its records; a retry sends the others" }
             }
         }
     }
+}
+
+/// The address of a form in CommCare HQ. A form names its project space; the settings do where it does not.
+fn form_in_hq(origin: Origin, record: &Record, settings: &HttpSettings) -> Option<String> {
+    let id = record.job_id.as_deref().filter(|_| origin == Origin::CommCare)?;
+    let own = record.data.get("domain").and_then(Value::as_str).filter(|domain| !domain.is_empty());
+    let domain = own.or(settings.commcare_domain.as_deref())?;
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string().replace("%2D", "-");
+    Some(format!("{}/a/{}/reports/form_data/{}/", settings.hq, encoded(domain), encoded(id)))
 }
 
 fn buttons(
@@ -121,7 +207,8 @@ fn buttons(
     }
 }
 
-fn timeline(attempts: &[Attempt]) -> Markup {
+fn timeline(record: &Record) -> Markup {
+    let attempts = &record.attempts;
     html! {
         h2 { "History" }
         @if attempts.is_empty() { p { "No worker has had it yet." } } @else {
@@ -140,7 +227,9 @@ fn timeline(attempts: &[Attempt]) -> Markup {
                             " · took " (duration((finished - attempt.started).num_seconds()))
                         }
                         @if let Some(step) = &attempt.step { " · " (step) }
-                        @if let Some(error) = &attempt.error { p .error-text { (error) } }
+                        @if let Some(error) = attempt.error.as_deref().filter(|error| !is_said_above(error, record)) {
+                            p .error-text { (error) }
+                        }
                         p .worker { "worker " code { (attempt.worker) } }
                     }
                 }
@@ -162,28 +251,10 @@ fn unmapped(record: &Record) -> Markup {
     }
 }
 
-/// The plan of the payload, as a run would make it now. Planning needs no destination.
-fn plan(app: &App, origin: Origin, record: &Record) -> Markup {
-    let planned = jobs::find(origin, &record.job_name).map(|job| app.worker.plan_of(job, record));
-    html! {
-        details {
-            summary { "What it writes" }
-            @match planned {
-                None => p { "This version knows no form type of this name." },
-                Some(Err(error)) => p .error-text { (error) },
-                Some(Ok((destination, plan))) => {
-                    @match &plan.note {
-                        Some(note) => p { "Nothing: " (note) },
-                        None => {
-                            p { (table::count(&plan.to_json())) ", to " (destination.as_str()) }
-                            pre tabindex="0" { (table::effects(&plan.to_json())) }
-                        }
-                    }
-                    @for refused in &plan.refused { p .error-text { "Not sent: " (refused.error) } }
-                }
-            }
-        }
-    }
+/// Whether an attempt's error is the record's, which stands above. An attempt keeps less of a long one.
+fn is_said_above(error: &str, record: &Record) -> bool {
+    let last = record.error.as_deref().unwrap_or_default();
+    last == error || last.starts_with(error.trim_end_matches('…'))
 }
 
 fn pretty(data: &Value) -> String {

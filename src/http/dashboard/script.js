@@ -1,4 +1,5 @@
-// Adds the browser's own time to the times of a page. Nothing else needs a script.
+// Adds the browser's own time to the times of a page, and loads pages that show the present again. Everything else works
+// without a script.
 "use strict";
 const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 for (const element of document.querySelectorAll("time[datetime]")) {
@@ -12,4 +13,16 @@ for (const form of document.querySelectorAll("form[method=post]")) {
       button.textContent = "Working …";
     }
   });
+}
+// A page that shows the present is loaded again, except while somebody reads or fills in something on it.
+const seconds = Number(document.body.dataset.refresh);
+if (seconds > 0) {
+  const isBusy = () =>
+    document.hidden ||
+    document.querySelector("details[open], input:checked") !== null ||
+    document.activeElement?.matches("input, select, textarea, button, a, summary") ||
+    [...document.querySelectorAll("input[type=search]")].some((field) => field.value !== field.defaultValue);
+  setInterval(() => {
+    if (!isBusy()) location.reload();
+  }, seconds * 1000);
 }

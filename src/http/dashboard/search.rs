@@ -6,13 +6,18 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
+use super::super::error::HttpError;
 use super::super::params::Params;
-use super::page::{PageProblem, direction, page, record_path, time};
+use super::page::{page, record_path};
 use crate::app::App;
 use crate::submission::Origin;
 
-pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<Response, PageProblem> {
+pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<Response, HttpError> {
     let id = params.text("id").unwrap_or_default().trim();
+    if id.is_empty() {
+        let content = html! { p role="status" { "Nothing was searched for: type the id of a record into the field above." } };
+        return Ok(page("Search", &content).into_response());
+    }
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for origin in Origin::ALL {
         let records = app.queue.find(origin, id).await?;
@@ -27,15 +32,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<
         @if found.is_empty() && unreadable.is_empty() {
             p role="status" { "No record has the id " code { (id) } ". Ids are compared whole, and by case." }
         } @else {
-            ul {
-                @for (origin, doc_id, record) in &found {
-                    li {
-                        a href=(record_path(*origin, doc_id)) { code { (doc_id) } }
-                        " · " (record.job_name) " · " (record.status.as_str()) " · " (direction(*origin))
-                        " · arrived " (time(record.arrived()))
-                    }
-                }
-            }
+            (super::record::list(&found))
         }
     };
     Ok(page("Search", &content).into_response())

@@ -7,10 +7,12 @@ use serde_json::Value;
 use super::schema::{Schemas, text};
 
 /// Variables of the shell that the examples use.
-pub(super) const SET_UP: &str = "\
-export SERVICE_URL=http://127.0.0.1:8080
-export OPERATOR_TOKEN=…
-export WEBHOOK_BASIC_AUTH=user:password";
+pub(super) fn set_up(address: &str) -> String {
+    // A host is a stranger's text, and this one is pasted into a shell.
+    let address: String =
+        address.chars().filter(|c| c.is_ascii_alphanumeric() || ":/.-_[]".contains(*c)).collect();
+    format!("export SERVICE_URL={address}\nexport OPERATOR_TOKEN=…\nexport WEBHOOK_BASIC_AUTH=user:password")
+}
 
 /// From this length on a body has a line for each member.
 const LONG: usize = 100;

@@ -90,10 +90,22 @@ async fn a_viewer_sees_everything_and_changes_nothing() {
             ("POST", "/process-firestore-to-cc"),
             ("POST", "/auto-retry-firestore-to-sf"),
             ("POST", "/auto-retry-firestore-to-cc"),
-            ("POST", "/dashboard/retry/sf/bad"),
-            ("POST", "/dashboard/retry-failed/sf"),
         ] {
             assert_eq!(call(&app, token, method, path, "{}").await.expect(403), refused, "{method} {path}");
+        }
+        for path in ["retry/sf/bad", "retry-failed/sf", "retry-ticked/sf", "unmapped"] {
+            assert_eq!(
+                call(&app, token, "POST", &format!("/dashboard/{path}"), "").await.status,
+                403,
+                "{path}"
+            );
+        }
+        for path in ["/dashboard", "/dashboard/failed/sf", "/dashboard/record/commcare_collection/bad"] {
+            let page = call(&app, token, "GET", path, "").await.text;
+            assert!(
+                !page.contains("method=\"post\"") && !page.contains("/dashboard/retry"),
+                "{path}: {page}"
+            );
         }
         call(&app, token, "POST", "/process-data-cc", &form).await.expect(401);
     }

@@ -1,6 +1,7 @@
 //! The dashboard in Chromium: on a phone and a desk, light and dark, by keyboard, and with nothing from
 //! elsewhere. Pictures of the pages are kept below the target folder.
 
+use commcare_sf_integration::submission::{Origin, Unmapped};
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::{Value, json};
@@ -12,15 +13,29 @@ use crate::support::process::{Process, queue_variables};
 use crate::support::salesforce::{CLIENT_ID, CLIENT_SECRET, SalesforceStandIn};
 
 /// A service with an operator's credential, and records in its queue for the tests to look at.
-struct Stage {
-    service: Process,
-    salesforce: SalesforceStandIn,
-    browser: Browser,
-    _backend: Backend,
+pub(super) struct Stage {
+    pub(super) service: Process,
+    pub(super) salesforce: SalesforceStandIn,
+    pub(super) browser: Browser,
+    backend: Backend,
 }
 
 impl Stage {
     async fn set() -> Self {
+        let stage = Self::empty().await;
+        let mut early = attendance("early", 1);
+        // It says the same of the session as the registration that it waits for: nothing newer is undone.
+        early["form"]["trainer"] = registration("early")["form"]["trainer"].clone();
+        early["form"]["date"] = registration("early")["form"]["registration_date"].clone();
+        for form in [registration("good"), unmappable("bad-1"), unmappable("bad-2"), early] {
+            stage.post(&form).await;
+        }
+        stage.drain().await;
+        stage
+    }
+
+    /// The same without records.
+    pub(super) async fn empty() -> Self {
         let (backend, salesforce) = (Backend::sqlite(), SalesforceStandIn::start().await);
         let login_url = salesforce.settings().login_url.to_string();
         let queue = queue_variables(&backend);
@@ -35,20 +50,32 @@ impl Stage {
             ("WEBHOOK_API_KEY", "token"),
         ]);
         let service = Process::start(&variables).await.with_bearer("token");
-        let mut early = attendance("early", 1);
-        // It says the same of the session as the registration that it waits for: nothing newer is undone.
-        early["form"]["trainer"] = registration("early")["form"]["trainer"].clone();
-        early["form"]["date"] = registration("early")["form"]["registration_date"].clone();
-        for form in [registration("good"), unmappable("bad-1"), unmappable("bad-2"), early] {
-            service.call("/process-data-cc", &form).await;
-        }
-        service.call("/process-firestore-to-sf?drain=true", &Value::Null).await;
         let browser = Browser::start().await;
-        Self { service, salesforce, browser, _backend: backend }
+        Self { service, salesforce, browser, backend }
+    }
+
+    pub(super) async fn post(&self, form: &Value) {
+        self.service.call("/process-data-cc", form).await;
+    }
+
+    pub(super) async fn drain(&self) {
+        self.service.call("/process-firestore-to-sf?drain=true&limit=500", &Value::Null).await;
+    }
+
+    /// The record of a form.
+    pub(super) async fn record(&self, id: &str) -> Value {
+        self.service.get(&format!("/record/commcare_collection/{id}")).await[0]["data"].clone()
+    }
+
+    /// Has a record give an answer that no mapping knows.
+    pub(super) async fn sight(&self, path: &str, code: &str) {
+        let answer = Unmapped { path: path.to_owned(), code: code.to_owned() };
+        let queue = self.backend.open().await;
+        queue.add_unmapped(Origin::CommCare, "Farm Visit Full", "good-0", vec![answer]).await.unwrap();
     }
 
     /// Opens a page as an operator who has typed the password.
-    async fn open(&self, path: &str) {
+    pub(super) async fn open(&self, path: &str) {
         let url = self.service.url.replace("http://", "http://operator:token@");
         self.browser.client.goto(&format!("{url}{path}")).await.unwrap();
     }
@@ -64,9 +91,12 @@ async fn every_page_fits_a_phone_and_a_desk_in_light_and_dark() {
         ("record", "/dashboard/record/commcare_collection/early"),
         ("retry", "/dashboard/retry-failed/sf"),
         ("search", "/dashboard/search?id=nobody"),
+        ("summary", "/dashboard/summary"),
         ("api", "/docs"),
     ];
-    for (width, height, scheme) in [(390, 844, "light"), (390, 844, "dark"), (1280, 900, "light")] {
+    for (width, height, scheme) in
+        [(390, 844, "light"), (390, 844, "dark"), (1280, 900, "light"), (1280, 900, "dark")]
+    {
         browser.show(width, height, scheme).await;
         for (name, path) in pages {
             stage.open(path).await;
@@ -91,17 +121,19 @@ async fn a_record_is_found_understood_and_retried_by_keyboard_alone() {
     let stage = Stage::set().await;
     let browser = &stage.browser;
     stage.open("/dashboard").await;
-    // Skip link, four pages, then the search.
+    // Skip link, the pages, then the search.
     let tab = char::from(Key::Tab).to_string();
     let enter = char::from(Key::Enter).to_string();
     let focused = async || browser.client.active_element().await.unwrap();
     let body = browser.client.find(Locator::Css("body")).await.unwrap();
     body.send_keys(&tab).await.unwrap();
-    for _ in 0..5 {
+    let mut steps = 0;
+    while focused().await.attr("name").await.unwrap().as_deref() != Some("id") {
         focused().await.send_keys(&tab).await.unwrap();
+        steps += 1;
+        assert!(steps < 10, "the search is not reached by keyboard");
     }
     let search = focused().await;
-    assert_eq!(search.attr("name").await.unwrap().as_deref(), Some("id"));
     search.send_keys(&format!("early{enter}")).await.unwrap();
     browser.client.wait().for_element(Locator::Css(".explanation.failed")).await.unwrap();
     let explanation = browser.text(".explanation").await;
@@ -133,9 +165,9 @@ async fn a_filtered_list_is_retried_after_its_count_was_shown() {
     let browser = &stage.browser;
     stage.open("/dashboard").await;
     browser.click(r#"a[href*="error_kind=permanent"]"#).await;
-    browser.client.wait().for_element(Locator::Css("a.button")).await.unwrap();
+    browser.client.wait().for_element(Locator::Css(".actions a.button")).await.unwrap();
     assert_eq!(browser.text("h1").await, "Failed: CommCare → Salesforce and PostGIS");
-    browser.click("a.button").await;
+    browser.click(".actions a.button").await;
     let button = browser.client.wait().for_element(Locator::Css("main button")).await.unwrap();
     assert_eq!(button.text().await.unwrap(), "Retry 2");
     button.click().await.unwrap();

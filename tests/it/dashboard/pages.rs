@@ -8,19 +8,19 @@ use crate::support::forms::{attendance, registration, unmappable};
 use crate::support::salesforce::SalesforceStandIn;
 
 /// The token of a page's form.
-fn csrf(page: &TestAnswer) -> String {
+pub(super) fn csrf(page: &TestAnswer) -> String {
     let (_, rest) = page.text.split_once(r#"name="csrf" value=""#).expect("a form");
     rest.split('"').next().unwrap().to_owned()
 }
 
-async fn page(app: &TestApp, path: &str) -> TestAnswer {
+pub(super) async fn page(app: &TestApp, path: &str) -> TestAnswer {
     let page = app.get(path).await;
     assert_eq!(page.status, 200, "{page:?}");
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
     page
 }
 
-async fn press(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> TestAnswer {
+pub(super) async fn press(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> TestAnswer {
     let mut body = url::form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(fields);
     app.call_with("POST", path, &[("content-type", "application/x-www-form-urlencoded")], body.finish()).await
@@ -46,7 +46,13 @@ async fn the_first_page_shows_depth_failures_and_unmapped_answers() {
     let unmapped = vec![Unmapped { path: "form.shade<b>".to_owned(), code: "17".to_owned() }];
     app.app.queue.add_unmapped(Origin::CommCare, "Farm Visit Full", "good", unmapped).await.unwrap();
     let first = page(&app, "/dashboard/").await.text;
-    assert!(first.contains("<code>form.shade&lt;b&gt;</code></td><td><code>17</code>"), "{first}");
+    for part in [
+        r#"<a href="/dashboard/mappings?q=form.shade%3Cb%3E"><code>form.shade&lt;b&gt;</code></a>"#,
+        "<code>17</code>",
+        r#"<a href="/dashboard/record/commcare_collection/good">the last one</a>"#,
+    ] {
+        assert!(first.contains(part), "{part} is not in {first}");
+    }
 }
 
 #[tokio::test]
@@ -59,6 +65,8 @@ async fn every_page_keeps_other_sites_and_caches_out() {
         "/dashboard/record/commcare_collection/bad",
         "/dashboard/search?id=nobody",
         "/dashboard/retry-failed/sf",
+        "/dashboard/summary",
+        "/dashboard/summary.csv",
         "/dashboard/style.css",
         "/dashboard/script.js",
     ] {
@@ -178,7 +186,12 @@ async fn a_form_without_a_token_of_this_service_changes_nothing() {
     let app = TestApp::with(&[("OPERATOR_TOKEN", "token")]).await;
     let basic = ("authorization", "Basic eDp0b2tlbg==");
     let form = ("content-type", "application/x-www-form-urlencoded");
-    for path in ["/dashboard/retry/sf/bad", "/dashboard/retry-failed/sf"] {
+    for path in [
+        "/dashboard/retry/sf/bad",
+        "/dashboard/retry-failed/sf",
+        "/dashboard/retry-ticked/sf",
+        "/dashboard/unmapped",
+    ] {
         for body in ["", "csrf=", "csrf=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "job_name=x"] {
             let answer = app.call_with("POST", path, &[basic, form], body).await;
             assert_eq!(answer.status, 403, "{path} {body}");
@@ -221,12 +234,14 @@ async fn failed_records_are_filtered_and_paged() {
     app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
     let first = page(&app, "/dashboard/failed/sf?job_name=Farmer+Registration").await.text;
     assert!(first.contains("<b>51</b> failed records"), "{first}");
-    assert_eq!(first.matches("/dashboard/record/").count(), 50);
+    assert_eq!(first.matches(r#"<input type="checkbox" name="id" value="bad-"#).count(), 50);
     let (_, next) =
         first.split_once(r#"<p><a href="?job_name=Farmer+Registration&amp;cursor="#).expect("a next page");
     let cursor = next.split('"').next().unwrap();
     let path = format!("/dashboard/failed/sf?job_name=Farmer+Registration&cursor={cursor}");
     assert_eq!(page(&app, &path).await.text.matches("/dashboard/record/").count(), 1);
+    // The same list for programs and spreadsheets.
+    assert!(first.contains(r#"href="/failed/sf?job_name=Farmer+Registration&amp;format=csv""#), "{first}");
     let none = page(&app, "/dashboard/failed/sf?error_kind=transient").await.text;
     assert!(none.contains("<b>0</b> failed records") && !none.contains("Retry these"), "{none}");
 }

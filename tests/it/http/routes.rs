@@ -47,10 +47,15 @@ async fn a_trailing_slash_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_root_leads_to_the_dashboard() {
+    let answer = TestApp::with(&[("OPERATOR_TOKEN", "operator")]).await.get("/").await;
+    assert_eq!((answer.status.as_u16(), &answer.headers["location"]), (303, &"/dashboard".parse().unwrap()));
+}
+
+#[tokio::test]
 async fn an_unknown_path_is_not_found() {
     let app = TestApp::start().await;
     for (method, path) in [
-        ("GET", "/"),
         ("GET", "/healthz"),
         ("GET", "/nothing/here"),
         ("POST", "/process-data-xx"),

@@ -125,6 +125,12 @@ impl Process {
         request.header("content-type", "application/json").body(body).send().await
     }
 
+    /// Gets an answer's JSON.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
     /// Posts, and takes the answer's JSON.
     pub(crate) async fn call(&self, path: &str, body: &Value) -> Value {
         self.post(path, body.to_string()).await.unwrap().error_for_status().unwrap().json().await.unwrap()
