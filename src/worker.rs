@@ -250,6 +250,9 @@ impl Worker {
             left = left.saturating_sub(done);
         }
         let report = drain.finish().await;
+        if trigger == Trigger::Batch {
+            self.metrics.drain_ended(origin, clock::now());
+        }
         let is_empty = sweep.saw_all_new() && report.released.is_empty();
         self.keep_house(origin, is_empty).await;
         info!(

@@ -172,7 +172,7 @@ mod tests {
         let lookup = |name: &str| variables.get(name).map(|value| (*value).to_owned());
         let mut reader = Reader::new(&lookup);
         let settings = load(&mut reader, false, &BOUNDS);
-        (settings, reader.finish().1)
+        (settings, reader.finish().problems)
     }
 
     /// The one problem, which stops the start.

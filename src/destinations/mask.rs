@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::plan::Upsert;
+use crate::plan::fields::FieldValue;
 use crate::text::shorten;
 
 /// What stands for a value.
@@ -33,7 +34,12 @@ impl Mask {
         let mut mask = Self::default();
         for upsert in upserts {
             mask.add_id(&upsert.external_id);
-            upsert.fields.values().for_each(|value| mask.add(value));
+            for value in upsert.fields.values() {
+                match value {
+                    FieldValue::Plain(value) => mask.add(value),
+                    FieldValue::Related { id, .. } => id.as_str().into_iter().for_each(|id| mask.add_id(id)),
+                }
+            }
         }
         mask
     }
@@ -226,7 +232,7 @@ mod tests {
     fn masked(values: &[Value], message: &str) -> String {
         let mut upsert = Upsert::new("Participant__c", "CommCare_Case_Id__c", CASE);
         for (at, value) in values.iter().enumerate() {
-            upsert = upsert.set(&format!("F{at}__c"), value.clone());
+            upsert = upsert.set(format!("F{at}__c"), value.clone());
         }
         Mask::from_upserts(&[upsert]).apply(message)
     }

@@ -9,6 +9,7 @@ use axum::extract::FromRef;
 use chrono::{DateTime, Utc};
 
 use super::auth::Gatekeeper;
+use super::body::Bodies;
 use super::known::KnownParameters;
 use crate::app::App;
 use crate::config::Config;
@@ -24,10 +25,10 @@ pub(super) struct HttpState {
 }
 
 /// The settings of calls.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct HttpSettings {
-    /// `MAX_BODY_BYTES`.
-    pub(super) max_body_bytes: usize,
+    /// What the bodies of calls may take.
+    pub(super) bodies: Bodies,
     /// `INLINE_SECONDS`: how long a wet-mill form may take inside its webhook call.
     pub(super) inline: Duration,
     /// `SCHEDULER_EVERY_SECONDS`: how often the scheduler is set to call; `None` where no call is expected.
@@ -43,7 +44,7 @@ impl HttpState {
     /// signing keys cannot be built.
     pub(super) fn new(app: Arc<App>, config: &Config) -> Result<Self, reqwest::Error> {
         let settings = HttpSettings {
-            max_body_bytes: config.max_body_bytes,
+            bodies: Bodies::new(config.max_body_bytes),
             inline: config.inline,
             scheduler_every: config.scheduler_every,
             started: app.queue.now(),
@@ -78,6 +79,6 @@ impl FromRef<HttpState> for Arc<KnownParameters> {
 
 impl FromRef<HttpState> for HttpSettings {
     fn from_ref(state: &HttpState) -> Self {
-        state.settings
+        state.settings.clone()
     }
 }

@@ -2,7 +2,7 @@
 
 pub(super) mod run;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +20,10 @@ use crate::plan::Plan;
 use crate::queue::{Candidate, ClaimOutcome, QueueError, RecordFailure, Sweep};
 use crate::submission::{Destination, Origin, Status};
 use run::{Run, RunResult};
+
+/// Memory of plans from which on no further record is planned until these are done. A form of 26,000 attendances has a
+/// plan of 25 MiB.
+const PLANS: usize = 32 * 1024 * 1024;
 
 /// A drain under way. [`Drain::finish`] ends it.
 pub(super) struct Drain {
@@ -54,14 +58,17 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(candidates: Vec<Candidate>, worker: &Worker) -> Self {
-        let planned: Vec<(Candidate, Planned)> = candidates
-            .into_iter()
-            .map(|candidate| {
-                let plan = run::plan(worker, &candidate);
-                (candidate, plan)
-            })
-            .collect();
+    /// The first records, as many as their plans leave room for; the rest stay in `candidates`.
+    fn new(candidates: &mut VecDeque<Candidate>, worker: &Worker) -> Self {
+        let mut planned: Vec<(Candidate, Planned)> = Vec::new();
+        let mut memory = 0;
+        while memory < PLANS
+            && let Some(candidate) = candidates.pop_front()
+        {
+            let plan = run::plan(worker, &candidate);
+            memory += plan.as_ref().map_or(0, |(_, plan)| plan.memory());
+            planned.push((candidate, plan));
+        }
         let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
         let order = order::Waiting::new(&plans);
         let writes = |plan: Option<&Plan>| plan.map(order::writes).unwrap_or_default();
@@ -175,7 +182,16 @@ impl Drain {
     /// Runs records: conflicting ones in their order, others in parallel, and all of them begun in arrival order. How many
     /// of them count: not those that were busy, nor those whose verdict is open.
     pub(super) async fn run_batch(&mut self, candidates: Vec<Candidate>) -> usize {
-        let mut batch = Batch::new(candidates, &self.worker);
+        let mut left = VecDeque::from(candidates);
+        let mut done = 0;
+        while !left.is_empty() {
+            let batch = Batch::new(&mut left, &self.worker);
+            done += self.run_planned(batch).await;
+        }
+        done
+    }
+
+    async fn run_planned(&mut self, mut batch: Batch) -> usize {
         let lane = self.worker.lane(self.origin);
         let (slots, all) = (Arc::clone(&lane.slots), lane.slot_count);
         let mut tasks = JoinSet::new();
