@@ -10,8 +10,8 @@
 //!    claimer waits for another.
 //! 4. Claims are handed out oldest first.
 //! 5. A claim ends with its lease unless it is renewed; the record is then claimable again, and
-//!    the take-over counts as a retry. After `max_retries` of them in a row it fails for good. Only a record that is
-//!    begun at once is claimed: one that merely waits for its turn is a [`Candidate`].
+//!    the take-over counts as a retry, unless the queue took no writes meanwhile. After `max_retries` of them in a row it
+//!    fails for good. Only a record that is begun at once is claimed: one that merely waits for its turn is a [`Candidate`].
 //! 6. A worker whose lease was taken over, or whose record was replaced meanwhile, cannot write
 //!    its outcome.
 //! 7. A record keeps its last attempts, and fails with the time of its next retry.
@@ -61,7 +61,7 @@ mod unreadable;
 mod writers;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -88,7 +88,7 @@ pub use unreadable::Unreadable;
 use doc_id::{hashed_doc_id, hex};
 use store::Store;
 use stored::{Stored, Version};
-use transition::{Claimed, Taken};
+use transition::{Claimed, Claimer, Taken};
 
 /// How often one compare-and-set is tried against concurrent changes of the same record before
 /// the operation gives up: far more often than a record has writers.
@@ -140,8 +140,16 @@ pub struct Queue {
     store: Store,
     policy: RetryPolicy,
     unreadable: Arc<UnreadableCounts>,
-    /// Whether the last write failed.
-    write_failed: Arc<AtomicBool>,
+    writes: Arc<Writes>,
+}
+
+/// How writes have gone.
+#[derive(Debug, Default)]
+struct Writes {
+    /// Whether the last one failed.
+    failing: AtomicBool,
+    /// When one, or the read before it, failed last: in microseconds since 1970.
+    failed_at: AtomicI64,
 }
 
 impl Queue {
@@ -153,13 +161,13 @@ impl Queue {
                 Store::Firestore(firestore::Firestore::connect(settings).await?)
             }
         };
-        Ok(Self { store, policy, unreadable: Arc::default(), write_failed: Arc::default() })
+        Ok(Self { store, policy, unreadable: Arc::default(), writes: Arc::default() })
     }
 
     /// Whether the back end answers, and takes writes: where the last one failed, another is tried.
     pub async fn ping(&self) -> Result<(), QueueError> {
         self.store.ping().await?;
-        if self.write_failed.load(Ordering::Relaxed) {
+        if self.writes.failing.load(Ordering::Relaxed) {
             self.wrote(self.store.probe_write().await)?;
         }
         Ok(())
@@ -167,8 +175,23 @@ impl Queue {
 
     /// Remembers whether a write went through.
     fn wrote<T>(&self, written: Result<T, QueueError>) -> Result<T, QueueError> {
-        self.write_failed.store(written.is_err(), Ordering::Relaxed);
-        written
+        self.writes.failing.store(written.is_err(), Ordering::Relaxed);
+        self.noted(written)
+    }
+
+    /// Remembers when the queue failed last.
+    fn noted<T>(&self, done: Result<T, QueueError>) -> Result<T, QueueError> {
+        if done.is_err() {
+            self.writes.failed_at.store(self.now().timestamp_micros(), Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Whether the lease of a record ran out since its worker died: not where the queue failed meanwhile, so that nobody
+    /// could prolong it.
+    fn worker_died(&self, record: &Record) -> bool {
+        let begun = record.attempts.last().map_or(i64::MAX, |attempt| attempt.started.timestamp_micros());
+        self.writes.failed_at.load(Ordering::Relaxed) < begun
     }
 
     /// Claims a record, unless someone else is processing it or it has changed since it was read. `caller` is who asks,
@@ -191,7 +214,9 @@ impl Queue {
             // run whose lease ran out.
             let owner = format!("{worker}/{}", uuid::Uuid::new_v4().simple());
             let was = stored.record.status;
-            let taken = transition::take(&stored.record, &owner, trigger, caller, now, &self.policy);
+            let claimer = Claimer { owner: &owner, trigger, caller };
+            let died = self.worker_died(&stored.record);
+            let taken = transition::take(&stored.record, &claimer, died, now, &self.policy);
             let (mut record, runs) = match taken {
                 Taken::Run(record) => (*record, true),
                 Taken::Exhausted(record) => (*record, false),
@@ -292,7 +317,7 @@ impl Queue {
         doc_id: &str,
         change: impl FnMut(&Record, DateTime<Utc>) -> Option<(Record, T)>,
     ) -> Result<Option<T>, QueueError> {
-        match self.store.get(origin, doc_id).await? {
+        match self.noted(self.store.get(origin, doc_id).await)? {
             Some(stored) => self.update_read(stored, change).await,
             None => Ok(None),
         }

@@ -21,6 +21,9 @@ const LIST_KEPT: usize = 4_000;
 /// Unmapped answers that a record keeps.
 const UNMAPPED_KEPT: usize = 100;
 
+/// Why a lease ran out although nobody died.
+const QUEUE_AWAY: &str = "its outcome could not be written in time: the queue took no writes";
+
 /// How a claim's work ended.
 #[derive(Debug, Clone)]
 pub enum ClaimOutcome {
@@ -62,6 +65,9 @@ pub struct RecordFailure {
 }
 
 impl RecordFailure {
+    /// The step of what happens to a lease.
+    pub const LEASE: &str = "lease";
+
     /// A failure of the step that is named so.
     pub fn new(kind: ErrorKind, cause: Cause, step: &str, error: String) -> Self {
         Self { kind, cause, step: step.to_owned(), error, waits_for: Vec::new(), unmapped: Vec::new() }
@@ -184,24 +190,36 @@ impl Record {
     }
 }
 
-/// Gives a free record to `owner`.
+/// Who claims a record, and why.
+pub(super) struct Claimer<'c> {
+    /// The claim's own name.
+    pub(super) owner: &'c str,
+    pub(super) trigger: Trigger,
+    /// Who asks, where a person does.
+    pub(super) caller: Option<&'c Caller>,
+}
+
+/// Gives a free record to a claimer. `worker_died` says whether the worker did whose lease ran out, where one did.
 pub(super) fn take(
     stored: &Record,
-    owner: &str,
-    trigger: Trigger,
-    caller: Option<&Caller>,
+    claimer: &Claimer<'_>,
+    worker_died: bool,
     now: DateTime<Utc>,
     policy: &RetryPolicy,
 ) -> Taken {
+    let Claimer { owner, trigger, caller } = *claimer;
     let mut record = stored.clone();
     record.updated_at = Some(now);
     record.expires_at = None;
-    let takes_over = stored.status == Status::Processing;
+    let was_in_work = stored.status == Status::Processing;
+    let takes_over = was_in_work && worker_died;
     if takes_over {
         record.close_attempt(AttemptOutcome::Abandoned, now, None);
+    } else if was_in_work {
+        record.close_attempt(AttemptOutcome::Undecided, now, Some((RecordFailure::LEASE, QUEUE_AWAY)));
     }
     let by_hand = trigger == Trigger::Manual;
-    let is_retry = counts(stored.status, stored.error_kind, trigger);
+    let is_retry = counts(stored.status, stored.error_kind, trigger) && was_in_work == takes_over;
     if trigger == Trigger::AutoRetry && is_retry && stored.run_retries >= policy.max_retries {
         // `MAX_RETRIES` was lowered since it failed.
         record.next_retry_at = NextRetry::Never;
@@ -221,7 +239,8 @@ pub(super) fn take(
         let error = format!(
             "its worker disappeared {deaths} times while processing it; retry it by hand once the cause is known"
         );
-        let failure = RecordFailure::new(ErrorKind::Permanent, Cause::WorkerLost, "lease", error);
+        let failure =
+            RecordFailure::new(ErrorKind::Permanent, Cause::WorkerLost, RecordFailure::LEASE, error);
         let failure = RecordFailure { unmapped: record.unmapped.clone(), ..failure };
         record.fail(&failure, NextRetry::Never);
         return Taken::Exhausted(Box::new(record));

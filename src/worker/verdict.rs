@@ -147,7 +147,8 @@ pub(super) fn suspected_since(record: &Record) -> Option<DateTime<Utc>> {
         |attempt: &&Attempt| attempt.outcome.is_some_and(|outcome| outcome != AttemptOutcome::Released);
     let last = record.attempts.iter().rfind(told)?;
     let is_suspect = match last.outcome? {
-        AttemptOutcome::Undecided => true,
+        // The queue's trouble says nothing of the record.
+        AttemptOutcome::Undecided => last.step.as_deref() != Some(RecordFailure::LEASE),
         AttemptOutcome::Failed => record.cause == Some(Cause::Unanswered),
         _ => false,
     };

@@ -1,7 +1,8 @@
 //! Every vendor in every trouble at random moments, under load, with two processes on one queue that
-//! are killed and deployed anew. In the end each acknowledged payload has had its effect exactly once,
-//! or is in the queue with an error that tells what really happened, and its retry to come: none waits for a person.
-//! A siege ends the storm: every vendor is away for longer than a first back-off, then the queue is.
+//! are killed and deployed anew. Some forms are poisoned: Salesforce chokes on them. After the storm both processes are
+//! killed again and again in mid-work; then every vendor is away for longer than all back-offs together, and after that
+//! the queue is, or its disk is full. In the end each acknowledged payload has had its effect exactly once, by itself;
+//! only the poisoned ones are left, and each error of a record tells what really happened.
 //!
 //! A run is made from a seed, which it prints: `CHAOS_SEED` makes the same troubles and payloads again,
 //! `CHAOS_SECONDS` more of them. Timing stays the machine's, so a seed leads close to a failure rather
@@ -18,14 +19,13 @@ mod vendors;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use commcare_sf_integration::clock;
 use commcare_sf_integration::queue::Queue;
 use commcare_sf_integration::submission::{ErrorKind, Origin};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::queue::backend::Backend;
+use crate::support::salesforce::Fault;
 use audit::{Books, brief};
 use calm::State;
 use dice::Dice;
@@ -38,9 +38,15 @@ use vendors::Vendors;
 const SECONDS: u64 = 6;
 const SENDERS: usize = 4;
 /// How long a calm service may take to work off what is left.
-const AFTERMATH: Duration = Duration::from_mins(1);
-/// How long a siege lasts, for the vendors and for the queue.
+const AFTERMATH: Duration = Duration::from_mins(2);
+/// How long a siege lasts, for the vendors and for the queue: longer than all back-offs together, with [`IN_A_SIEGE`].
 const SIEGE: Duration = Duration::from_secs(3);
+/// One back-off of a second, a fifth more at most.
+const IN_A_SIEGE: (&str, &str) = ("MAX_RETRIES", "1");
+/// Kills of a crash loop, and the time that a process has between two of them.
+const CRASHES: usize = 4;
+const BETWEEN_CRASHES: Duration = Duration::from_millis(400);
+const POISONED: usize = 3;
 /// Short times, so that what takes minutes in production takes seconds here.
 const TIMES: [(&str, &str); 7] = [
     ("LEASE_SECONDS", "3"),
@@ -66,7 +72,7 @@ struct Run {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_done_twice_with_the_queue_in_sqlite() {
-    chaos(Backend::sqlite()).await;
+    chaos(Backend::sqlite_on_disk()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,14 +98,18 @@ async fn chaos(backend: Backend) {
         journal: Journal::default(),
         until: Instant::now() + Duration::from_secs(seconds),
     });
+    run.vendors.salesforce.choke_on("session-poison", Some(Fault::Answer(500, String::new())));
     run.storm().await;
+    run.crash_loop().await;
+    run.until_only_poison_is_left(&run.ledger.all()).await;
+    run.services.deploy_with(IN_A_SIEGE).await;
     run.siege().await;
     let acknowledged = run.ledger.all();
-    let books = run.until_quiet(&acknowledged).await;
+    let books = run.until_only_poison_is_left(&acknowledged).await;
     books.assert_truthful(&run.journal, run.services.kills());
-    books.assert_nobody_is_needed();
     let (payloads, left, kills) = (acknowledged.len(), books.left().len(), run.services.kills());
-    println!("{payloads} payloads, {kills} kills, {left} not completed by themselves\n{}", run.journal);
+    println!("{payloads} payloads, {kills} kills, {left} poisoned\n{}", run.journal);
+    run.vendors.salesforce.choke_on("", None);
     let books = run.retry_by_hand(&acknowledged).await;
     let found = State::of(&run.vendors.salesforce, &run.vendors.hq, &run.vendors.database).await;
     let difference = found.difference(&calm::after(&books.by_arrival()).await);
@@ -130,9 +140,11 @@ impl Run {
         for sender in 0..SENDERS {
             let run = Arc::clone(self);
             tasks.spawn(async move {
-                load::send(&run, sender).await;
+                load::send(&run, sender, run.until).await;
             });
         }
+        let run = Arc::clone(self);
+        tasks.spawn(async move { load::send_poison(&run, POISONED).await });
         let run = Arc::clone(self);
         tasks.spawn(async move { run.kill().await });
         tasks.join_all().await;
@@ -168,25 +180,46 @@ impl Run {
         }
     }
 
-    /// Every vendor is away, then the queue, while the scheduler goes on calling.
-    async fn siege(&self) {
+    /// Both processes are killed in the midst of drains, again and again, while forms come in.
+    async fn crash_loop(self: &Arc<Self>) {
+        let end = Instant::now() + BETWEEN_CRASHES * u32::try_from(CRASHES).unwrap();
+        let run = Arc::clone(self);
+        let sending = tokio::spawn(async move { load::send(&run, SENDERS, end).await });
+        for crash in 0..CRASHES {
+            let slot = crash % 2;
+            tokio::select! {
+                () = self.services.scheduled(slot) => {}
+                () = sleep(BETWEEN_CRASHES) => {}
+            }
+            self.services.kill(slot, Duration::ZERO).await;
+        }
+        sending.await.unwrap();
+    }
+
+    /// Every vendor is away, then the queue, while forms come in and the scheduler goes on calling.
+    async fn siege(self: &Arc<Self>) {
         let (queue, vendors): (Vec<Vendor>, Vec<Vendor>) =
-            self.vendors.all().into_iter().partition(|vendor| *vendor == Vendor::Firestore);
+            self.vendors.all().into_iter().partition(|vendor| vendor.is_queue());
         let mut dice = Dice::new(self.seed, "siege");
-        for besieged in [vendors, queue] {
+        for (number, besieged) in [vendors, queue].into_iter().enumerate().filter(|(_, all)| !all.is_empty())
+        {
             for vendor in &besieged {
-                self.journal.begin(*vendor, Trouble::Down);
-                self.vendors.begin(*vendor, Trouble::Down, &mut dice).await;
+                self.journal.begin(*vendor, vendor.siege());
+                self.vendors.begin(*vendor, vendor.siege(), &mut dice).await;
             }
             let end = Instant::now() + SIEGE;
-            while !besieged.is_empty() && Instant::now() < end {
+            let run = Arc::clone(self);
+            let sending =
+                tokio::spawn(async move { load::send(&run, SENDERS + 1 + number, end - SIEGE / 2).await });
+            while Instant::now() < end {
                 tokio::join!(self.services.scheduled(0), self.services.scheduled(1));
                 sleep(Duration::from_millis(100)).await;
             }
             for vendor in &besieged {
-                self.vendors.end(*vendor, Trouble::Down).await;
-                self.journal.end(*vendor, Trouble::Down);
+                self.vendors.end(*vendor, vendor.siege()).await;
+                self.journal.end(*vendor, vendor.siege());
             }
+            sending.await.unwrap();
         }
     }
 
@@ -209,13 +242,14 @@ impl Run {
         }
     }
 
-    /// What the scheduler does, until nothing more happens by itself soon.
-    async fn until_quiet(&self, acknowledged: &[Mail]) -> Books {
+    /// What the scheduler does, until everything is completed that nobody has poisoned.
+    async fn until_only_poison_is_left(&self, acknowledged: &[Mail]) -> Books {
         let deadline = Instant::now() + AFTERMATH;
         loop {
             tokio::join!(self.services.scheduled(0), self.services.scheduled(1));
             let books = Books::open(&self.queue, acknowledged).await;
-            if books.is_quiet(clock::now() + TimeDelta::seconds(3)) {
+            books.assert_nobody_is_needed();
+            if books.left().iter().all(|(mail, _)| mail.is_poison()) {
                 return books;
             }
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.story(&books));

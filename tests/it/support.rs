@@ -5,6 +5,7 @@ pub(crate) mod bomb;
 pub(crate) mod browser;
 pub(crate) mod claims;
 pub(crate) mod commcare;
+pub(crate) mod disk;
 pub(crate) mod firestore;
 pub(crate) mod forms;
 pub(crate) mod forms_api;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use commcare_sf_integration::jobs;
 use commcare_sf_integration::queue::Queue;
 use commcare_sf_integration::submission::{
-    Attempt, AttemptOutcome, Destination, ErrorKind, NextRetry, Origin, Record, Status,
+    Attempt, AttemptOutcome, Destination, NextRetry, Origin, Record, Status,
 };
 
 use super::load::Mail;
@@ -43,12 +43,6 @@ impl Books {
         all.filter(|(_, record)| record.status != Status::Completed).collect()
     }
 
-    /// Whether nothing more will happen soon by itself.
-    pub(super) fn is_quiet(&self, soon: DateTime<Utc>) -> bool {
-        let waits = |record: &Record| record.status == Status::Failed && !record.next_retry_at.is_due(soon);
-        self.left().iter().all(|(_, record)| waits(record) || has_run_out(record))
-    }
-
     /// The stories of the families that a text speaks of.
     pub(super) fn told_of(&self, text: &str) -> String {
         let all = self.0.values();
@@ -61,9 +55,9 @@ impl Books {
         self.left().into_iter().map(|(mail, record)| brief(mail, record)).collect()
     }
 
-    /// Holds every error that was counted, of now and of before, against what really went wrong.
+    /// Holds every error, of now and of before, counted or not, against what really went wrong.
     pub(super) fn assert_truthful(&self, journal: &Journal, kills: usize) {
-        for (mail, record) in self.0.values() {
+        for (mail, record) in self.0.values().filter(|(mail, _)| !mail.is_poison()) {
             let failed = record.status == Status::Failed;
             let story = || brief(mail, record);
             assert_ne!(record.status, Status::Processing, "in nobody's hands: {}", story());
@@ -75,9 +69,7 @@ impl Books {
             );
             let lost = |attempt: &Attempt| attempt.outcome == Some(AttemptOutcome::Abandoned);
             assert!(kills > 0 || !record.attempts.iter().any(lost), "no worker was lost: {}", story());
-            // What a record was charged with.
-            let failed = |attempt: &&Attempt| attempt.outcome == Some(AttemptOutcome::Failed);
-            for attempt in record.attempts.iter().filter(failed) {
+            for attempt in &record.attempts {
                 if let Some((error, finished)) = attempt.error.as_deref().zip(attempt.finished) {
                     let untruth = self.untruth(mail, error, (attempt.started, finished), journal);
                     assert_eq!(untruth, None, "{error}\n{}{journal}", story());
@@ -86,11 +78,12 @@ impl Books {
         }
     }
 
-    /// Everything that is left goes on by itself: no trouble of a vendor, and no death of a worker, has used up a record.
+    /// Everything that nobody has poisoned goes on by itself: no trouble of a vendor, and no death of a worker, has used
+    /// up a record.
     pub(super) fn assert_nobody_is_needed(&self) {
-        for (mail, record) in self.left() {
-            let goes_on = record.status == Status::New || matches!(record.next_retry_at, NextRetry::At(_));
-            assert!(goes_on && !has_run_out(record), "it waits for a person: {}", brief(mail, record));
+        for (mail, record) in self.left().into_iter().filter(|(mail, _)| !mail.is_poison()) {
+            let goes_on = record.status != Status::Failed || matches!(record.next_retry_at, NextRetry::At(_));
+            assert!(goes_on, "it waits for a person: {}", brief(mail, record));
         }
     }
 
@@ -113,7 +106,7 @@ impl Books {
         let (prefix, origin) = match vendor(mail) {
             Vendor::Salesforce => ("reg", Origin::CommCare),
             Vendor::Postgis => ("mill", Origin::CommCare),
-            Vendor::CommCare | Vendor::Firestore => ("group", Origin::Salesforce),
+            Vendor::CommCare | Vendor::Firestore | Vendor::Disk => ("group", Origin::Salesforce),
         };
         let awaited = format!("{prefix}-{}", family(mail));
         if !error.contains(&awaited) {
@@ -149,12 +142,6 @@ pub(super) fn brief(mail: &Mail, record: &Record) -> String {
         );
     }
     story
-}
-
-/// Whether no retry is left to it.
-fn has_run_out(record: &Record) -> bool {
-    record.status == Status::Failed
-        && (record.run_retries >= 3 || record.error_kind == Some(ErrorKind::Permanent))
 }
 
 /// What the ids of a family have in common.

@@ -25,6 +25,8 @@ const GPS: &str = "7.7712345 39.9912345 1921.5 4.2";
 /// What must show nowhere but in records: the values, and parts that say as much.
 const MARKS: [&str; 7] =
     [FIRST_NAME, "Wolde", "955-123-987", "955123987", "7.7712345", "39.9912345", "Kaffa Washing"];
+/// How the ids of poisoned forms begin.
+const POISON: &str = "poison-";
 /// How long a sender waits for an answer before it sends again.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one payload may be sent in vain.
@@ -68,6 +70,11 @@ impl Mail {
         self.payload["id"].as_str().unwrap()
     }
 
+    /// Whether Salesforce chokes on it.
+    pub(super) fn is_poison(&self) -> bool {
+        self.id().starts_with(POISON)
+    }
+
     pub(super) fn path(&self) -> &'static str {
         match self.origin {
             Origin::CommCare => "/process-data-cc",
@@ -92,12 +99,12 @@ impl Ledger {
 }
 
 /// Sends families of payloads until the time is over, one after the other.
-pub(super) async fn send(run: &Run, sender: usize) {
-    let Run { services, ledger, queue, seed, until, .. } = run;
+pub(super) async fn send(run: &Run, sender: usize, until: Instant) {
+    let Run { services, ledger, queue, seed, .. } = run;
     let mut dice = Dice::new(*seed, &format!("sender {sender}"));
     let mut number = 0;
     // A family is sent whole: what waits for another of it is to find it.
-    while Instant::now() < *until {
+    while Instant::now() < until {
         let id = format!("{sender}-{number}");
         for mail in family(&id, &mut dice) {
             deliver(services, ledger, mail, &mut dice).await;
@@ -113,6 +120,16 @@ pub(super) async fn send(run: &Run, sender: usize) {
                 .await;
         }
         number += 1;
+    }
+}
+
+/// Sends forms that Salesforce chokes on.
+pub(super) async fn send_poison(run: &Run, forms: usize) {
+    let mut dice = Dice::new(run.seed, "poisoner");
+    for number in 0..forms {
+        let mail = Mail::form(attendance_light(&format!("{POISON}{number}")));
+        deliver(&run.services, &run.ledger, mail, &mut dice).await;
+        tokio::time::sleep(dice.millis(200..1_000)).await;
     }
 }
 

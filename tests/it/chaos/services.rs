@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::load::assert_unmarked;
-use crate::support::process::{Process, ProcessLog};
+use crate::support::process::{Process, ProcessLog, borrowed};
 
 /// What Cloud Scheduler calls.
 const CALLS: [&str; 4] = [
@@ -23,7 +23,7 @@ const CALLS: [&str; 4] = [
 const START: Duration = Duration::from_secs(30);
 
 pub(super) struct Services {
-    variables: Vec<(String, String)>,
+    variables: Mutex<Vec<(String, String)>>,
     running: Mutex<Vec<Arc<Process>>>,
     /// Those that were told to end, kept while they do.
     retired: Mutex<Vec<Arc<Process>>>,
@@ -47,7 +47,7 @@ impl Answer {
 impl Services {
     pub(super) async fn start(variables: Vec<(String, String)>) -> Self {
         let services = Self {
-            variables,
+            variables: Mutex::new(variables),
             running: Mutex::default(),
             retired: Mutex::default(),
             logs: Mutex::default(),
@@ -62,8 +62,8 @@ impl Services {
 
     /// Starts a process again and again until it runs, as Cloud Run does: without a queue it ends.
     async fn start_one(&self) -> Arc<Process> {
-        let variables: Vec<(&str, &str)> =
-            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let variables = self.variables.lock().unwrap().clone();
+        let variables = borrowed(&variables);
         let deadline = Instant::now() + START;
         loop {
             let started = timeout(Duration::from_secs(5), Process::try_start(&variables)).await;
@@ -87,6 +87,13 @@ impl Services {
         tokio::time::sleep(pause).await;
         let process = self.start_one().await;
         self.running.lock().unwrap()[slot] = process;
+    }
+
+    /// The same with a variable changed.
+    pub(super) async fn deploy_with(&self, (name, value): (&str, &str)) {
+        // Later ones count.
+        self.variables.lock().unwrap().push((name.to_owned(), value.to_owned()));
+        self.deploy().await;
     }
 
     /// Replaces every process, as a deployment does: the new one first, then SIGTERM to the old.

@@ -13,6 +13,8 @@ pub(super) enum Vendor {
     CommCare,
     Postgis,
     Firestore,
+    /// The disk of a queue in `SQLite`.
+    Disk,
 }
 
 /// What a vendor does instead of its work.
@@ -34,7 +36,7 @@ pub(super) enum Trouble {
     Overloaded,
     /// It lets nobody in.
     LoginRefused,
-    /// No calls, submissions or connections are left.
+    /// No calls, submissions or connections are left, or no room.
     QuotaUsedUp,
 }
 
@@ -43,6 +45,9 @@ use Trouble::{Down, Hanging, LoginRefused, LosingAnswers, Noisy, Overloaded, Pag
 /// What is told of a call that took too long, whatever the reason: a trouble, the end of the time that
 /// all tries of a delivery have, or a machine that has too much to do.
 const TIMED_OUT: [&str; 2] = ["no answer in time", "PostgreSQL did not end within"];
+/// What is told of a record, or of a part of it, that was not tried since its vendor was known to be in trouble.
+const NOT_TRIED: [&str; 4] =
+    ["since CommCare is in trouble", "does not answer: ", "takes nothing: ", "refuses this service"];
 /// The shortest of the times that it may have taken (`REQUEST_TIMEOUT_SECONDS`), less a clock's tick.
 const SHORTEST: TimeDelta = TimeDelta::milliseconds(990);
 const NO_DATABASE: &str = "no connection to PostgreSQL";
@@ -56,17 +61,29 @@ impl Vendor {
             Self::Salesforce | Self::CommCare => troubles.extend([Page, Overloaded]),
             Self::Firestore => troubles.push(Overloaded),
             Self::Postgis => {}
+            Self::Disk => troubles = vec![QuotaUsedUp],
         }
         troubles
     }
 
-    /// The words that a record's error may have because of a trouble, beside [`TIMED_OUT`]. None where a
-    /// record must not be charged for it: it stays `new` (`docs/service.md`, guarantee 7).
+    /// Whether records are in it.
+    pub(super) fn is_queue(self) -> bool {
+        matches!(self, Self::Firestore | Self::Disk)
+    }
+
+    /// What it does in a siege.
+    pub(super) fn siege(self) -> Trouble {
+        if self == Self::Disk { QuotaUsedUp } else { Down }
+    }
+
+    /// The words that a record's error may have because of a trouble, beside [`TIMED_OUT`]. None where no record is told
+    /// of it.
     fn words(self, trouble: Trouble) -> &'static [&'static str] {
         match (self, trouble) {
-            (Self::Firestore, _)
-            | (Self::Salesforce, LoginRefused | QuotaUsedUp)
-            | (Self::CommCare, LoginRefused) => &[],
+            (Self::Firestore | Self::Disk, _) => &[],
+            (Self::Salesforce, LoginRefused) => &["Salesforce refused the login"],
+            (Self::Salesforce, QuotaUsedUp) => &["REQUEST_LIMIT_EXCEEDED", "daily API calls"],
+            (Self::CommCare, LoginRefused) => &["HTTP Status: 401"],
             (Self::Postgis, LoginRefused) => &["SQLSTATE 28000", "SQLSTATE 57P01", NO_DATABASE, CUT_OFF],
             (Self::Postgis, QuotaUsedUp) => &["SQLSTATE 53300", "SQLSTATE 57P01", NO_DATABASE, CUT_OFF],
             (Self::Postgis, _) => &[NO_DATABASE, CUT_OFF],
@@ -133,6 +150,10 @@ impl Journal {
             .flat_map(|episode| vendor.words(episode.trouble))
             .copied()
             .collect();
+        let was_known = of_vendor.iter().any(|episode| episode.began <= finished);
+        if was_known && NOT_TRIED.iter().any(|words| error.contains(words)) {
+            return None;
+        }
         let told = vendor.troubles().into_iter().flat_map(|trouble| vendor.words(trouble));
         let mut told: Vec<&str> = told.copied().filter(|words| error.contains(words)).collect();
         told.dedup();

@@ -80,7 +80,8 @@ impl Vendors {
     /// The vendors that can be brought into trouble.
     pub(super) fn all(&self) -> Vec<Vendor> {
         let queue = self.backend.firestore.as_ref().map(|_| Vendor::Firestore);
-        [Vendor::Salesforce, Vendor::CommCare, Vendor::Postgis].into_iter().chain(queue).collect()
+        let disk = self.backend.disk.as_ref().map(|_| Vendor::Disk);
+        [Vendor::Salesforce, Vendor::CommCare, Vendor::Postgis].into_iter().chain(queue).chain(disk).collect()
     }
 
     /// The variables of a service that calls them over their lines.
@@ -140,6 +141,7 @@ impl Vendors {
                 };
                 self.backend.firestore.as_ref().unwrap().set_outage(Some(code));
             }
+            Vendor::Disk => self.backend.disk.as_ref().unwrap().fill(),
         }
     }
 
@@ -161,7 +163,10 @@ impl Vendors {
 
     /// Ends a vendor's trouble.
     pub(super) async fn end(&self, vendor: Vendor, trouble: Trouble) {
-        self.line(vendor).set(Line::Up);
+        match vendor {
+            Vendor::Disk => return self.backend.disk.as_ref().unwrap().empty(),
+            _ => self.line(vendor).set(Line::Up),
+        }
         match vendor {
             Vendor::Salesforce => {
                 self.salesforce.set_composite_outage(None);
@@ -172,7 +177,7 @@ impl Vendors {
             Vendor::Postgis if matches!(trouble, Trouble::LoginRefused | Trouble::QuotaUsedUp) => {
                 self.alter_role("LOGIN CONNECTION LIMIT -1").await;
             }
-            Vendor::Postgis => {}
+            Vendor::Postgis | Vendor::Disk => {}
             Vendor::Firestore => self.backend.firestore.as_ref().unwrap().set_outage(None),
         }
     }
@@ -191,6 +196,7 @@ impl Vendors {
             Vendor::CommCare => &self.lines.hq,
             Vendor::Postgis => &self.lines.database,
             Vendor::Firestore => self.lines.firestore.as_ref().unwrap(),
+            Vendor::Disk => unreachable!("no line leads to the disk"),
         }
     }
 

@@ -13,14 +13,12 @@ use crate::support::forms::{attendance_light, mill};
 use crate::support::postgres::TestDatabase;
 use crate::support::salesforce::{Fault, SalesforceStandIn};
 
-/// How often a record is poisoned: more often than anyone tries it.
+/// How often CommCare is to choke on a record: more often than anyone tries it.
 const TRIES: usize = 200;
 
-/// From now on Salesforce chokes on the form.
+/// From now on Salesforce chokes on the forms whose ids begin so.
 fn poison(salesforce: &SalesforceStandIn, id: &str, fault: &Fault) {
-    for _ in 0..TRIES {
-        salesforce.fail_request_with(&format!("session-{id}\""), fault.clone());
-    }
+    salesforce.choke_on(&format!("session-{id}"), Some(fault.clone()));
 }
 
 /// An answer without a code, as of something that broke down inside.
@@ -138,9 +136,7 @@ async fn a_dozen_at_the_head_hold_up_the_healthy_ones_for_two_drains_at_most() {
         let salesforce = SalesforceStandIn::start().await;
         let variables = [&TIMES[..], &[("SF_CONCURRENCY", concurrency)]].concat();
         let app = TestApp::sending_to(&salesforce, &variables).await;
-        for number in 0..12 {
-            poison(&salesforce, &format!("poison-{number}"), &fault);
-        }
+        poison(&salesforce, "poison-", &fault);
         let what = format!("Salesforce, {concurrency} at a time, {fault:?}");
         Lane::to_salesforce(app).a_dozen_at_the_head(100, &what).await;
     }))
@@ -188,9 +184,7 @@ async fn poison_at_both_ends_of_the_queue_holds_up_the_healthy_ones_for_three_dr
         let salesforce = SalesforceStandIn::start().await;
         let variables = [&TIMES[..], &[("SF_CONCURRENCY", concurrency)]].concat();
         let lane = Lane::to_salesforce(TestApp::sending_to(&salesforce, &variables).await);
-        for id in (0..12).map(|number| format!("poison-{number}")) {
-            poison(&salesforce, &id, &broken());
-        }
+        poison(&salesforce, "poison-", &broken());
         for id in (0..11).map(|number| format!("poison-{number}")) {
             lane.accept(&id).await;
         }

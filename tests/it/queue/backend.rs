@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::claims::ClaimMany;
+use crate::support::disk::Disk;
 use crate::support::firestore::Firestore;
 
 /// Each of these functions as a test on SQLite and as one on Firestore.
@@ -46,6 +47,8 @@ pub(crate) struct Backend {
     pub(crate) settings: QueueSettings,
     /// What the queue is in, where that is Firestore.
     pub(crate) firestore: Option<Firestore>,
+    /// The disk that the queue is on, where it can be filled.
+    pub(crate) disk: Option<Disk>,
     _folder: Option<TempDir>,
 }
 
@@ -54,7 +57,14 @@ impl Backend {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("queue.db");
         let settings = QueueSettings::Sqlite(SqliteSettings { path });
-        Self { settings, firestore: None, _folder: Some(folder) }
+        Self { settings, firestore: None, disk: None, _folder: Some(folder) }
+    }
+
+    /// On a disk of its own, where this user may mount one.
+    pub(crate) fn sqlite_on_disk() -> Self {
+        let Some(disk) = Disk::mount("64m") else { return Self::sqlite() };
+        let settings = QueueSettings::Sqlite(SqliteSettings { path: disk.path("queue.db") });
+        Self { settings, firestore: None, disk: Some(disk), _folder: None }
     }
 
     /// A project of its own on the emulator, behind a proxy of its own.
@@ -66,7 +76,8 @@ impl Backend {
             emulator_host: Some(firestore.host.clone()),
             flask_documents: true,
         };
-        Self { settings: QueueSettings::Firestore(settings), firestore: Some(firestore), _folder: None }
+        let settings = QueueSettings::Firestore(settings);
+        Self { settings, firestore: Some(firestore), disk: None, _folder: None }
     }
 
     pub(crate) async fn open(&self) -> Queue {

@@ -29,6 +29,31 @@ on_both_back_ends!(
     a_waiting_record_needs_a_person_at_the_end_of_its_patience,
 );
 
+mod firestore_away {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_that_nobody_could_prolong_in_firestore_tells_of_no_death() {
+        let backend = Backend::firestore();
+        let (queue, other) = (backend.open_without_leases().await, backend.open().await);
+        put_id(&queue, "f-1").await;
+        for _ in 0..2 * POLICY.max_retries {
+            let claimed = claim_one(&queue).await;
+            let firestore = backend.firestore.as_ref().unwrap();
+            firestore.set_outage(Some(tonic::Code::Unavailable));
+            assert!(queue.renew(&claimed.lease()).await.is_err());
+            firestore.set_outage(None);
+        }
+        let record = the(&queue, "f-1").await;
+        let ended: Vec<_> = record.attempts.iter().filter_map(|attempt| attempt.outcome).collect();
+        assert_eq!((record.run_retries, record.deaths()), (0, 0), "{record:?}");
+        assert!(ended.iter().all(|outcome| *outcome == AttemptOutcome::Undecided), "{ended:?}");
+        // Whoever has met no trouble of the queue takes it for a death.
+        let claimed = claim_one(&other).await;
+        assert_eq!((claimed.record().run_retries, claimed.record().deaths()), (1, 1));
+    }
+}
+
 const AT_ONCE: RetryPolicy = RetryPolicy { retry_backoff: Duration::ZERO, ..POLICY };
 
 async fn due(queue: &Queue) -> Vec<Claim> {

@@ -83,6 +83,8 @@ struct Inner {
     faults: VecDeque<Fault>,
     /// By a text in the request.
     chosen: Vec<(String, Fault)>,
+    /// A text in a Composite call, and what such calls meet.
+    choked: Option<(String, Fault)>,
     login_faults: VecDeque<Fault>,
     /// What every call meets.
     outage: Option<Fault>,
@@ -116,6 +118,7 @@ impl SalesforceStandIn {
             delay: Duration::ZERO,
             faults: VecDeque::new(),
             chosen: Vec::new(),
+            choked: None,
             login_faults: VecDeque::new(),
             outage: None,
             composite_outage: None,
@@ -256,6 +259,11 @@ impl SalesforceStandIn {
         self.inner().chosen.push((text.to_owned(), fault));
     }
 
+    /// What every Composite call that holds `text` meets from now on; with `None` it is like any other.
+    pub(crate) fn choke_on(&self, text: &str, fault: Option<Fault>) {
+        self.inner().choked = fault.map(|fault| (text.to_owned(), fault));
+    }
+
     /// What the next login meets that no earlier fault is meant for.
     pub(crate) fn fail_next_login(&self, fault: Fault) {
         self.inner().login_faults.push_back(fault);
@@ -383,6 +391,9 @@ impl Inner {
         let text = String::from_utf8_lossy(body);
         if let Some(at) = self.chosen.iter().position(|(part, _)| text.contains(part)) {
             return Some(self.chosen.remove(at).1);
+        }
+        if let Some((_, fault)) = self.choked.as_ref().filter(|(part, _)| text.contains(part)) {
+            return Some(fault.clone());
         }
         if self.used >= self.limit {
             let body = errors("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");

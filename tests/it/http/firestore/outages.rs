@@ -1,8 +1,11 @@
 //! The queue's trouble: 503 and never another status, since CommCare gives a form up after most others.
 
+use std::time::Duration;
+
 use commcare_sf_integration::queue::QueueError;
 use futures::future::join_all;
 use serde_json::json;
+use tokio::time::timeout;
 use tonic::Code;
 
 use crate::support::app::TestApp;
@@ -48,6 +51,29 @@ async fn nothing_is_taken_without_a_queue_and_the_sender_is_told_to_come_back() 
     assert_eq!(app.get("/ready").await.expect(503), down);
     assert_eq!(app.get("/health").await.expect(200), json!({ "status": "ok" }));
     assert!(matches!(app.app.queue.ping().await, Err(QueueError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn an_operator_is_answered_while_firestore_hangs() {
+    let firestore = Firestore::start();
+    let app = TestApp::with(&firestore.variables()).await;
+    app.accept(&registration("f-1")).await;
+    firestore.delay(Duration::from_hours(1));
+    let calls = [
+        ("POST", "/process-firestore-to-sf"),
+        ("POST", "/auto-retry-firestore-to-sf"),
+        ("GET", "/retry/sf/f-1"),
+        ("GET", "/record/commcare_collection/f-1"),
+        ("GET", "/failed/sf"),
+        ("GET", "/status-count/commcare_collection"),
+        ("GET", "/ready"),
+    ];
+    let answers = join_all(calls.map(|(method, path)| app.call(method, path, &[])));
+    // Ten seconds are promised; a second try would take nine more.
+    let answers = timeout(Duration::from_secs(15), answers).await.expect("they waited for a second try");
+    for answer in answers {
+        answer.expect(503);
+    }
 }
 
 #[tokio::test]
