@@ -48,7 +48,8 @@ pub enum StartError {
 impl App {
     /// Opens the queue and prepares the destinations; `shutdown` ends the work.
     pub async fn start(config: &Config, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
-        let metrics = Metrics::new(|origin, name| jobs::find(origin, name).map(|job| job.name));
+        let metrics = Metrics::new(|origin, name| jobs::find(origin, name).map(|job| job.name))
+            .from_zero(jobs::JOBS.iter().map(|job| (job.origin, job.name)));
         let salesforce = config.salesforce.clone().map(|settings| Salesforce::new(settings, metrics.clone()));
         let salesforce = salesforce.transpose().map_err(StartError::Salesforce)?;
         if let Some(settings) = config.postgis.as_ref().filter(|settings| settings.run_migrations) {

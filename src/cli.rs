@@ -230,17 +230,6 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What is wrong with `.env`. Only the variable is named: the line may hold a secret.
-pub fn env_file_error(error: dotenvy::Error) -> anyhow::Error {
-    match error {
-        dotenvy::Error::LineParse(line, _) => {
-            let name = line.split('=').next().unwrap_or_default().trim();
-            anyhow::anyhow!(".env: the value of {name} cannot be read; put it in quotes")
-        }
-        other => anyhow::Error::new(other).context(".env"),
-    }
-}
-
 fn since(text: &str) -> Result<DateTime<Utc>, &'static str> {
     time::read(text, Edge::From).ok_or(time::RULE)
 }
@@ -289,8 +278,13 @@ fn check_config(config: &Config, json: bool) -> String {
     if json {
         let summary: serde_json::Map<_, _> =
             summary.into_iter().map(|(what, state)| (what.to_owned(), state.into())).collect();
-        let warnings = &config.warnings;
-        return pretty(&json!({ "settings": config.settings, "summary": summary, "warnings": warnings }));
+        let (warnings, unknown) = (&config.warnings, unknown(config));
+        return pretty(&json!({
+            "settings": config.settings,
+            "summary": summary,
+            "warnings": warnings,
+            "unknown": unknown,
+        }));
     }
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -305,5 +299,14 @@ fn check_config(config: &Config, json: bool) -> String {
     for warning in &config.warnings {
         let _ = writeln!(text, "\nwarning: {warning}");
     }
+    for name in unknown(config) {
+        let _ = writeln!(text, "\nwarning: {name}: the service has no such variable");
+    }
     text
+}
+
+/// Variables of the environment, that of `.env` included, which look like one of the service's and are none.
+fn unknown(config: &Config) -> Vec<String> {
+    let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    config.unknown(names.iter().map(String::as_str)).into_iter().map(str::to_owned).collect()
 }

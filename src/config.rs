@@ -6,12 +6,14 @@
 
 mod access;
 pub mod commcare;
+pub mod env_file;
 mod login;
 pub mod postgis;
 mod queue;
 mod reader;
 mod reconcile;
 pub mod salesforce;
+mod unknown;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -22,6 +24,7 @@ pub use access::{Access, OperatorToken, SchedulerAccess};
 use postgis::PostgisSettings;
 pub use queue::{FirestoreSettings, QueueSettings, SqliteSettings};
 pub use reader::Setting;
+pub(crate) use reader::shown;
 use reader::{Findings, Reader};
 pub use reconcile::ReconcileSettings;
 use salesforce::SalesforceSettings;
@@ -122,6 +125,8 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// `SCHEDULER_EVERY_SECONDS`: how often the scheduler is set to call; `None` where no call is expected.
     pub scheduler_every: Option<Duration>,
+    /// `MAX_CONNECTIONS`.
+    pub max_connections: usize,
     /// Who may call what.
     pub access: Access,
     /// `LOG_FORMAT`.
@@ -188,6 +193,7 @@ impl Config {
             },
             max_body_bytes: reader.number("MAX_BODY_BYTES", 32 * 1024 * 1024, 1, usize::MAX),
             scheduler_every: scheduler_every(&mut reader, cloud_run),
+            max_connections: reader.number("MAX_CONNECTIONS", 1_024, 1, 1_000_000),
             access: access::load(&mut reader, listen.ip()),
             log_format: log_format(&mut reader, cloud_run),
             log_filter: log_filter(&mut reader),
@@ -200,6 +206,11 @@ impl Config {
         } else {
             Err(ConfigError(problems))
         }
+    }
+
+    /// Variables among these that look like one of the service's and are none: a misspelt one would be passed over.
+    pub fn unknown<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
+        unknown::among(&self.settings, names)
     }
 }
 

@@ -23,6 +23,9 @@ pub use delivery::{Delivery, DeliveryError, Failure, Suspicion, Tally};
 use postgis::Postgis;
 use salesforce::Salesforce;
 
+/// Bytes of a plan that are recorded: more than its record has room for.
+const RECORDED: usize = 1024 * 1024;
+
 /// Every destination.
 pub struct Destinations {
     /// Salesforce; `None` records.
@@ -84,7 +87,9 @@ impl Destinations {
             }
             (Effects::Upserts(_), None, _, _)
             | (Effects::Documents(_), _, None, _)
-            | (Effects::Rows(_), _, _, None) => return Ok(Delivery::Recorded(plan.to_json())),
+            | (Effects::Rows(_), _, _, None) => {
+                return Ok(Delivery::Recorded(plan.to_json_within(RECORDED)));
+            }
         }
         Ok(Delivery::Sent)
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 mod body;
+mod browsers;
 mod dashboard;
 mod docs;
 mod error;
@@ -20,6 +21,7 @@ mod reconcile;
 mod records;
 mod repair;
 mod scheduler;
+mod slow;
 mod state;
 mod status;
 pub(crate) mod time;
@@ -140,9 +142,11 @@ fn router(state: HttpState) -> Router {
         .route("/", get(async || Redirect::to("/dashboard")))
         .fallback(async || HttpError::NoSuchPath)
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
-        .layer(from_fn(auth::refuse_cross_site))
+        .layer(from_fn(slow::time_body))
+        .layer(from_fn(browsers::refuse_cross_site))
         // CommCare gives a form up after a 500, and sends it again after a 503.
         .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
+        .layer(from_fn(browsers::protect))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }

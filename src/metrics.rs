@@ -10,19 +10,23 @@ mod text;
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::submission::{ErrorKind, Origin, Trigger};
+use crate::clock;
+use crate::submission::{Destination, ErrorKind, Origin, Trigger};
 pub use call::{CallOutcome, SalesforceCall};
 use labels::{
-    CallLabels, JobLabels, RefusedLabels, RequestLabels, RetryLabels, RouteLabels, RunLabels, StoppedLabels,
-    UnmappedLabels, WebhookLabels,
+    CallLabels, CollectionLabels, JobLabels, RefusedLabels, RequestLabels, RetryLabels, RouteLabels,
+    RunLabels, StoppedLabels, UnmappedLabels, WebhookLabels,
 };
 pub use scrape::{Depths, DestinationState, Reconciled, Scrape};
 pub use text::CONTENT_TYPE;
@@ -32,6 +36,14 @@ const PREFIX: &str = "commcare_sf";
 
 /// Pairs of job and form path that are told apart. A mapping has a few dozen paths: more pairs are a mistake.
 const ANSWERS: usize = 500;
+
+/// What may become of a submission of a job that is handled.
+const FATES: [&str; 4] = ["stored", "duplicate", "replaced", "stale"];
+
+/// The routes that bring submissions.
+const WEBHOOKS: [&str; 2] = ["/process-data-cc", "/process-data-sf"];
+
+const DESTINATIONS: [Destination; 3] = [Destination::Salesforce, Destination::CommCare, Destination::Postgis];
 
 /// Statuses after which CommCare gives a form up although nothing is wrong with it.
 const REFUSALS: [u16; 2] = [401, 403];
@@ -61,6 +73,11 @@ pub enum RecordEnd {
 }
 
 impl RecordEnd {
+    fn all() -> impl Iterator<Item = Self> {
+        let others = [Self::Completed, Self::WithoutEffect, Self::Released, Self::Replaced, Self::Lost];
+        others.into_iter().chain(ErrorKind::ALL.map(Self::Failed))
+    }
+
     fn outcome(self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -98,6 +115,7 @@ struct Families {
     /// The answers that `unmapped` tells apart.
     answers_seen: Mutex<HashSet<UnmappedLabels>>,
     drains_stopped: Family<StoppedLabels, Counter>,
+    last_drain: Family<CollectionLabels, Gauge<i64, AtomicI64>>,
     salesforce_calls: Family<CallLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Histograms<RouteLabels>,
@@ -151,6 +169,11 @@ impl Metrics {
                 "drains_stopped",
                 "Drains that ended early because a destination takes no more",
             ),
+            last_drain: registered(
+                &mut registry,
+                "last_drain_timestamp_seconds",
+                "Time at which a drain of new records ended; before the first, the start of this process",
+            ),
             salesforce_calls: counted(
                 &mut registry,
                 "salesforce_calls",
@@ -169,15 +192,45 @@ impl Metrics {
             ),
             registry,
         };
-        // An alert on a rate needs the counter before the first refusal.
-        for origin in Origin::ALL {
-            for status in REFUSALS {
-                let _ = families
-                    .refused
-                    .get_or_create(&RefusedLabels { collection: origin.collection(), status });
+        let metrics = Self(Arc::new(families));
+        Origin::ALL.into_iter().for_each(|origin| metrics.drain_ended(origin, clock::now()));
+        metrics
+    }
+
+    /// The same with every counter of these jobs at 0. An increase is seen from 0 on, and not where a counter begins at
+    /// its first event, or at twenty.
+    #[must_use]
+    pub fn from_zero(self, jobs: impl IntoIterator<Item = (Origin, &'static str)>) -> Self {
+        let families = &*self.0;
+        for (origin, job) in jobs {
+            let collection = origin.collection();
+            for fate in FATES {
+                let _ = families.webhooks.get_or_create(&WebhookLabels { collection, job, fate });
+            }
+            for end in RecordEnd::all() {
+                let (outcome, error_kind) = (end.outcome(), end.error_kind());
+                let _ = families.records.get_or_create(&RunLabels { collection, job, outcome, error_kind });
             }
         }
-        Self(Arc::new(families))
+        for origin in Origin::ALL {
+            let collection = origin.collection();
+            for status in REFUSALS {
+                let _ = families.refused.get_or_create(&RefusedLabels { collection, status });
+            }
+            for trigger in [Trigger::AutoRetry, Trigger::Manual, Trigger::Inline] {
+                let _ =
+                    families.retries.get_or_create(&RetryLabels { collection, trigger: trigger.as_str() });
+            }
+        }
+        for destination in DESTINATIONS {
+            let _ =
+                families.drains_stopped.get_or_create(&StoppedLabels { destination: destination.as_str() });
+        }
+        for route in WEBHOOKS {
+            let route = route.to_owned();
+            let _ = families.requests.get_or_create(&RequestLabels { method: "POST", route, status: 503 });
+        }
+        self
     }
 }
 
@@ -186,6 +239,16 @@ fn counted<L>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Coun
 where
     L: Clone + Hash + Eq,
     Family<L, Counter>: Metric,
+{
+    registered(registry, name, help)
+}
+
+/// A registered family.
+fn registered<L, M>(registry: &mut Registry, name: &str, help: &str) -> Family<L, M>
+where
+    L: Clone + Hash + Eq,
+    M: Default,
+    Family<L, M>: Metric,
 {
     let family = Family::default();
     registry.register(name, help, family.clone());
@@ -214,7 +277,7 @@ impl Metrics {
         self.0.webhooks.get_or_create(&WebhookLabels { collection, job, fate }).inc();
     }
 
-    /// An HTTP request has been answered. `webhook` is whose webhook it called.
+    /// An HTTP request has been answered. `webhook` is whose webhook it called, where it showed a credential.
     pub fn http_answered(
         &self,
         method: &'static str,
@@ -264,6 +327,12 @@ impl Metrics {
             }
         }
         self.0.unmapped.get_or_create(&answer).inc();
+    }
+
+    /// A drain of new records has ended.
+    pub fn drain_ended(&self, origin: Origin, at: DateTime<Utc>) {
+        let collection = origin.collection();
+        self.0.last_drain.get_or_create(&CollectionLabels { collection }).set(at.timestamp());
     }
 
     /// A drain ended early because `destination` takes no more.

@@ -4,16 +4,19 @@
 //! A plan leaves its destination nothing to decide: it has no optional steps and no look-ups by name. The
 //! `note` of a plan that sends nothing says why (`docs/service.md`, guarantee 8).
 
+pub mod fields;
 pub mod rows;
 pub(crate) mod table;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::submission::{ERRORS_LISTED, Record, Unmapped};
+use fields::{FieldValue, Fields};
 use rows::Rows;
 
 /// The fewest characters of an id that cannot be part of another id by chance. CommCare's ids have 36.
@@ -143,6 +146,22 @@ impl Plan {
         awaited
     }
 
+    /// Memory that it takes, about.
+    pub fn memory(&self) -> usize {
+        /// A record or document, with the short texts that it has beside its long ones.
+        const EACH: usize = 256;
+        /// A field, with a short value.
+        const FIELD: usize = 160;
+        let effects: usize = match &self.effects {
+            Effects::Upserts(upserts) => {
+                upserts.iter().map(|upsert| EACH + FIELD * upsert.fields.len()).sum()
+            }
+            Effects::Documents(documents) => documents.iter().map(|document| EACH + document.xml.len()).sum(),
+            Effects::Rows(_) => EACH,
+        };
+        effects + EACH * (self.refused.len() + self.warnings.len() + self.unmapped.len())
+    }
+
     /// The documents that the plan submits to CommCare.
     pub fn documents(&self) -> &[Document] {
         match &self.effects {
@@ -169,6 +188,28 @@ impl Plan {
     /// The plan as the HTTP API shows it (`docs/service.md`, section 2, preview).
     pub fn to_json(&self) -> Value {
         json!(self)
+    }
+
+    /// The plan as JSON whose effects have about `room` bytes at most. One that is longer is cut, and its `total` says
+    /// how many effects it has.
+    pub fn to_json_within(&self, room: usize) -> Value {
+        let (total, kept) = match &self.effects {
+            Effects::Upserts(upserts) => (upserts.len(), fitting(upserts, room)),
+            Effects::Documents(documents) => (documents.len(), fitting(documents, room)),
+            Effects::Rows(_) => return self.to_json(),
+        };
+        if kept == total {
+            return self.to_json();
+        }
+        let effects = match &self.effects {
+            Effects::Upserts(upserts) => Effects::Upserts(upserts[..kept].to_vec()),
+            Effects::Documents(documents) => Effects::Documents(documents[..kept].to_vec()),
+            Effects::Rows(rows) => Effects::Rows(rows.clone()),
+        };
+        let unmapped = self.unmapped.clone();
+        let mut cut = json!(Self { note: self.note.clone(), unmapped, ..Self::new(effects) });
+        cut["total"] = total.into();
+        cut
     }
 
     /// The records that other submissions may write as well, as `object/external id`. A record belongs to
@@ -247,6 +288,16 @@ impl Plan {
     }
 }
 
+/// How many of the first items have at most `room` bytes of JSON together.
+fn fitting(items: &[impl Serialize], room: usize) -> usize {
+    let mut used = 0;
+    let fits = |item: &&_| {
+        used += serde_json::to_string(item).map_or(usize::MAX, |text| text.len());
+        used <= room
+    };
+    items.iter().take_while(fits).count()
+}
+
 /// One Salesforce record: updated where its external id exists, else created.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Upsert {
@@ -258,7 +309,7 @@ pub struct Upsert {
     pub external_id: String,
     /// The fields to write. A relationship (`…__r`) is an object that names the other record by an
     /// external id.
-    pub fields: Map<String, Value>,
+    pub fields: Fields,
 }
 
 impl Upsert {
@@ -268,27 +319,27 @@ impl Upsert {
         external_id_field: &'static str,
         external_id: impl Into<String>,
     ) -> Self {
-        Self { object, external_id_field, external_id: external_id.into(), fields: Map::new() }
+        Self { object, external_id_field, external_id: external_id.into(), fields: Fields::default() }
     }
 
     /// Adds one field.
     #[must_use]
-    pub fn set(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(field.to_owned(), value.into());
+    pub fn set(mut self, field: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.fields.insert(field, FieldValue::Plain(value.into()));
         self
     }
 
     /// Adds a relationship (`…__r`) to the record whose external-id field `key` has this value.
     #[must_use]
-    pub fn relate(self, relationship: &str, key: &str, value: impl Into<Value>) -> Self {
-        let target = Map::from_iter([(key.to_owned(), value.into())]);
-        self.set(relationship, target)
+    pub fn relate(mut self, relationship: &'static str, key: &'static str, value: impl Into<Value>) -> Self {
+        self.fields.insert(relationship, FieldValue::Related { key: key.into(), id: value.into() });
+        self
     }
 
     /// Adds one field under its name in the mapping tables. A name with a dot
     /// (`Household__r.Household_ID__c`) is a relationship.
     #[must_use]
-    pub fn put(self, name: &str, value: impl Into<Value>) -> Self {
+    pub fn put(self, name: &'static str, value: impl Into<Value>) -> Self {
         match name.split_once('.') {
             Some((relationship, key)) => self.relate(relationship, key, value),
             None => self.set(name, value),
@@ -301,13 +352,13 @@ impl Upsert {
             self.object == other.object && comparable(&self.external_id) == comparable(&other.external_id);
         let fields = self.fields.iter().filter(move |_| same);
         let differs =
-            |(field, value): &(&String, &Value)| other.fields.get(*field).is_some_and(|set| set != *value);
+            |(field, value): &(&str, &FieldValue)| other.fields.get(field).is_some_and(|set| set != *value);
         fields.filter(differs).map(|(field, _)| self.field(field))
     }
 
     /// The fields that it sets.
     fn fields(&self) -> impl Iterator<Item = Field> {
-        self.fields.keys().map(|field| self.field(field))
+        self.fields.iter().map(|(field, _)| self.field(field))
     }
 
     fn field(&self, name: &str) -> Field {
@@ -316,10 +367,9 @@ impl Upsert {
 
     /// The records that its relationships name, as far as forms write such records.
     fn referred_records(&self) -> impl Iterator<Item = String> {
-        let targets = self.fields.values().filter_map(Value::as_object).flatten();
-        targets.flat_map(|(key, value)| {
+        self.fields.related().flat_map(|(key, value)| {
             let objects =
-                WRITTEN_BY.iter().find(|(field, _)| field == key).map_or(&[][..], |(_, objects)| *objects);
+                WRITTEN_BY.iter().find(|(field, _)| *field == key).map_or(&[][..], |(_, objects)| *objects);
             let id = value.as_str().filter(|id| !id.is_empty());
             id.into_iter().flat_map(move |id| objects.iter().map(move |object| record_key(object, id)))
         })
@@ -327,8 +377,7 @@ impl Upsert {
 
     /// The external ids in the relationships.
     fn references(&self) -> impl Iterator<Item = &str> {
-        let targets = self.fields.values().filter_map(Value::as_object).flat_map(|target| target.values());
-        targets.filter_map(Value::as_str).filter(|id| !id.is_empty())
+        self.fields.related().filter_map(|(_, id)| id.as_str()).filter(|id| !id.is_empty())
     }
 }
 

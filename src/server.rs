@@ -1,20 +1,23 @@
 //! The listening service: from a configuration to answered calls, until a signal ends it.
 
+mod connections;
+mod phase;
+mod watched;
+
 use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::ServiceExt;
-use axum::extract::Request;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::app::App;
-use crate::config::{Config, QueueSettings};
+use crate::config::{self, Config, QueueSettings};
 use crate::http;
 use crate::worker::Shutdown;
+pub use connections::serve;
 
 /// Time in which calls are still answered after the grace period of their records.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -23,6 +26,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub struct Server {
     listener: TcpListener,
     service: http::Service,
+    connections: usize,
     shutdown: Shutdown,
 }
 
@@ -44,7 +48,15 @@ impl Server {
         if config.access.is_open() {
             warn!("no credential is configured: everyone who can reach this address may do everything");
         }
-        Ok(Self { listener, service, shutdown })
+        let connections = connections::limit(config.max_connections);
+        if connections < config.max_connections {
+            warn!(
+                connections,
+                wanted = config.max_connections,
+                "fewer connections than MAX_CONNECTIONS: the process may not open more files (ulimit -n)"
+            );
+        }
+        Ok(Self { listener, service, connections, shutdown })
     }
 
     /// The address that it listens on.
@@ -56,18 +68,14 @@ impl Server {
     pub async fn run(self) -> anyhow::Result<()> {
         info!(address = %self.address()?, "service listening");
         tokio::spawn(begin_at_signal(self.shutdown.clone())?);
-        let begun = self.shutdown.clone();
-        let service = ServiceExt::<Request>::into_make_service(self.service);
-        let serving =
-            axum::serve(self.listener, service).with_graceful_shutdown(async move { begun.begun().await });
+        let serving = serve(self.listener, self.service, self.connections, self.shutdown.clone());
         let ended = async {
-            serving.await.context("serving")?;
+            serving.await;
             // Drains go on where their callers have hung up.
             self.shutdown.work_ended().await;
-            anyhow::Ok(())
         };
         tokio::select! {
-            ended = ended => ended?,
+            () = ended => {}
             () = async { self.shutdown.grace_is_over().await; tokio::time::sleep(LAST_ANSWERS).await } => {
                 warn!("calls cut off at the end of the grace period");
             }
@@ -102,11 +110,11 @@ pub fn summary(config: &Config) -> Vec<(&'static str, String)> {
         }
     };
     let salesforce = match &config.salesforce {
-        Some(settings) => format!("live, {}", settings.login_url),
+        Some(settings) => format!("live, {}", config::shown(&settings.login_url)),
         None => "dry run: plans are recorded, nothing is sent".to_owned(),
     };
     let commcare = match &config.commcare {
-        Some(settings) => format!("live, {}", settings.receiver),
+        Some(settings) => format!("live, {}", config::shown(&settings.receiver)),
         None => "dry run: documents are recorded, nothing is sent".to_owned(),
     };
     let postgis = match &config.postgis {

@@ -2,6 +2,8 @@
 //!
 //! Payload values never reach a log line; ids do (`docs/service.md`, sections 7 and 8).
 
+mod plain;
+
 use std::fmt;
 use std::io::IsTerminal;
 
@@ -44,7 +46,10 @@ pub fn subscriber(
         LogFormat::Pretty => {
             // Colours are for terminals: in a file they are noise.
             let colours = std::io::stderr().is_terminal();
-            Box::new(builder.with_target(false).with_ansi(colours).finish())
+            let lines = tracing_subscriber::fmt::format().with_target(false).with_ansi(colours);
+            Box::new(
+                builder.with_ansi(colours).fmt_fields(plain::FIELDS).event_format(Bounded(lines)).finish(),
+            )
         }
         LogFormat::Json => Box::new(
             builder
@@ -53,6 +58,27 @@ pub fn subscriber(
                 .finish(),
         ),
     })
+}
+
+/// Lines of another form, of at most [`plain::LINE`] bytes.
+struct Bounded<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Bounded<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&plain::bounded(line))
+    }
 }
 
 /// The structured form that Cloud Logging takes from a container's output. `severity`, `message` and `time` are
@@ -92,7 +118,13 @@ where
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.fields.as_str());
             if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
-                line.0.extend(fields);
+                line.0.extend(fields.into_iter().map(|(name, value)| match value {
+                    Value::String(text) => {
+                        let text = plain::text(&name, &text).into_owned();
+                        (name, text.into())
+                    }
+                    other => (name, other),
+                }));
             }
         }
         event.record(&mut line);
@@ -107,7 +139,8 @@ where
         put("severity", severity.to_owned());
         put("time", clock::now().to_rfc3339_opts(SecondsFormat::Micros, true));
         put("target", event.metadata().target().to_owned());
-        writeln!(writer, "{}", Value::Object(line.0))
+        writer.write_str(&plain::bounded_json(line.0))?;
+        writer.write_char('\n')
     }
 }
 
@@ -118,15 +151,19 @@ impl Fields {
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }
+
+    fn put_text(&mut self, field: &Field, text: &str) {
+        self.put(field, plain::text(field.name(), text).into_owned());
+    }
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.put_text(field, &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.put_text(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -148,6 +185,6 @@ impl Visit for Fields {
     /// An error with its causes.
     fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
         let chain = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
-        self.put(field, chain.collect::<Vec<_>>().join(": "));
+        self.put_text(field, &chain.collect::<Vec<_>>().join(": "));
     }
 }

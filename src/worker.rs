@@ -261,6 +261,9 @@ impl Worker {
             drain.try_remembered_of(destinations_of(origin)).await;
         }
         let report = drain.finish().await;
+        if trigger == Trigger::Batch {
+            self.metrics.drain_ended(origin, clock::now());
+        }
         let is_empty = sweep.saw_all_new() && report.released.is_empty();
         self.keep_house(origin, is_empty).await;
         info!(

@@ -94,6 +94,9 @@ pub(super) fn load(reader: &mut Reader<'_>, host: IpAddr) -> Access {
         operator_tokens,
         viewer_tokens: secret(viewer),
     };
+    if !host.is_loopback() {
+        reader.warn_of_weak_secrets();
+    }
     if access.is_open() && !host.is_loopback() && !allow_open {
         reader.problem(&format!(
             "WEBHOOK_BASIC_AUTH, WEBHOOK_API_KEY, SCHEDULER_OIDC_AUDIENCE, OPERATOR_TOKEN: none is set, and HOST \

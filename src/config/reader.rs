@@ -1,5 +1,6 @@
 //! Reads variables, lists each with the value in force, and gathers all problems.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -20,6 +21,32 @@ pub struct Setting {
     pub given: bool,
 }
 
+/// Characters that a secret of callers should have at least: half of a random UUID's digits.
+const SHORTEST: usize = 16;
+
+/// Words of examples.
+const EXAMPLES: [&str; 5] = ["secret", "password", "changeme", "change-me", "example"];
+
+/// Whether a secret is guessed before long.
+fn is_weak(secret: &str) -> bool {
+    let lower = secret.to_lowercase();
+    let letters: BTreeSet<char> = lower.chars().collect();
+    secret.chars().count() < SHORTEST
+        || letters.len() < SHORTEST / 4
+        || EXAMPLES.iter().any(|word| lower.contains(word))
+}
+
+/// An address without what may be secret in it.
+pub(crate) fn shown(url: &Url) -> Url {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    // Only addresses without a host refuse these.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown
+}
+
 /// A pass over the environment.
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
@@ -28,6 +55,8 @@ pub(super) struct Reader<'a> {
     settings: Vec<Setting>,
     problems: Vec<String>,
     warnings: Vec<String>,
+    /// Callers' secrets that are short, or an example.
+    weak: Vec<&'static str>,
 }
 
 /// What a pass over the environment found.
@@ -45,6 +74,7 @@ impl<'a> Reader<'a> {
             settings: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
+            weak: Vec::new(),
         };
         reader.cloud_run = reader.text("K_SERVICE", "not in Cloud Run").is_some();
         reader
@@ -63,6 +93,16 @@ impl<'a> Reader<'a> {
         self.warnings.push(warning);
     }
 
+    /// Warns of callers' secrets that can be guessed: the network tries them.
+    pub(super) fn warn_of_weak_secrets(&mut self) {
+        for name in std::mem::take(&mut self.weak) {
+            self.warning(format!(
+                "{name}: has a secret that can be guessed, of fewer than {SHORTEST} characters or out of an \
+                 example, and HOST is open to the network"
+            ));
+        }
+    }
+
     /// A text; `None` where the variable is not set, or blank. `default` says, for people, what holds then.
     pub(super) fn text(&mut self, name: &'static str, default: &str) -> Option<String> {
         let value = self.raw(name);
@@ -79,13 +119,19 @@ impl<'a> Reader<'a> {
         value.map(SecretString::from)
     }
 
-    /// Several secrets with commas between, so that one can be rotated.
+    /// Several secrets of callers with commas between, so that one can be rotated. Each may have a name, and a colon,
+    /// before it.
     pub(super) fn secrets(&mut self, name: &'static str) -> Vec<String> {
         let value = self.raw(name).unwrap_or_default();
         let secrets: Vec<String> =
             value.split(',').map(str::trim).filter(|secret| !secret.is_empty()).map(str::to_owned).collect();
         let shown = if secrets.is_empty() { "not set" } else { &vec!["********"; secrets.len()].join(",") };
         self.list(name, shown.to_owned(), !secrets.is_empty());
+        let bare =
+            |secret: &String| secret.split_once(':').map_or(secret.clone(), |(_, bare)| bare.to_owned());
+        if secrets.iter().map(bare).any(|secret| is_weak(&secret)) {
+            self.weak.push(name);
+        }
         secrets
     }
 
@@ -136,8 +182,14 @@ impl<'a> Reader<'a> {
 
     /// An http(s) address without credentials, since addresses are shown. `None` where the value is none.
     pub(super) fn url(&mut self, name: &'static str, default: &str) -> Option<Url> {
-        let value = self.text(name, default).unwrap_or_else(|| default.to_owned());
-        match Url::parse(&value) {
+        let given = self.raw(name);
+        let value = given.clone().unwrap_or_else(|| default.to_owned());
+        let url = Url::parse(&value);
+        let shown = url.as_ref().map_or_else(|_| "no address".to_owned(), |url| shown(url).to_string());
+        // As it was written, where that shows nothing more.
+        let shown = if value.contains(['?', '#', '@']) { shown } else { value };
+        self.list(name, shown, given.is_some());
+        match url {
             Ok(url)
                 if matches!(url.scheme(), "http" | "https")
                     && url.has_host()

@@ -17,6 +17,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::plan::Upsert;
+use crate::plan::fields::FieldValue;
 use crate::text::shorten;
 use folded::Folded;
 use quotes::{Place, Quotes};
@@ -131,9 +132,15 @@ impl Known {
             known.add_id(external_id);
             known.add_name(object);
             known.add_name(external_id_field);
-            for (field, value) in fields {
+            for (field, value) in fields.iter() {
                 known.add_name(field);
-                known.add(value);
+                match value {
+                    FieldValue::Plain(value) => known.add(value),
+                    FieldValue::Related { key, id } => {
+                        known.add_name(key);
+                        id.as_str().into_iter().for_each(|id| known.add_id(id));
+                    }
+                }
             }
         }
         mask.texts.iter().for_each(|text| known.add_text(text));
@@ -208,7 +215,7 @@ mod tests {
     fn masked(values: &[Value], message: &str) -> String {
         let mut upsert = Upsert::new("Participant__c", "CommCare_Case_Id__c", CASE);
         for (at, value) in values.iter().enumerate() {
-            upsert = upsert.set(&format!("F{at}__c"), value.clone());
+            upsert = upsert.set(format!("F{at}__c"), value.clone());
         }
         Mask::from_upserts(&[upsert]).apply(message)
     }

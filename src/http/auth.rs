@@ -12,7 +12,7 @@ mod oidc;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
@@ -64,13 +64,13 @@ impl Gatekeeper {
             return Err(CLOSED);
         }
         let basic = credential(headers, "basic").and_then(decode_basic);
-        let header_key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
+        let header_key = headers.get(API_KEY).map(|value| text(value.as_bytes()));
         let admitted = basic.is_some_and(|pair| self.webhook_basic.contain(&pair))
-            || header_key.is_some_and(|key| self.webhook_keys.contain(key))
+            || header_key.is_some_and(|key| self.webhook_keys.contain(&key))
             || ["bearer", "apikey"]
                 .into_iter()
                 .filter_map(|scheme| credential(headers, scheme))
-                .any(|key| self.webhook_keys.contain(key));
+                .any(|key| self.webhook_keys.contain(&key));
         if admitted { Ok(()) } else { Err(HttpError::Unauthenticated) }
     }
 
@@ -87,7 +87,7 @@ impl Gatekeeper {
             return Err(READ_ONLY);
         }
         match (&self.scheduler, credential(headers, "bearer")) {
-            (Some(scheduler), Some(token)) => scheduler.verify(token).await.map(|()| None),
+            (Some(scheduler), Some(token)) => scheduler.verify(&token).await.map(|()| None),
             (None, _) if self.operators.is_empty() => Err(CLOSED),
             _ => Err(HttpError::Unauthenticated),
         }
@@ -128,10 +128,13 @@ fn operator_credential(headers: &HeaderMap) -> Option<String> {
         let pair = credential(headers, "basic").and_then(decode_basic)?;
         pair.split_once(':').map(|(_, password)| password.to_owned())
     };
-    credential(headers, "bearer").map(str::to_owned).or_else(password)
+    credential(headers, "bearer").or_else(password)
 }
 
 const READ_ONLY: HttpError = HttpError::Forbidden("This token may look at everything, and change nothing");
+
+/// The header of a webhook's key.
+const API_KEY: &str = "x-api-key";
 
 const CLOSED: HttpError = HttpError::Forbidden("No credential is configured for this call");
 
@@ -142,8 +145,9 @@ pub(super) async fn webhook(
     next: Next,
 ) -> Result<Response, HttpError> {
     if let Err(refusal) = gatekeeper.admit_webhook(request.headers()) {
-        // CommCare gives a form up after this answer: someone must act. A refused test loses no form.
-        if request.method() == Method::POST {
+        // CommCare gives a form up after this answer: someone must act. A refused test loses no form, nor does a
+        // stranger's call.
+        if request.method() == Method::POST && shows_credential(request.headers()) {
             warn!(path = request.uri().path(), "webhook refused");
         }
         return Err(refusal);
@@ -187,33 +191,27 @@ fn reads_only(request: &Request) -> bool {
     }
 }
 
-/// Refuses a call that changes state where a page of another site makes a browser send it. Browsers name
-/// the site in `Sec-Fetch-Site`, and no page can change that header.
-pub(super) async fn refuse_cross_site(request: Request, next: Next) -> Result<Response, HttpError> {
-    let reads_only = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        && !request.uri().path().starts_with("/retry/");
-    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    let own = matches!(site, None | Some(b"same-origin" | b"none"));
-    if reads_only || own {
-        Ok(next.run(request).await)
-    } else {
-        Err(HttpError::Forbidden("A page of another site may not change anything here"))
-    }
-}
-
 /// The credential of an `Authorization` header with this scheme.
-fn credential<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+fn credential(headers: &HeaderMap, scheme: &str) -> Option<String> {
+    let value = text(headers.get(header::AUTHORIZATION)?.as_bytes());
     let (given, credential) = value.split_once(' ')?;
-    given.eq_ignore_ascii_case(scheme).then_some(credential.trim())
+    given.eq_ignore_ascii_case(scheme).then(|| credential.trim().to_owned())
 }
 
-/// The `user:password` of a Basic credential. CommCare uses Python's HTTP client, which sends the pair in
-/// Latin-1; other clients send UTF-8.
-fn decode_basic(credential: &str) -> Option<String> {
-    let latin = |bytes: Vec<u8>| bytes.into_iter().map(char::from).collect();
-    let bytes = STANDARD.decode(credential).ok()?;
-    Some(String::from_utf8(bytes).unwrap_or_else(|not_utf8| latin(not_utf8.into_bytes())))
+/// The `user:password` of a Basic credential.
+fn decode_basic(credential: String) -> Option<String> {
+    STANDARD.decode(credential).ok().map(|bytes| text(&bytes))
+}
+
+/// A credential as text. CommCare uses Python's HTTP client, which sends it in Latin-1; other clients send UTF-8.
+fn text(bytes: &[u8]) -> String {
+    let latin = || bytes.iter().copied().map(char::from).collect();
+    std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned)
+}
+
+/// Whether a call shows a credential, right or wrong. A stranger who knocks shows none.
+pub(super) fn shows_credential(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(API_KEY)
 }
 
 /// The operators' tokens, and whose they are.

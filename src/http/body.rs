@@ -1,23 +1,34 @@
 //! Reads a posted payload and tells what it is: the checks of `docs/service.md`, section 2, in order.
 
+mod budget;
+mod large;
 mod packing;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
+use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 
 use super::error::HttpError;
+use super::slow::TooSlow;
 use crate::jobs::{self, Job};
 use crate::payload::{self, PayloadError};
 use crate::queue::ID_LIMIT;
 use crate::submission::Origin;
+pub(super) use budget::Bodies;
+use budget::Held;
+pub(super) use large::LargePayload;
 use packing::Unpacking;
 
 /// Bytes of a body that are still read once it is too large. A sender that writes the whole body before it
 /// reads then gets the answer instead of a cut connection.
 const DISCARDED: usize = 64 * 1024 * 1024;
+
+/// Bytes from which on a body is parsed off the threads that answer calls: it takes a millisecond and more.
+const OFF_THE_CALLS: usize = 64 * 1024;
 
 /// A payload that names a job.
 pub(super) struct NamedPayload {
@@ -44,54 +55,120 @@ impl NamedPayload {
     }
 }
 
-/// Reads a payload of `origin`: an object with members.
-pub(super) async fn read(origin: Origin, request: Request, limit: usize) -> Result<Value, HttpError> {
-    let (parts, body) = request.into_parts();
-    let bytes = collect(&parts.headers, body, limit).await?;
-    if is_xml(&parts.headers, &bytes) {
-        return Err(HttpError::XmlPayload(origin));
+/// A payload that was posted.
+pub(super) struct Posted {
+    /// The payload, or the head of a large one.
+    pub(super) data: Value,
+    /// The same payload, where it is large.
+    pub(super) large: Option<LargePayload>,
+    /// Its share of the memory for bodies.
+    pub(super) held: Held,
+}
+
+/// Reads a payload of `origin`, an object with members, as the webhook takes it: of a large one from Salesforce the
+/// records stay text.
+pub(super) async fn read(bodies: &Bodies, origin: Origin, request: Request) -> Result<Posted, HttpError> {
+    let (bytes, mut held) = receive(bodies, origin, request).await?;
+    if origin == Origin::Salesforce && bytes.len() > large::LARGE {
+        bodies.hold_values(&mut held, large::MEMORY).await?;
+        let large = off_the_calls(move || LargePayload::read(&bytes)).await?;
+        let data = object(large.head())?;
+        return Ok(Posted { data, large: Some(large), held });
     }
-    let data = parse(&bytes)?;
-    if data.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Err(HttpError::InvalidPayload);
-    }
-    Ok(data)
+    let data = values(bodies, origin, bytes, &mut held).await?;
+    Ok(Posted { data, large: None, held })
+}
+
+/// Reads a payload of `origin`, an object with members, whole.
+pub(super) async fn read_whole(
+    bodies: &Bodies,
+    origin: Origin,
+    request: Request,
+) -> Result<(Value, Held), HttpError> {
+    let (bytes, mut held) = receive(bodies, origin, request).await?;
+    Ok((values(bodies, origin, bytes, &mut held).await?, held))
 }
 
 /// Reads the JSON that an operator's call sends.
-pub(super) async fn read_json(request: Request, limit: usize) -> Result<Value, HttpError> {
+pub(super) async fn read_json(bodies: &Bodies, request: Request) -> Result<Value, HttpError> {
     let (parts, body) = request.into_parts();
-    parse(&collect(&parts.headers, body, limit).await?)
+    let (bytes, mut held) = collect(bodies, &parts.headers, body, bodies.limit_of_calls()).await?;
+    bodies.hold_values(&mut held, budget::memory(&bytes)).await?;
+    off_the_calls(move || parse(&bytes)).await
 }
 
 /// The job and the data of a body that the webhook of `origin` would store, for the fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn taken(origin: Origin, body: &[u8]) -> Option<(&'static Job, Value)> {
-    use futures::FutureExt;
-
-    let request = Request::new(Body::from(body.to_vec()));
-    // The whole body is there, so that the future never waits.
-    let data = read(origin, request, body.len()).now_or_never()?.ok()?;
-    let named = NamedPayload::new(origin, data).ok()?;
+    let data = Some(body).filter(|body| !is_xml(&HeaderMap::new(), body))?;
+    let named = NamedPayload::new(origin, object(parse(data).ok()?).ok()?).ok()?;
     let (job, _) = named.job.zip(named.id().ok())?;
     Some((job, named.data))
 }
 
+/// The bytes of a payload that is not XML.
+async fn receive(bodies: &Bodies, origin: Origin, request: Request) -> Result<(Bytes, Held), HttpError> {
+    let (parts, body) = request.into_parts();
+    let (bytes, held) = collect(bodies, &parts.headers, body, bodies.limit(origin)).await?;
+    if is_xml(&parts.headers, &bytes) { Err(HttpError::XmlPayload(origin)) } else { Ok((bytes, held)) }
+}
+
+/// A payload as values, once there is memory for them.
+async fn values(bodies: &Bodies, origin: Origin, bytes: Bytes, held: &mut Held) -> Result<Value, HttpError> {
+    let memory = budget::memory(&bytes);
+    if origin == Origin::CommCare {
+        budget::check_form(memory)?;
+    }
+    bodies.hold_values(held, memory).await?;
+    let parsed =
+        if bytes.len() > OFF_THE_CALLS { off_the_calls(move || parse(&bytes)).await } else { parse(&bytes) };
+    object(parsed?)
+}
+
+fn object(data: Value) -> Result<Value, HttpError> {
+    match &data {
+        Value::Object(members) if !members.is_empty() => Ok(data),
+        _ => Err(HttpError::InvalidPayload),
+    }
+}
+
+/// Does what takes long on a thread of its own.
+async fn off_the_calls<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HttpError> + Send + 'static,
+) -> Result<T, HttpError> {
+    // It does not panic, and nobody aborts it.
+    spawn_blocking(work).await.map_err(|_| HttpError::Unavailable)?
+}
+
 fn parse(bytes: &[u8]) -> Result<Value, HttpError> {
-    payload::parse(bytes).map_err(|error| match error {
-        PayloadError::NotUnicode(details) => HttpError::UnreadablePayload { details },
-        PayloadError::NotJson(_) => HttpError::InvalidPayload,
-    })
+    payload::parse(bytes).map_err(HttpError::from)
+}
+
+impl From<PayloadError> for HttpError {
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::NotUnicode(details) => Self::UnreadablePayload { details },
+            PayloadError::NotJson(_) => Self::InvalidPayload,
+        }
+    }
 }
 
 /// The whole body, unpacked. The limit holds before and after unpacking.
-async fn collect(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, HttpError> {
-    let mut unpacking = Unpacking::new(headers, limit);
+async fn collect(
+    bodies: &Bodies,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, Held), HttpError> {
+    let mut unpacking = Unpacking::new(headers, bodies.begin(), limit);
     let mut stream = body.into_data_stream();
     let mut received = 0_usize;
     while let Some(piece) = stream.next().await {
-        // The sender hung up, or broke the protocol.
-        let piece = piece.map_err(|_| HttpError::InvalidPayload)?;
+        let piece = piece.map_err(|error| match error.into_inner().is::<TooSlow>() {
+            true => HttpError::TooSlow,
+            // The sender hung up, or broke the protocol.
+            false => HttpError::InvalidPayload,
+        })?;
         received = received.saturating_add(piece.len());
         if received > limit.saturating_add(DISCARDED) {
             break;

@@ -61,6 +61,14 @@ pub(super) enum HttpError {
     BodyTooLarge { limit: usize },
     #[error("The submission is too large for the queue: {size} bytes, and a document holds {limit}")]
     SubmissionTooLarge { size: usize, limit: usize },
+    #[error("The members beside the records have {size} bytes, and may have {limit}")]
+    HeadTooLarge { size: usize, limit: usize },
+    #[error("The payload has more values than are read at a time")]
+    TooManyValues,
+    #[error("The body came too slowly; send it again")]
+    TooSlow,
+    #[error("Too many large bodies are under way; send this again in a moment")]
+    Busy,
     #[error("{name}: {rule}")]
     Parameter { name: &'static str, rule: String },
     #[error("{}", unknown_parameter(name, known))]
@@ -98,12 +106,16 @@ impl HttpError {
             | Self::Parameter { .. }
             | Self::UnknownParameter { .. }
             | Self::Unmappable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::BodyTooLarge { .. } | Self::SubmissionTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge { .. }
+            | Self::SubmissionTooLarge { .. }
+            | Self::HeadTooLarge { .. }
+            | Self::TooManyValues => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NoSuchAnswer | Self::NoRecords { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::KeysUnavailable | Self::Unavailable | Self::UnavailableFor { .. } => {
+            Self::KeysUnavailable | Self::Busy | Self::Unavailable | Self::UnavailableFor { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }

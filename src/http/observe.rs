@@ -9,6 +9,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, debug, field, info, info_span};
 
+use super::auth;
 use crate::app::App;
 use crate::metrics::Metrics;
 use crate::submission::{Caller, Origin};
@@ -37,6 +38,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         metrics: app.metrics.clone(),
         span,
         method,
+        shows_credential: auth::shows_credential(request.headers()),
         route,
         started: Instant::now(),
         status: UNANSWERED,
@@ -52,6 +54,7 @@ struct RequestUnderWay {
     metrics: Metrics,
     span: Span,
     method: &'static str,
+    shows_credential: bool,
     route: String,
     started: Instant,
     status: u16,
@@ -70,7 +73,7 @@ impl Drop for RequestUnderWay {
             self.method,
             &self.route,
             self.status,
-            webhook_of(self.method, &self.route),
+            webhook_of(self.method, &self.route).filter(|_| self.shows_credential),
             took,
         );
     }

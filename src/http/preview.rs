@@ -65,7 +65,7 @@ pub(super) async fn commcare(
     State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    preview(&app, settings, Origin::CommCare, request).await
+    preview(&app, &settings, Origin::CommCare, request).await
 }
 
 /// What a payload from Salesforce would send to CommCare
@@ -83,16 +83,16 @@ pub(super) async fn salesforce(
     State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    preview(&app, settings, Origin::Salesforce, request).await
+    preview(&app, &settings, Origin::Salesforce, request).await
 }
 
 async fn preview(
     app: &App,
-    settings: HttpSettings,
+    settings: &HttpSettings,
     origin: Origin,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
-    let data = body::read(origin, request, settings.max_body_bytes).await?;
+    let (data, _held) = body::read_whole(&settings.bodies, origin, request).await?;
     if jobs::origin_of(&data).is_some_and(|looks| looks != origin) {
         return Err(HttpError::OtherDirection { details: other_direction(origin) });
     }

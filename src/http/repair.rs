@@ -192,7 +192,7 @@ pub(super) async fn batch_retry(
     let origin = origin_of_destination(&dest)?;
     let asked = Asked { caller, force: params.flag("force")? };
     let dry_run = params.flag("dry_run")?;
-    let ids = ids(&body::read_json(request, settings.max_body_bytes).await?, RETRIED_MOST)?;
+    let ids = ids(&body::read_json(&settings.bodies, request).await?, RETRIED_MOST)?;
     if dry_run {
         return Ok(Json(BatchRetryOrDryRun::DryRun(DryRun::from_named(
             app.queue.named(origin, &ids).await?,
@@ -267,7 +267,7 @@ pub(super) async fn bulk_update(
 ) -> Result<Json<BulkUpdateOrDryRun>, HttpError> {
     let origin = origin_of_collection(&collection)?;
     let dry_run = params.flag("dry_run")?;
-    let body = body::read_json(request, settings.max_body_bytes).await?;
+    let body = body::read_json(&settings.bodies, request).await?;
     let ids = ids(&body, UPDATED_MOST)?;
     let status = status(&body)?;
     let named = app.queue.named(origin, &ids).await?;

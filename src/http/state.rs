@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::auth::Gatekeeper;
+use super::body::Bodies;
 use super::known::KnownParameters;
 use crate::app::App;
 use crate::config::Config;
@@ -28,8 +29,8 @@ pub(super) struct HttpState {
 /// The settings of calls.
 #[derive(Debug, Clone)]
 pub(super) struct HttpSettings {
-    /// `MAX_BODY_BYTES`.
-    pub(super) max_body_bytes: usize,
+    /// What the bodies of calls may take.
+    pub(super) bodies: Bodies,
     /// `INLINE_SECONDS`: how long a wet-mill form may take inside its webhook call.
     pub(super) inline: Duration,
     /// `SCHEDULER_EVERY_SECONDS`: how often the scheduler is set to call; `None` where no call is expected.
@@ -49,7 +50,7 @@ impl HttpState {
     /// signing keys cannot be built.
     pub(super) fn new(app: Arc<App>, config: &Config) -> Result<Self, reqwest::Error> {
         let settings = HttpSettings {
-            max_body_bytes: config.max_body_bytes,
+            bodies: Bodies::new(config.max_body_bytes),
             inline: config.inline,
             scheduler_every: config.scheduler_every,
             started: app.queue.now(),

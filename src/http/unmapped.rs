@@ -121,7 +121,7 @@ pub(super) async fn mark(
     State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<Mark>, HttpError> {
-    let body = body::read_json(request, settings.max_body_bytes).await?;
+    let body = body::read_json(&settings.bodies, request).await?;
     let mark = Mark {
         job_name: text(&body, "job_name")?,
         path: text(&body, "path")?,

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::{error, info};
 use utoipa::ToSchema;
 
-use super::body::{self, NamedPayload};
+use super::body::{self, NamedPayload, Posted};
 use super::error::{ErrorBody, HttpError};
 use super::observe::identify;
 use super::payloads::{Form, Payload};
@@ -86,7 +86,7 @@ pub(super) async fn accept_commcare(
     State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<WebhookAnswer>, HttpError> {
-    accept(&app, settings, Origin::CommCare, request).await
+    accept(&app, &settings, Origin::CommCare, request).await
 }
 
 /// Stores a payload from Salesforce
@@ -109,7 +109,7 @@ pub(super) async fn accept_salesforce(
     State(settings): State<HttpSettings>,
     request: Request,
 ) -> Result<Json<WebhookAnswer>, HttpError> {
-    accept(&app, settings, Origin::Salesforce, request).await
+    accept(&app, &settings, Origin::Salesforce, request).await
 }
 
 /// The answer to a test of the credential.
@@ -141,11 +141,11 @@ pub(super) async fn check_salesforce() -> Json<ReadyAnswer> {
 
 async fn accept(
     app: &App,
-    settings: HttpSettings,
+    settings: &HttpSettings,
     origin: Origin,
     request: Request,
 ) -> Result<Json<WebhookAnswer>, HttpError> {
-    let data = body::read(origin, request, settings.max_body_bytes).await?;
+    let Posted { data, large, held } = body::read(&settings.bodies, origin, request).await?;
     let payload = NamedPayload::new(origin, data)?;
     let Some(job) = payload.job else {
         info!(collection = origin.collection(), "webhook skipped");
@@ -154,14 +154,19 @@ async fn accept(
     };
     let job_id = payload.id()?;
     identify(&job_id);
+    let (data, list) = match large {
+        Some(large) => large.take_apart(job.records.unwrap_or_default())?,
+        None => (payload.data, None),
+    };
     let arriving = Arriving {
         origin,
         job_name: payload.job_name.clone(),
         job_id: job_id.clone(),
-        data: Arc::new(payload.data),
-        records: payload.job.and_then(|job| job.records),
+        data: Arc::new(data),
+        records: job.records,
     };
-    let accepted = holding::accept(&app.queue, arriving).await?;
+    let accepted = holding::accept(&app.queue, arriving, list).await?;
+    drop(held);
     let fate = word(accepted.fate);
     app.metrics.webhook_accepted(origin, &payload.job_name, fate);
     info!(

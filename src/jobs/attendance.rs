@@ -141,6 +141,10 @@ const FIELD_DAY_SESSION: &[Row] = &[
 const LIGHT_SESSIONS: &[(&str, &Record)] =
     &[("", &LIGHT_FIRST), ("first_session", &LIGHT_FIRST), ("second_session", &LIGHT_SECOND)];
 
+/// Participants that one answer names at most. Of CommCare's ids, of 36 characters, a form has room for 28,000; of ids
+/// of one letter for half a million, whose plan would take hundreds of megabytes.
+const MOST_PRESENT: usize = 40_000;
+
 /// The groups of a field day.
 const FIELD_DAY_ITEMS: &str = "form.barrios_repeat_group.item";
 
@@ -268,12 +272,18 @@ fn counted_items<'a>(form: &Form<'a>) -> Result<Vec<Form<'a>>, MapError> {
     Ok(counted)
 }
 
-/// One attendance for each participant in the answer at `participants`. Without a participant the
+/// One attendance for each participant in the answer at `path`. Without a participant the
 /// session needs no id.
-fn all_present(form: &Form, session: &str, participants: &str) -> Result<Vec<Upsert>, MapError> {
-    let participants = form.id_tokens(participants)?;
+fn all_present(form: &Form, session: &str, path: &str) -> Result<Vec<Upsert>, MapError> {
+    let participants = form.id_tokens(path)?;
     if participants.is_empty() {
         return Ok(Vec::new());
+    }
+    if participants.len() > MOST_PRESENT {
+        let count = participants.len();
+        return Err(
+            form.error(path, format!("names {count} participants, and a form may name {MOST_PRESENT}"))
+        );
     }
     let session = form.id(session)?;
     participants.iter().map(|participant| present(form, &session, participant)).collect()

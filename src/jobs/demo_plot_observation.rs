@@ -241,7 +241,7 @@ fn criterion_result(criterion: &Criterion, questions: &Form) -> Result<Option<Up
     }
     let mut upsert = result(questions, criterion.name, "", found)?;
     for (field, answer) in criterion.others {
-        upsert = upsert.set(field, answer.read(questions, &[])?);
+        upsert = upsert.set(*field, answer.read(questions, &[])?);
     }
     Ok(Some(upsert))
 }

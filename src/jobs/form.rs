@@ -283,7 +283,7 @@ impl<'a> Form<'a> {
         Ok(())
     }
 
-    fn error(&self, path: &str, rule: impl Into<String>) -> MapError {
+    pub(super) fn error(&self, path: &str, rule: impl Into<String>) -> MapError {
         MapError { path: self.full_path(path), rule: rule.into() }
     }
 }

@@ -3,7 +3,8 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+
+use super::discarded::Discarded;
 
 /// Characters of a path that are quoted.
 const PATH_LIMIT: usize = 200;
@@ -34,7 +35,7 @@ fn told(bytes: &[u8], place: usize, what: &str) -> String {
 fn path(bytes: &[u8]) -> Option<String> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let mut track = serde_path_to_error::Track::new();
-    let _ = Value::deserialize(serde_path_to_error::Deserializer::new(&mut reader, &mut track));
+    let _ = Discarded::deserialize(serde_path_to_error::Deserializer::new(&mut reader, &mut track));
     let path = track.path().to_string();
     // A member whose name is not Unicode has none that could be told.
     let path = path.strip_suffix('?').unwrap_or(&path).trim_end_matches('.');

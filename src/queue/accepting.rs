@@ -5,11 +5,13 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use tokio::task::spawn_blocking;
 
 use super::arrival::{self, Replacement};
 use super::parts::{self, Part};
-use super::stored::{Change, Stored};
+use super::stored::{Change, Stored, Text};
 use super::{Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits};
 use crate::submission::{Origin, Record};
 
@@ -25,7 +27,8 @@ impl Queue {
     /// Stores a submission, durably, unless the record that its id names makes that unnecessary.
     pub async fn accept(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
         if let Some(records) = arriving.records {
-            return self.accept_records(arriving, records).await;
+            let parts = parts::split(arrival::arrive(&arriving, self.now()), records)?;
+            return self.accept_parts(arriving.origin, &arriving.job_id, parts, records).await;
         }
         let record = arrival::arrive(&arriving, self.now());
         self.accept_form(arriving, record).await
@@ -36,6 +39,16 @@ impl Queue {
     pub async fn accept_fetched(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
         let record = arrival::fetch(&arriving, self.now());
         self.accept_form(arriving, record).await
+    }
+
+    /// The same for a payload whose list `arriving.records` is `list`, JSON text that has been checked, and not in
+    /// `arriving.data`.
+    pub async fn accept_list(&self, arriving: Arriving, list: Bytes) -> Result<Accepted, QueueError> {
+        let Some(records) = arriving.records else { return self.accept(arriving).await };
+        let head = arrival::arrive(&arriving, self.now());
+        let split = spawn_blocking(move || parts::split_text(head, records, &list)).await;
+        let parts = split.map_err(|error| QueueError::unavailable("splitting a payload", error))??;
+        self.accept_parts(arriving.origin, &arriving.job_id, parts, records).await
     }
 
     async fn accept_form(&self, arriving: Arriving, record: Record) -> Result<Accepted, QueueError> {
@@ -56,7 +69,8 @@ impl Queue {
                 Replacement::Stale => return Ok(Accepted { doc_id, fate: Fate::Stale }),
                 Replacement::Replace(replacement) => replacement,
             };
-            let change = [arrives(&stored, replacement)];
+            let size = limits::payload_size(&replacement.data);
+            let change = [arrives(&stored, replacement, None, size)];
             if self.wrote(self.store.write_all(arriving.origin, &change).await)? {
                 return Ok(Accepted { doc_id, fate: Fate::Replaced });
             }
@@ -65,18 +79,19 @@ impl Queue {
         Err(QueueError::Contended { doc_id })
     }
 
-    async fn accept_records(&self, arriving: Arriving, records: &str) -> Result<Accepted, QueueError> {
-        let (origin, job_id) = (arriving.origin, arriving.job_id.clone());
-        let whole = arrival::arrive(&arriving, self.now());
-        drop(arriving);
-        let mut parts = parts::split(whole, records)?;
-        parts::name(&mut parts, &doc_id(&job_id));
+    async fn accept_parts(
+        &self,
+        origin: Origin,
+        job_id: &str,
+        mut parts: Vec<Part>,
+        records: &str,
+    ) -> Result<Accepted, QueueError> {
+        parts::name(&mut parts, &doc_id(job_id));
         let mut looks_closer = false;
         for _ in 0..SWAP_TRIES {
-            let found = self.store.of_submission(origin, &job_id).await?;
-            let mut stored = self.readable(origin, found);
+            let mut stored = self.editions(origin, job_id).await?;
             if looks_closer {
-                self.look_closer(origin, &job_id, &mut parts, &mut stored).await?;
+                self.look_closer(origin, job_id, &mut parts, &mut stored).await?;
             }
             let first = parts.first().map(|part| part.doc_id.clone()).unwrap_or_default();
             match arrive(&stored, &parts, records, self.now()) {
@@ -95,11 +110,24 @@ impl Queue {
             }
             looks_closer = true;
         }
-        Err(QueueError::Contended { doc_id: doc_id(&job_id) })
+        Err(QueueError::Contended { doc_id: doc_id(job_id) })
     }
 }
 
 impl Queue {
+    /// The documents of a submission, of whose payloads only the members that tell editions apart were read. Where the
+    /// last document of the original service counts, it is whole: nothing else says whether its content is the same.
+    async fn editions(&self, origin: Origin, job_id: &str) -> Result<Vec<Stored>, QueueError> {
+        let found = self.store.editions_of(origin, job_id).await?;
+        let mut stored = self.readable(origin, found);
+        if let Some(original) = stored.iter_mut().rfind(|stored| stored.record.payload_hash.is_none())
+            && let Some(whole) = self.store.get(origin, &original.doc_id).await?
+        {
+            *original = whole;
+        }
+        Ok(stored)
+    }
+
     /// Looks behind the names of the parts, once one of them was taken: by this submission, where its
     /// id is a number that no index finds; or by another, whose id reads like a part's name: then
     /// the parts go by their hash.
@@ -116,7 +144,7 @@ impl Queue {
             }
             match self.store.get(origin, &parts[part].doc_id).await? {
                 None => {}
-                Some(found) if is_of(&found, job_id) => stored.push(found),
+                Some(found) if found.has_id(job_id) => stored.push(found),
                 Some(_) => {
                     parts::name(parts, &hashed_doc_id(job_id));
                     return Ok(());
@@ -127,16 +155,12 @@ impl Queue {
     }
 }
 
-fn is_of(stored: &Stored, job_id: &str) -> bool {
-    stored.record.job_id.as_deref() == Some(job_id)
-}
-
-/// A new payload in the place of the stored one.
-fn arrives(stored: &Stored, mut record: Box<Record>) -> Change {
-    limits::fit(&mut record);
+/// A new payload, of so many bytes, in the place of the stored one.
+fn arrives(stored: &Stored, mut record: Box<Record>, text: Text, size: usize) -> Change {
+    limits::fit_beside(&mut record, size);
     // A fetched form has its place already.
     let arrives = record.fetched_at.is_none();
-    Change::Swap { stored: Box::new(stored.clone()), record, arrives }
+    Change::Replace { stored: Box::new(stored.clone()), record, text, arrives }
 }
 
 /// What `parts` do to the documents that their submission has.
@@ -144,14 +168,16 @@ fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) 
     let mut changes = Vec::new();
     let mut is_stale = false;
     let mut taken = HashSet::new();
-    let mut replace = |existing: &Stored, record: &Record, changes: &mut Vec<Change>| match arrival::replace(
+    let mut replace = |existing: &Stored, part: &Part, changes: &mut Vec<Change>| match arrival::replace(
         &existing.record,
-        record,
+        &part.record,
         now,
     ) {
         Replacement::Duplicate => {}
         Replacement::Stale => is_stale = true,
-        Replacement::Replace(replacement) => changes.push(arrives(existing, replacement)),
+        Replacement::Replace(replacement) => {
+            changes.push(arrives(existing, replacement, part.text.clone(), part.size));
+        }
     };
     // A document of the original service, which has a random id: the latest of them counts.
     let original = stored.iter().rfind(|stored| {
@@ -162,9 +188,12 @@ fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) 
         match named.or(original.filter(|_| parts.len() == 1)) {
             Some(existing) => {
                 taken.insert(existing.doc_id.as_str());
-                replace(existing, &part.record, &mut changes);
+                replace(existing, part, &mut changes);
             }
-            None => changes.push(Change::Insert(part.doc_id.clone(), Box::new(part.record.clone()))),
+            None => {
+                let (doc_id, record) = (part.doc_id.clone(), Box::new(part.record.clone()));
+                changes.push(Change::Insert { doc_id, record, text: part.text.clone() });
+            }
         }
     }
     // Parts of an earlier edition that this one does not need hold nothing any more.
@@ -180,7 +209,7 @@ fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) 
             replace(existing, &empty, &mut changes);
         }
     }
-    let only_inserts = changes.iter().all(|change| matches!(change, Change::Insert(..)));
+    let only_inserts = changes.iter().all(|change| matches!(change, Change::Insert { .. }));
     match (is_stale, changes.is_empty()) {
         (true, _) => Arrived::Settled(Fate::Stale),
         (false, true) => Arrived::Settled(Fate::Duplicate),

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 use super::hex;
 use crate::submission::commcare_time;
 
+/// The members of a payload that tell which one it is, and which edition.
+pub(super) const MEMBERS: [&str; 3] = ["id", "server_modified_on", "edited_on"];
+
 /// Whether `arrived` is an older edition of a form than `stored`: by `server_modified_on` where
 /// both have it, else by `edited_on` (a form without one precedes its edits), else by arrival.
 pub(super) fn is_older_edition(arrived: &Value, stored: &Value) -> bool {
@@ -101,13 +104,50 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// which keeps `1.50` as a double.
 pub(super) fn content_hash(data: &Value) -> String {
     let mut hasher = Sha256::new();
+    hash_members(&mut hasher, data, |_| true);
+    hex(&hasher.finalize())
+}
+
+fn hash_members(hasher: &mut Sha256, data: &Value, which: impl Fn(&str) -> bool) {
     for (name, value) in data.as_object().into_iter().flatten() {
-        if !NOT_CONTENT.contains(&name.as_str()) {
-            hash_text(&mut hasher, name);
-            hash_value(&mut hasher, value);
+        if !NOT_CONTENT.contains(&name.as_str()) && which(name) {
+            hash_text(hasher, name);
+            hash_value(hasher, value);
         }
     }
-    hex(&hasher.finalize())
+}
+
+/// [`content_hash`] of a payload whose list of records comes one by one.
+pub(super) struct ContentHash<'p> {
+    hasher: Sha256,
+    head: &'p Value,
+    records: &'p str,
+}
+
+impl<'p> ContentHash<'p> {
+    /// The hash of `head` with `count` records in its member `records`, whatever the head has there.
+    pub(super) fn begin(head: &'p Value, records: &'p str, count: usize) -> Self {
+        let mut hasher = Sha256::new();
+        // Members are in the order of their names.
+        hash_members(&mut hasher, head, |name| name < records);
+        hash_text(&mut hasher, records);
+        hash_list(&mut hasher, count);
+        Self { hasher, head, records }
+    }
+
+    pub(super) fn add(&mut self, record: &Value) {
+        hash_value(&mut self.hasher, record);
+    }
+
+    pub(super) fn end(mut self) -> String {
+        hash_members(&mut self.hasher, self.head, |name| name > self.records);
+        hex(&self.hasher.finalize())
+    }
+}
+
+fn hash_list(hasher: &mut Sha256, count: usize) {
+    hasher.update("a");
+    hasher.update(count.to_be_bytes());
 }
 
 fn hash_value(hasher: &mut Sha256, value: &Value) {
@@ -129,8 +169,7 @@ fn hash_value(hasher: &mut Sha256, value: &Value) {
             hash_text(hasher, text);
         }
         Value::Array(items) => {
-            hasher.update("a");
-            hasher.update(items.len().to_be_bytes());
+            hash_list(hasher, items.len());
             for item in items {
                 hash_value(hasher, item);
             }

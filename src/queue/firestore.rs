@@ -21,6 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firestore::errors::FirestoreError;
 use firestore::{FirestoreDb, FirestoreDbOptions, FirestoreQueryCursor, FirestoreValue};
 
+use super::edition::MEMBERS;
 use super::question::Place;
 use super::stored::{Read, Scanned, Since, Stored, Version};
 use super::{QueueError, limits};
@@ -150,14 +151,32 @@ impl Firestore {
     }
 
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
-    pub(super) async fn of_submission(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
+    async fn of_submission(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
+        self.with_id(origin, id, None).await
+    }
+
+    /// The same, without most of their payloads.
+    pub(super) async fn editions_of(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
+        let of_payload = MEMBERS.map(|name| format!("data.{name}"));
+        let fields = codec::SUMMARY.map(str::to_owned).into_iter().chain(of_payload).collect();
+        self.with_id(origin, id, Some(fields)).await
+    }
+
+    async fn with_id(
+        &self,
+        origin: Origin,
+        id: &str,
+        fields: Option<Vec<String>>,
+    ) -> Result<Vec<Read>, QueueError> {
         let number = id.parse::<i64>().ok().filter(|number| number.to_string() == id);
         let text = FirestoreValue::from(codec::text(id));
         let either = number.map(|number| codec::array(vec![codec::text(id), codec::integer(number)]));
-        let found = self
-            .db
-            .fluent()
-            .select()
+        let select = self.db.fluent().select();
+        let select = match fields {
+            Some(fields) => select.fields(fields),
+            None => select,
+        };
+        let found = select
             .from(origin.collection())
             .filter(|q| match &either {
                 None => q.for_all([q.field("data.id").eq(text.clone())]),

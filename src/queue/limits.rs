@@ -50,6 +50,22 @@ pub(super) fn positions_size(records: usize) -> usize {
     records * POSITION_SIZE
 }
 
+/// Memory that a value takes, about: tens of bytes for the smallest, and as much again for the place of a member.
+pub(super) fn memory(value: &Value) -> usize {
+    const VALUE: usize = 48;
+    const MEMBER: usize = 112;
+    match value {
+        Value::Null | Value::Bool(_) => VALUE,
+        Value::Number(_) => 2 * VALUE,
+        Value::String(text) => VALUE + text.len(),
+        Value::Array(items) => VALUE + items.iter().map(memory).sum::<usize>(),
+        Value::Object(fields) => {
+            let members = fields.iter().map(|(name, value)| MEMBER + name.len() + memory(value));
+            VALUE + MEMBER + members.sum::<usize>()
+        }
+    }
+}
+
 /// Refuses a payload that no record could hold.
 pub(super) fn check(data: &Value) -> Result<(), QueueError> {
     let size = payload_size(data) + DOCUMENT_OVERHEAD;
@@ -60,9 +76,14 @@ pub(super) fn check(data: &Value) -> Result<(), QueueError> {
 /// Makes a record fit: drops the oldest attempts, then keys of written records and reasons of refused
 /// ones, and shortens the plan of a dry run, saying so.
 pub(super) fn fit(record: &mut Record) {
+    let payload = payload_size(&record.data);
+    fit_beside(record, payload);
+}
+
+/// The same for a record whose payload of so many bytes is elsewhere.
+pub(super) fn fit_beside(record: &mut Record, payload: usize) {
     // Room for the fields of the next claim.
     let limit = DOCUMENT_LIMIT - RESERVE / 4;
-    let payload = payload_size(&record.data);
     while payload + history_size(record) > limit && record.attempts.len() > 1 {
         record.attempts.remove(0);
     }
@@ -76,23 +97,26 @@ pub(super) fn fit(record: &mut Record) {
     }
 }
 
-/// As many of the plan's effects as `room` bytes hold.
-fn cut_plan(plan: Value, room: usize) -> Value {
-    if size(&plan) <= room {
+/// As many of the plan's effects as `room` bytes hold. Some may have been cut before: then `total` says how many there
+/// were.
+fn cut_plan(mut plan: Value, room: usize) -> Value {
+    let total = plan.as_object_mut().and_then(|plan| plan.remove("total"));
+    if total.is_none() && size(&plan) <= room {
         return plan;
     }
-    let list = |name| Some((name, plan.get(name)?.as_array()?));
-    let Some((name, effects)) = ["upserts", "documents"].into_iter().find_map(list) else {
+    let list = |name: &'static str| Some((name, plan.get_mut(name)?.as_array_mut().map(std::mem::take)?));
+    let Some((name, mut effects)) = ["upserts", "documents"].into_iter().find_map(list) else {
         return json!({ "cut": "it would not fit" });
     };
+    let total = total.as_ref().and_then(Value::as_u64).unwrap_or(effects.len() as u64);
     let mut used = CUT_NOTE_SIZE;
     let fitting = effects.iter().take_while(|effect| {
         used += size(effect) + 1;
         used <= room
     });
-    let kept: Vec<Value> = fitting.cloned().collect();
-    let cut = format!("{} of {} {name} are kept: all of them would not fit", kept.len(), effects.len());
-    json!({ name: kept, "cut": cut })
+    effects.truncate(fitting.count());
+    let cut = format!("{} of {total} {name} are kept: all of them would not fit", effects.len());
+    json!({ name: effects, "cut": cut })
 }
 
 /// Whether Firestore can hold `value` as a map: no array directly in an array, at most 20 levels,
@@ -125,7 +149,7 @@ fn name_fits(name: &str) -> bool {
 }
 
 /// Bytes that a payload takes: as a map where it can be one, else as text.
-fn payload_size(data: &Value) -> usize {
+pub(super) fn payload_size(data: &Value) -> usize {
     if fits_map(data) { value_size(data) } else { text_size(data) }
 }
 

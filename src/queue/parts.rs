@@ -4,23 +4,41 @@
 //! processed as a payload of its own. Where the run began is kept with it, since a record's place in
 //! the payload as it arrived is part of what CommCare knows it by.
 
+mod text;
+
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::stored::Text;
 use super::{QueueError, limits};
 use crate::submission::Record;
+pub(super) use text::split_text;
 
 /// One document's share of a payload.
 pub(super) struct Part {
     /// The document that it goes to.
     pub(super) doc_id: String,
     pub(super) record: Record,
+    /// Its payload, where the record has only the head of it.
+    pub(super) text: Text,
+    /// Bytes that its payload takes.
+    pub(super) size: usize,
+    /// Records that it holds.
+    held: usize,
+}
+
+impl Part {
+    /// A part whose record has its payload.
+    fn whole(record: Record, records: &str) -> Self {
+        let held = record.data.get(records).and_then(Value::as_array).map_or(0, Vec::len);
+        Self { doc_id: String::new(), size: limits::payload_size(&record.data), record, text: None, held }
+    }
 }
 
 /// The parts of a fresh record: itself, where it fits.
 pub(super) fn split(whole: Record, records: &str) -> Result<Vec<Part>, QueueError> {
-    let part = |record| Part { doc_id: String::new(), record };
+    let part = |record| Part::whole(record, records);
     if fits(&whole.data, records) {
         return Ok(vec![part(whole)]);
     }
@@ -59,14 +77,12 @@ pub(super) fn name(parts: &mut [Part], base: &str) {
 
 /// What takes the place of a part that an edition with fewer parts leaves over: the same payload
 /// after its last record.
-pub(super) fn empty(last: &Part, records: &str) -> Record {
+pub(super) fn empty(last: &Part, records: &str) -> Part {
     let mut data = Value::clone(&last.record.data);
-    let held = data.get_mut(records).map(Value::take);
-    let held = held.as_ref().and_then(Value::as_array).map_or(0, Vec::len);
     data[records] = Value::Array(Vec::new());
     let first = last.record.first_position.unwrap_or(1);
-    let after = first.saturating_add(u32::try_from(held).unwrap_or(u32::MAX));
-    Record { data: Arc::new(data), first_position: Some(after), ..last.record.clone() }
+    let after = first.saturating_add(u32::try_from(last.held).unwrap_or(u32::MAX));
+    Part::whole(Record { data: Arc::new(data), first_position: Some(after), ..last.record.clone() }, records)
 }
 
 fn fits(data: &Value, records: &str) -> bool {

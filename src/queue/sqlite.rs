@@ -25,6 +25,7 @@ use sqlx::sqlite::{
 };
 
 use super::QueueError;
+use super::edition::MEMBERS as EDITION;
 use super::question::{OrderedBy, Place};
 use super::stored::{Change, Read, Scanned, Since, Stored, Version};
 use super::unreadable::Unreadable;
@@ -41,6 +42,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 
 const COLUMNS: &str = "doc_id, state, data, version";
+
+/// The documents of one payload. The collection is written out, as in its partial index, or the index is not used.
+const OF_SUBMISSION: &str = "WHERE collection = 'salesforce_collection' AND json_extract(state, '$.job_id') = ? \
+     ORDER BY created_at, doc_id";
 
 /// A row as it is read: document id, state, data, version, and what the listing is ordered by in microseconds.
 type Found = (String, String, String, i64, i64);
@@ -102,7 +107,7 @@ impl Sqlite {
         doc_id: &str,
         record: &Record,
     ) -> Result<bool, QueueError> {
-        self.writer.insert(row(origin, doc_id, record, true)?).await
+        self.writer.insert(row(origin, doc_id, record, Some(text(record)?))?).await
     }
 
     pub(super) async fn swap(&self, stored: &Stored, record: &Record) -> Result<Option<Version>, QueueError> {
@@ -123,21 +128,30 @@ impl Sqlite {
     /// Changes several documents, or none where one is no longer what was read.
     pub(super) async fn write_all(&self, origin: Origin, changes: &[Change]) -> Result<bool, QueueError> {
         let rows = changes.iter().map(|change| match change {
-            Change::Insert(doc_id, record) => Ok((row(origin, doc_id, record, true)?, None)),
-            Change::Swap { stored, record, .. } => Ok((changed_row(stored, record)?, Some(stored.version.0))),
+            Change::Insert { doc_id, record, text } => {
+                let text = text.clone().map_or_else(|| self::text(record), Ok)?;
+                Ok((row(origin, doc_id, record, Some(text))?, None))
+            }
+            Change::Replace { stored, record, text, .. } => {
+                let mut row = changed_row(stored, record)?;
+                row.data = text.clone().or(row.data);
+                Ok((row, Some(stored.version.0)))
+            }
         });
         self.writer.all(rows.collect::<Result<_, QueueError>>()?).await
     }
 
     /// Every document of a payload that may be stored in parts.
-    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
-        // The collection is written out, as in its partial index, or the index is not used.
-        let query = select(
-            "created_at",
-            "WHERE collection = 'salesforce_collection' AND json_extract(state, '$.job_id') = ? \
-             ORDER BY created_at, doc_id",
-        )
-        .bind(job_id.to_owned());
+    async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
+        let query = select("created_at", OF_SUBMISSION).bind(job_id.to_owned());
+        read(origin, query.fetch_all(self.readers()?).await)
+    }
+
+    /// The same, without most of their payloads.
+    pub(super) async fn editions_of(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
+        let members = EDITION.map(|name| format!("'{name}', json_extract(data, '$.{name}')")).join(", ");
+        let columns = format!("doc_id, state, json_object({members}), version");
+        let query = select_of(&columns, "created_at", OF_SUBMISSION).bind(job_id.to_owned());
         read(origin, query.fetch_all(self.readers()?).await)
     }
 
@@ -292,7 +306,16 @@ async fn prepare(readers: &SqlitePool) -> Result<(), QueueError> {
 
 /// A query for whole rows of `submissions`, which are ordered by a column.
 fn select<'q>(order: &str, tail: &str) -> QueryAs<'q, sqlx::Sqlite, Found, SqliteArguments> {
-    sqlx::query_as(AssertSqlSafe(format!("SELECT {COLUMNS}, {order} FROM submissions {tail}")))
+    select_of(COLUMNS, order, tail)
+}
+
+/// The same for rows of other columns.
+fn select_of<'q>(
+    columns: &str,
+    order: &str,
+    tail: &str,
+) -> QueryAs<'q, sqlx::Sqlite, Found, SqliteArguments> {
+    sqlx::query_as(AssertSqlSafe(format!("SELECT {columns}, {order} FROM submissions {tail}")))
 }
 
 fn rows(limit: usize) -> i64 {
@@ -301,18 +324,25 @@ fn rows(limit: usize) -> i64 {
 
 /// The row that a change makes of a record.
 fn changed_row(stored: &Stored, record: &Record) -> Result<Row, QueueError> {
-    let new_payload = record.data != stored.record.data;
-    let mut row = row(stored.origin, &stored.doc_id, record, new_payload)?;
+    let data = (record.data != stored.record.data).then(|| text(record)).transpose()?;
+    let mut row = row(stored.origin, &stored.doc_id, record, data)?;
     row.written = (record.written != stored.record.written).then(|| record.written.clone());
     row.waits = (record.waits_for != stored.record.waits_for).then(|| record.waits_for.clone());
     Ok(row)
 }
 
+fn unreadable(error: serde_json::Error) -> QueueError {
+    QueueError::unavailable("writing a record as JSON", error)
+}
+
+/// The payload of a record.
+fn text(record: &Record) -> Result<Arc<str>, QueueError> {
+    serde_json::to_string(&*record.data).map(Into::into).map_err(unreadable)
+}
+
 /// The row of a record; its payload only where that changes.
-fn row(origin: Origin, doc_id: &str, record: &Record, with_data: bool) -> Result<Row, QueueError> {
+fn row(origin: Origin, doc_id: &str, record: &Record, data: Option<Arc<str>>) -> Result<Row, QueueError> {
     let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
-    let unreadable = |error| QueueError::unavailable("writing a record as JSON", error);
-    let data = with_data.then(|| serde_json::to_string(&*record.data)).transpose().map_err(unreadable)?;
     let state = Record { data: Arc::default(), ..record.clone() };
     Ok(Row {
         collection: origin.collection(),

@@ -73,11 +73,12 @@ impl Store {
         }
     }
 
-    /// Every document of a submission that may be stored in parts; oldest first.
-    pub(super) async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
+    /// Every document of a submission that may be stored in parts; oldest first. Of their payloads only the members that
+    /// tell editions apart are read: the whole may be more than the memory holds.
+    pub(super) async fn editions_of(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
         match self {
-            Self::Sqlite(store) => store.of_submission(origin, job_id).await,
-            Self::Firestore(store) => store.of_submission(origin, job_id).await,
+            Self::Sqlite(store) => store.editions_of(origin, job_id).await,
+            Self::Firestore(store) => store.editions_of(origin, job_id).await,
         }
     }
 
@@ -104,12 +105,18 @@ impl Store {
         }
     }
 
-    /// Documents whose data has this id, or which have it themselves; oldest first.
+    /// Documents whose data has this id; where there are none, those which have it themselves; oldest first. A payload's id
+    /// may be spelt like the document of another payload, and means its own alone.
     pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
-        match self {
+        let mut found = match self {
             Self::Sqlite(store) => store.find(origin, id).await,
             Self::Firestore(store) => store.find(origin, id).await,
+        }?;
+        let has_it = |read: &Read| read.as_ref().is_ok_and(|stored| stored.has_id(id));
+        if found.iter().any(has_it) {
+            found.retain(|read| read.is_err() || has_it(read));
         }
+        Ok(found)
     }
 
     /// How far the back end's clock is ahead of this machine's.

@@ -1,6 +1,9 @@
 //! Records as a back end reads them, and the changes that it makes to them.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::question::Place;
 use super::unreadable::Unreadable;
@@ -18,6 +21,18 @@ pub(super) struct Stored {
     pub(super) doc_id: String,
     pub(super) record: Record,
     pub(super) version: Version,
+}
+
+impl Stored {
+    /// Whether it is of the payload with this id. The original service's documents may lack it beside the payload.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        let in_payload = || match self.record.data.get("id") {
+            Some(Value::String(text)) => text == id,
+            Some(Value::Number(number)) => number.to_string() == id,
+            _ => false,
+        };
+        self.record.job_id.as_ref().map_or_else(in_payload, |own| own == id)
+    }
 }
 
 /// A document, or why it cannot be read.
@@ -47,16 +62,21 @@ impl Since {
     }
 }
 
+/// A payload that arrives as JSON text. Its record's `data` then holds only the members that tell editions apart: a
+/// payload in many parts would take several times the memory as values.
+pub(super) type Text = Option<Arc<str>>;
+
 /// One of several changes that happen together.
 #[derive(Debug)]
 pub(super) enum Change {
     /// A document that must not exist yet. It arrives now, by the clock of the back end where that has one.
-    Insert(String, Box<Record>),
-    /// A document that must still be what was read.
-    Swap {
+    Insert { doc_id: String, record: Box<Record>, text: Text },
+    /// A document that must still be what was read. Another payload takes the place of its own.
+    Replace {
         stored: Box<Stored>,
         record: Box<Record>,
-        /// Whether a new payload arrives with it.
+        text: Text,
+        /// Whether it arrives now, by the clock of the back end where that has one.
         arrives: bool,
     },
 }
@@ -65,8 +85,8 @@ impl Change {
     /// The document that it changes.
     pub(super) fn doc_id(&self) -> &str {
         match self {
-            Self::Insert(doc_id, _) => doc_id,
-            Self::Swap { stored, .. } => &stored.doc_id,
+            Self::Insert { doc_id, .. } => doc_id,
+            Self::Replace { stored, .. } => &stored.doc_id,
         }
     }
 }

@@ -4,13 +4,18 @@ use super::claim::Candidate;
 use super::question::Place;
 use super::stored::{Read, Stored};
 use super::unreadable::Unreadable;
-use super::{Queue, QueueError};
+use super::{Queue, QueueError, limits};
 use crate::submission::{NextRetry, Origin, Status};
 
 /// Records at each end of the queue that the search for a probe looks at.
 const PROBES: usize = 20;
 /// Records in work, or left by a dead worker, that a sweep looks at. A worker claims no more than it works on.
 const IN_WORK: usize = 200;
+
+/// Records that are read at once. A form may be 1 MiB, and ten times that as values.
+const PAGE: usize = 16;
+/// Memory of payloads from which on a sweep gives no more at a time.
+const MEMORY: usize = 48 * 1024 * 1024;
 
 /// Which records a sweep goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,10 +84,12 @@ impl Queue {
         sweep: &mut Sweep,
         limit: usize,
     ) -> Result<Vec<Candidate>, QueueError> {
-        let mut found = Vec::new();
-        while found.len() < limit && !sweep.ended {
+        let mut found: Vec<Stored> = Vec::new();
+        let memory =
+            |found: &[Stored]| found.iter().map(|stored| limits::memory(&stored.record.data)).sum::<usize>();
+        while found.len() < limit && !sweep.ended && memory(&found) < MEMORY {
             let (origin, now) = (sweep.origin, self.now());
-            let wanted = limit - found.len();
+            let wanted = (limit - found.len()).min(PAGE);
             let page = async {
                 match sweep.over {
                     Over::New | Over::Claimable => {

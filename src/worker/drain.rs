@@ -5,7 +5,7 @@ pub(super) mod run;
 mod suspects;
 mod way_back;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -139,7 +139,16 @@ impl Drain {
     /// Runs records: conflicting ones in their order, others in parallel, and all of them begun in arrival order. How many
     /// of them count: not those that were busy, nor those whose verdict is open.
     pub(super) async fn run_batch(&mut self, candidates: Vec<Candidate>) -> usize {
-        let mut batch = Batch::new(candidates, &self.worker);
+        let mut left = VecDeque::from(candidates);
+        let mut done = 0;
+        while !left.is_empty() {
+            let batch = Batch::new(&mut left, &self.worker);
+            done += self.run_planned(batch).await;
+        }
+        done
+    }
+
+    async fn run_planned(&mut self, mut batch: Batch) -> usize {
         let lane = self.worker.lane(self.origin);
         let (slots, all) = (Arc::clone(&lane.slots), lane.slot_count);
         let mut tasks = JoinSet::new();

@@ -4,6 +4,7 @@
 mod archived;
 mod bad_bodies;
 mod browsers;
+mod connections;
 mod credential_tests;
 mod drains;
 mod encodings;
@@ -11,6 +12,7 @@ mod failed_lists;
 mod firestore {
     mod outages;
 }
+mod ids;
 mod operators;
 mod parameters;
 mod previews;
@@ -18,6 +20,7 @@ mod repairs;
 mod retries;
 mod routes;
 mod sizes;
+mod slow_bodies;
 mod status;
 mod unmapped;
 mod webhooks;

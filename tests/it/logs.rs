@@ -1,5 +1,6 @@
 //! The log lines of requests (`docs/service.md`, section 8), as Cloud Logging reads them.
 
+use commcare_sf_integration::config::LogFormat;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
@@ -41,7 +42,7 @@ async fn a_request_is_one_line_with_its_route_and_what_came_of_it() {
 
 #[tokio::test]
 async fn probes_are_told_to_those_who_debug() {
-    let log = Log::capture(commcare_sf_integration::config::LogFormat::Json, None);
+    let log = Log::capture(LogFormat::Json, None);
     TestApp::start().await.get("/health").await.expect(200);
     let lines = log.events("request answered");
     assert_eq!((&lines[0]["severity"], &lines[0]["route"]), (&json!("DEBUG"), &json!("/health")));
@@ -74,4 +75,41 @@ async fn without_a_project_a_trace_is_its_bare_id() {
     let app = TestApp::start().await;
     app.call("GET", "/failed/sf", &[("x-cloud-trace-context", TRACE)]).await.expect(200);
     assert_eq!(log.events("request answered")[0][TRACE_FIELD], TRACE);
+}
+
+/// Acts on a terminal, and looks like a line of its own.
+const ACTING: &str = "f\u{1b}[2J\u{202e}\n{\"severity\":\"ERROR\"}";
+
+#[tokio::test]
+async fn text_of_others_stays_within_its_line() {
+    for format in [LogFormat::Json, LogFormat::Pretty] {
+        let log = Log::capture(format, None);
+        let app = TestApp::start().await;
+        let mut form = registration(&format!("{ACTING}{}", "x".repeat(1_400)));
+        app.accept(&form).await;
+        form["form"]["@name"] = ACTING.repeat(500).into();
+        app.accept(&form).await;
+        app.drain().await;
+        let text = log.text();
+        assert!(text.contains("webhook accepted") && text.contains("webhook skipped"), "{text}");
+        for line in text.lines() {
+            assert!(line.len() < 8 * 1024, "{line}");
+            let acts = |letter: char| letter.is_control() || ('\u{202a}'..='\u{202e}').contains(&letter);
+            assert!(!line.contains(acts), "{line:?}");
+            assert!(!line.starts_with("{\"severity\":\"ERROR\"}"), "{line}");
+            assert!(!line.contains(&"x".repeat(400)), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_without_a_credential_is_no_refused_webhook() {
+    let log = Log::production(None);
+    let app = TestApp::with(&[("WEBHOOK_API_KEY", "key-1"), ("WEBHOOK_BASIC_AUTH", "commcare:secret")]).await;
+    app.call("POST", "/process-data-cc", &[]).await.expect(401);
+    assert_eq!(log.events("webhook refused").len(), 0, "{}", log.text());
+    for credential in [("x-api-key", "wrong"), ("authorization", "Basic d3Jvbmc6d3Jvbmc=")] {
+        app.call("POST", "/process-data-cc", &[credential]).await.expect(401);
+    }
+    assert_eq!(log.events("webhook refused").len(), 2, "{}", log.text());
 }

@@ -1,6 +1,7 @@
 //! The real binary, killed and doubled: no acknowledged form is lost, and none is written twice.
 
 mod crashes;
+mod limits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

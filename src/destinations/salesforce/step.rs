@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::salesforce::ApiVersion;
 use crate::plan::Upsert;
+use crate::plan::fields::FieldValue;
 
 /// The field that names a record by Salesforce's own id.
 pub(super) const ID: &str = "Id";
@@ -63,7 +64,7 @@ impl<'p> Step<'p> {
     /// Whether Composite would take some text of the step for a reference to another subrequest.
     pub(super) fn looks_like_reference(&self) -> bool {
         let in_row =
-            |row: &&Upsert| is_reference(&row.external_id) || row.fields.values().any(holds_reference);
+            |row: &&Upsert| is_reference(&row.external_id) || row.fields.values().any(field_holds_reference);
         self.rows.iter().any(in_row)
     }
 
@@ -81,6 +82,12 @@ impl<'p> Step<'p> {
     fn collection_body(&self) -> Value {
         let records: Vec<_> = self.rows.iter().map(|upsert| row(upsert)).collect();
         json!({ "allOrNone": true, "records": records })
+    }
+}
+
+fn field_holds_reference(value: &FieldValue) -> bool {
+    match value {
+        FieldValue::Plain(value) | FieldValue::Related { id: value, .. } => holds_reference(value),
     }
 }
 
@@ -104,7 +111,7 @@ fn is_reference(text: &str) -> bool {
 /// that stands in the URL (REST API guide, sObject Rows by External ID).
 fn fields(upsert: &Upsert) -> Map<String, Value> {
     let others = upsert.fields.iter().filter(|(field, _)| *field != upsert.external_id_field);
-    others.map(|(field, value)| (field.clone(), value.clone())).collect()
+    others.map(|(field, value)| (field.to_owned(), value.to_json())).collect()
 }
 
 /// A collection's row: one URL serves all rows, so each carries its own external id.

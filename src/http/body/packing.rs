@@ -5,7 +5,10 @@ use std::io::{self, ErrorKind, Write};
 use axum::http::{HeaderMap, header};
 use flate2::write::MultiGzDecoder;
 
+use bytes::Bytes;
+
 use super::HttpError;
+use super::budget::Held;
 
 /// Characters of another encoding's name that are quoted.
 const NAME_LIMIT: usize = 40;
@@ -17,9 +20,9 @@ pub(super) enum Unpacking {
 }
 
 impl Unpacking {
-    /// A body with these headers, of at most `limit` bytes packed and unpacked.
-    pub(super) fn new(headers: &HeaderMap, limit: usize) -> Result<Self, HttpError> {
-        let bounded = Bounded { bytes: Vec::new(), limit };
+    /// A body with these headers, of at most `limit` bytes packed and unpacked, whose share of the memory is `held`.
+    pub(super) fn new(headers: &HeaderMap, held: Held, limit: usize) -> Result<Self, HttpError> {
+        let bounded = Bounded { bytes: Vec::new(), held, limit };
         let values = headers.get_all(header::CONTENT_ENCODING).into_iter();
         let text =
             values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(",");
@@ -43,20 +46,23 @@ impl Unpacking {
     }
 
     /// The whole body.
-    pub(super) fn finish(self) -> Result<Vec<u8>, HttpError> {
-        match self {
-            Self::Plain(body) => Ok(body.bytes),
+    pub(super) fn finish(self) -> Result<(Bytes, Held), HttpError> {
+        let body = match self {
+            Self::Plain(body) => body,
             Self::Gzip(body) => {
                 let limit = body.get_ref().limit;
-                body.finish().map(|body| body.bytes).map_err(|error| trouble(&error, limit))
+                body.finish().map_err(|error| trouble(&error, limit))?
             }
-        }
+        };
+        Ok((body.bytes.into(), body.held))
     }
 }
 
 fn trouble(error: &io::Error, limit: usize) -> HttpError {
-    if error.kind() == ErrorKind::FileTooLarge {
-        return HttpError::BodyTooLarge { limit };
+    match error.kind() {
+        ErrorKind::FileTooLarge => return HttpError::BodyTooLarge { limit },
+        ErrorKind::QuotaExceeded => return HttpError::Busy,
+        _ => {}
     }
     let details = "Content-Encoding says gzip, and the body is none, or is cut".to_owned();
     HttpError::UnreadablePayload { details }
@@ -65,18 +71,25 @@ fn trouble(error: &io::Error, limit: usize) -> HttpError {
 /// Memory for a body.
 pub(super) struct Bounded {
     bytes: Vec<u8>,
+    held: Held,
     limit: usize,
 }
 
 impl Write for Bounded {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + piece.len() > self.limit {
-            // Freed at once: the rest of the body may take a while.
-            self.bytes = Vec::new();
-            return Err(ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(piece.len())
+        let size = self.bytes.len() + piece.len();
+        let trouble = if size > self.limit {
+            ErrorKind::FileTooLarge
+        } else if self.held.grow(size) {
+            self.bytes.extend_from_slice(piece);
+            return Ok(piece.len());
+        } else {
+            ErrorKind::QuotaExceeded
+        };
+        // Freed at once: the rest of the body may take a while.
+        self.bytes = Vec::new();
+        self.held.release();
+        Err(trouble.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
@@ -18,11 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// The first pause; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Stores a submission. While the queue is away, tries again until [`PATIENCE`] is used up.
-pub(super) async fn accept(queue: &Queue, arriving: Arriving) -> Result<Accepted, HttpError> {
+/// Stores a submission, whose records may be a `list` beside it. While the queue is away, tries again until
+/// [`PATIENCE`] is used up.
+pub(super) async fn accept(
+    queue: &Queue,
+    arriving: Arriving,
+    list: Option<Bytes>,
+) -> Result<Accepted, HttpError> {
     let collection = arriving.origin.collection();
     let mut last_error = None;
-    let (error, answer) = match timeout(PATIENCE, persist(queue, arriving, &mut last_error)).await {
+    let (error, answer) = match timeout(PATIENCE, persist(queue, arriving, list, &mut last_error)).await {
         Ok(Ok(accepted)) => return Ok(accepted),
         Ok(Err(QueueError::TooLarge { size, limit })) => {
             return Err(HttpError::SubmissionTooLarge { size, limit });
@@ -42,11 +48,16 @@ pub(super) async fn accept(queue: &Queue, arriving: Arriving) -> Result<Accepted
 async fn persist(
     queue: &Queue,
     arriving: Arriving,
+    list: Option<Bytes>,
     last_error: &mut Option<QueueError>,
 ) -> Result<Accepted, QueueError> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match queue.accept(arriving.clone()).await {
+        let accepted = match &list {
+            Some(list) => queue.accept_list(arriving.clone(), list.clone()).await,
+            None => queue.accept(arriving.clone()).await,
+        };
+        match accepted {
             Err(error) if error.may_pass() => *last_error = Some(error),
             accepted => {
                 if last_error.is_some() && accepted.is_ok() {

@@ -4,7 +4,7 @@
 //! its JSON is. A payload or plan that Firestore cannot hold as a map is kept as JSON text in
 //! `data_json` or `plan_json`, with `data.id` beside it to be found by.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -36,6 +36,9 @@ const TIMES: [&str; 12] = [
 
 /// Fields that hold what others decide, and the fields that keep them as text where they must be.
 const FREE: [(&str, &str); 2] = [("data", "data_json"), ("plan", "plan_json")];
+
+/// All of them.
+const LARGE: [&str; 4] = ["data", "data_json", "plan", "plan_json"];
 
 /// Every field of a record but those of [`FREE`], which are large.
 pub(super) const SUMMARY: [&str; 31] = [
@@ -101,14 +104,21 @@ pub(super) fn encode(record: &Record) -> HashMap<String, Firestore> {
 
 /// The fields that a change writes, and the names of all that it touches.
 pub(super) fn changed(before: &Record, after: &Record) -> (HashMap<String, Firestore>, Vec<String>) {
+    changed_or(before, after, &[])
+}
+
+/// The same for a record whose payload another one replaces: its large fields are written whatever was read of them.
+pub(super) fn replaced(before: &Record, after: &Record) -> (HashMap<String, Firestore>, Vec<String>) {
+    changed_or(before, after, &LARGE)
+}
+
+fn changed_or(before: &Record, after: &Record, always: &[&str]) -> (HashMap<String, Firestore>, Vec<String>) {
     let before = encode(before);
     let mut fields = encode(after);
-    let changed: Vec<String> = before
-        .keys()
-        .chain(fields.keys().filter(|name| !before.contains_key(*name)))
-        .filter(|name| before.get(*name) != fields.get(*name))
-        .cloned()
-        .collect();
+    let names: BTreeSet<&str> =
+        before.keys().chain(fields.keys()).map(String::as_str).chain(always.iter().copied()).collect();
+    let is_written = |name: &str| always.contains(&name) || before.get(name) != fields.get(name);
+    let changed: Vec<String> = names.into_iter().filter(|name| is_written(name)).map(str::to_owned).collect();
     fields.retain(|name, _| changed.contains(name));
     (fields, changed)
 }
@@ -267,8 +277,6 @@ pub(super) fn as_integer(value: &Firestore) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use serde_json::json;
     use utoipa::PartialSchema;
 

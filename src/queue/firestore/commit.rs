@@ -4,7 +4,9 @@
 //! More than that goes in several requests, in order. That is as safe: a sender that is cut off between two requests
 //! gets no answer, and sends again what the next attempt then completes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::DateTime;
 use firestore::errors::FirestoreError;
@@ -23,7 +25,7 @@ use gcloud_sdk::tonic::Request;
 use super::{Firestore, REQUEST_TIMEOUT, codec, lost_race};
 use crate::clock;
 use crate::queue::QueueError;
-use crate::queue::stored::{Change, Stored};
+use crate::queue::stored::{Change, Stored, Text};
 use crate::submission::{Origin, Record};
 
 /// Bytes of writes that one request takes, less what is around them: Firestore's emulator takes messages of 4 MiB.
@@ -49,7 +51,7 @@ impl Firestore {
         // All parts of a payload arrive at one time: that of the first request.
         let mut arrival = Arrival::Now;
         for change in changes {
-            let write = self.write(origin, change, arrival);
+            let write = self.write(origin, change, arrival)?;
             let more = write.encoded_len() + ROOM_AROUND_A_WRITE;
             if size + more > REQUEST_ROOM && !writes.is_empty() {
                 let Some(results) = self.commit(std::mem::take(&mut writes), DOING).await? else {
@@ -60,18 +62,20 @@ impl Firestore {
             }
             size += more;
             // Again, since the arrival may be known by now.
-            writes.push(self.write(origin, change, arrival));
+            writes.push(self.write(origin, change, arrival)?);
         }
         Ok(self.commit(writes, DOING).await?.is_some())
     }
 
-    fn write(&self, origin: Origin, change: &Change, arrival: Arrival) -> Write {
-        match change {
-            Change::Insert(doc_id, record) => self.insert_write(origin, doc_id, record, arrival),
-            Change::Swap { stored, record, arrives } => {
-                self.swap_write(stored, record, arrives.then_some(arrival))
+    fn write(&self, origin: Origin, change: &Change, arrival: Arrival) -> Result<Write, QueueError> {
+        Ok(match change {
+            Change::Insert { doc_id, record, text } => {
+                self.insert_write(origin, doc_id, &*whole(record, text)?, arrival)
             }
-        }
+            Change::Replace { stored, record, text, arrives } => {
+                self.swap_write(stored, &*whole(record, text)?, arrives.then_some(arrival))
+            }
+        })
     }
 
     pub(super) fn insert_write(
@@ -92,7 +96,8 @@ impl Firestore {
     }
 
     pub(super) fn swap_write(&self, stored: &Stored, record: &Record, arrival: Option<Arrival>) -> Write {
-        let (mut fields, mut field_paths) = codec::changed(&stored.record, record);
+        let changed = if arrival.is_some() { codec::replaced } else { codec::changed };
+        let (mut fields, mut field_paths) = changed(&stored.record, record);
         let mut update_transforms = Vec::new();
         if let Some(arrival) = arrival {
             field_paths.retain(|name| !ARRIVAL.contains(&name.as_str()));
@@ -157,6 +162,14 @@ impl Firestore {
             Err(error) => Err(QueueError::unavailable(doing, error)),
         }
     }
+}
+
+/// A record with its payload.
+fn whole<'r>(record: &'r Record, text: &Text) -> Result<Cow<'r, Record>, QueueError> {
+    let Some(text) = text else { return Ok(Cow::Borrowed(record)) };
+    let data = serde_json::from_str(text);
+    let data = data.map_err(|error| QueueError::unavailable("reading the parts of a payload", error))?;
+    Ok(Cow::Owned(Record { data: Arc::new(data), ..record.clone() }))
 }
 
 fn is_not_found(error: &FirestoreError) -> bool {

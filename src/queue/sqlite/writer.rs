@@ -4,6 +4,7 @@
 //! Nobody is answered before the commit that holds their write is on disk.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, QueryBuilder, Sqlite};
@@ -33,7 +34,7 @@ pub(super) struct Row {
     pub(super) due_at: Option<i64>,
     pub(super) state: String,
     /// The payload; `None` leaves it as it is.
-    pub(super) data: Option<String>,
+    pub(super) data: Option<Arc<str>>,
     /// The records that it wrote; `None` leaves them as they are.
     pub(super) written: Option<Vec<String>>,
     /// The records that it waits for; `None` leaves them as they are.
@@ -292,7 +293,7 @@ async fn insert(
             .push_bind(row.lease_expires_at)
             .push_bind(row.due_at)
             .push_bind(&row.state)
-            .push_bind(&row.data);
+            .push_bind(row.data.as_deref());
     });
     sql.push(" ON CONFLICT DO NOTHING");
     let done = sql.build().execute(&mut *connection).await?;
@@ -331,7 +332,7 @@ async fn update(connection: &mut SqliteConnection, row: &Row, version: i64) -> R
     .bind(row.lease_expires_at)
     .bind(row.due_at)
     .bind(&row.state)
-    .bind(&row.data)
+    .bind(row.data.as_deref())
     .bind(row.collection)
     .bind(&row.doc_id)
     .bind(version)

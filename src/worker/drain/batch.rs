@@ -1,12 +1,16 @@
 //! The records that are read together, until the run of each begins.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::super::{Planned, Worker, order};
 use super::run;
 use crate::plan::Plan;
 use crate::queue::Candidate;
 use crate::submission::Status;
+
+/// Memory of plans from which on no further record is planned until these are done. A form of 26,000 attendances has a
+/// plan of 25 MiB.
+const PLANS: usize = 32 * 1024 * 1024;
 
 /// A record of a batch, until its run begins.
 type Waiting = Option<(Candidate, Planned)>;
@@ -22,14 +26,17 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(candidates: Vec<Candidate>, worker: &Worker) -> Self {
-        let planned: Vec<(Candidate, Planned)> = candidates
-            .into_iter()
-            .map(|candidate| {
-                let plan = run::plan(worker, &candidate);
-                (candidate, plan)
-            })
-            .collect();
+    /// The first records, as many as their plans leave room for; the rest stay in `candidates`.
+    pub(super) fn new(candidates: &mut VecDeque<Candidate>, worker: &Worker) -> Self {
+        let mut planned: Vec<(Candidate, Planned)> = Vec::new();
+        let mut memory = 0;
+        while memory < PLANS
+            && let Some(candidate) = candidates.pop_front()
+        {
+            let plan = run::plan(worker, &candidate);
+            memory += plan.as_ref().map_or(0, |(_, plan)| plan.memory());
+            planned.push((candidate, plan));
+        }
         let plans: Vec<Option<&Plan>> = planned.iter().map(|(_, plan)| plan_of(plan)).collect();
         let order = order::Waiting::new(&plans);
         let writes = |plan: Option<&Plan>| plan.map(order::writes).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Webhook credentials and operator tokens.
 
+use axum::body::Body;
+use axum::http::{HeaderValue, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -88,6 +90,26 @@ async fn a_password_may_be_encoded_either_way() {
     admits(&app, &WEBHOOKS, &[("authorization", &basic("café:señor".as_bytes()))]).await;
     admits(&app, &WEBHOOKS, &[("authorization", &basic(b"caf\xe9:se\xf1or"))]).await;
     refuses(&app, &WEBHOOKS, &[("authorization", &basic(b"caf\xe9:se\xf2or"))]).await;
+}
+
+#[tokio::test]
+async fn a_token_may_have_letters_of_any_language() {
+    let app = TestApp::with(&[("OPERATOR_TOKEN", "contraseña-ñandú"), ("WEBHOOK_API_KEY", "clé-été")]).await;
+    let call = async |path: &str, name: &str, value: &[u8]| {
+        let request = Request::get(path).header(name, HeaderValue::from_bytes(value).unwrap());
+        app.send(request.body(Body::empty()).unwrap()).await.status.as_u16()
+    };
+    let latin = |text: &str| text.chars().map(|letter| u8::try_from(letter).unwrap()).collect::<Vec<u8>>();
+    let bearer = "Bearer contraseña-ñandú";
+    for value in
+        [bearer.as_bytes().to_vec(), latin(bearer), basic("me:contraseña-ñandú".as_bytes()).into_bytes()]
+    {
+        assert_eq!(call("/failed/sf", "authorization", &value).await, 200);
+    }
+    assert_eq!(call("/failed/sf", "authorization", "Bearer contrasena-nandu".as_bytes()).await, 401);
+    for value in ["clé-été".as_bytes().to_vec(), latin("clé-été")] {
+        assert_eq!(call("/process-data-cc", "x-api-key", &value).await, 200);
+    }
 }
 
 #[tokio::test]

@@ -41,7 +41,9 @@ pub(super) fn assert_unmarked(text: &str, place: &str) {
 pub(super) fn seed(salesforce: &SalesforceStandIn) {
     let plan = map(&sample("Training Observation")).unwrap();
     let criteria = plan.upserts().iter().filter_map(|upsert| upsert.fields.get("Observation_Criterion__r"));
-    for criterion in criteria.map(|criterion| &criterion["Unique_Name__c"]).collect::<HashSet<_>>() {
+    for criterion in
+        criteria.map(|criterion| criterion.to_json()["Unique_Name__c"].clone()).collect::<HashSet<_>>()
+    {
         salesforce.seed("Observation_Criterion__c", "Unique_Name__c", criterion.as_str().unwrap(), json!({}));
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 
 use commcare_sf_integration::jobs::{self, Entry, JOBS};
 use commcare_sf_integration::mappings;
+use commcare_sf_integration::plan::fields::FieldValue;
 use commcare_sf_integration::submission::Origin;
 use serde_json::Value;
 
@@ -95,12 +96,9 @@ fn every_salesforce_field_of_a_golden_case_is_in_it() {
         for upsert in plan.upserts() {
             let id = Value::String(upsert.external_id.clone());
             let key = (upsert.external_id_field.to_owned(), &id);
-            let fields = upsert.fields.iter().map(|(field, value)| match value.as_object() {
-                Some(target) => {
-                    let (key, id) = target.iter().next().expect("a relationship names a field");
-                    (format!("{field}.{key}"), id)
-                }
-                None => (field.clone(), value),
+            let fields = upsert.fields.iter().map(|(field, value)| match value {
+                FieldValue::Related { key, id } => (format!("{field}.{key}"), id),
+                FieldValue::Plain(value) => (field.to_owned(), value),
             });
             for (field, value) in fields.chain([key]) {
                 seen += 1;

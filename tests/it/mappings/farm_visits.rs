@@ -1,5 +1,6 @@
 //! Farm visits: ids, countries, versions, cohorts, unknown codes, field inventory.
 
+use commcare_sf_integration::plan::fields::FieldValue;
 use commcare_sf_integration::plan::{Plan, Upsert};
 use serde_json::{Value, json};
 
@@ -36,7 +37,10 @@ fn results<'a>(plan: &'a Plan, infix: &str) -> Vec<(&'a str, &'a Value)> {
     let rows = plan.upserts().iter().filter(|upsert| upsert.object == "FV_Best_Practice_Results__c");
     rows.filter_map(|row| {
         let (_, code) = row.external_id.split_once(&infix)?;
-        Some((code, &row.fields["Best_Practice_Result_Description__c"]))
+        let Some(FieldValue::Plain(value)) = row.fields.get("Best_Practice_Result_Description__c") else {
+            panic!("{row:?}");
+        };
+        Some((code, value))
     })
     .collect()
 }
@@ -78,7 +82,7 @@ fn a_group_of_another_type_is_an_error_at_the_root_that_the_version_uses() {
 fn only_listed_builds_of_zambia_ask_the_best_practices_at_the_root() {
     let asked_at_root = |build: Value| {
         let plan = map(&with(zambia(), "metadata.app_build_version", build)).unwrap();
-        practices(&plan).fields["Have_herbicides_been_used_on_the_field__c"] == "yes"
+        practices(&plan).fields.to_json()["Have_herbicides_been_used_on_the_field__c"] == "yes"
     };
     for build in [json!(97), json!(233), json!(267), json!(463), json!(" 463.0 ")] {
         assert!(asked_at_root(build));
@@ -112,7 +116,10 @@ fn an_answer_in_words_is_no_unknown_code() {
     assert_eq!(results(&plan, "kitchen_garden").last(), Some(&("99", &json!("Okra"))));
     assert_eq!(results(&plan, "weeding").last(), Some(&("3", &json!("Basta"))));
     let visit = plan.upserts().iter().find(|upsert| upsert.object == "Farm_Visit__c").unwrap();
-    assert_eq!(visit.fields["What_happened_to_most_of_the_trees__c"], "Other: Goats ate the seedlings");
+    assert_eq!(
+        visit.fields.to_json()["What_happened_to_most_of_the_trees__c"],
+        "Other: Goats ate the seedlings"
+    );
 }
 
 #[test]
@@ -120,7 +127,7 @@ fn words_in_a_coded_answer_are_not_reported() {
     for words in [json!("she said that it died"), json!("x".repeat(65)), json!("a\tb")] {
         let plan =
             map(&best_practice(visit("KE"), &[("compost.do_you_have_compost_manure", words)])).unwrap();
-        assert_eq!(practices(&plan).fields["do_you_have_compost_manure__c"], "");
+        assert_eq!(practices(&plan).fields.to_json()["do_you_have_compost_manure__c"], "");
         assert_eq!(unmapped(&plan), []);
     }
 }
@@ -131,7 +138,7 @@ fn the_year_of_stumping_depends_on_the_apps_cohort() {
         let payload = with(best_practice(visit("ET"), &[("stumping.year_stumping", code)]), "app_id", app);
         let plan = map(&payload).unwrap();
         let reported = plan.unmapped.iter().any(|found| found.path.ends_with("year_stumping"));
-        (practices(&plan).fields["year_stumping__c"].clone(), reported)
+        (practices(&plan).fields.to_json()["year_stumping__c"].clone(), reported)
     };
     let app = "521097abbcfd4fa79668cb6ca3dca28a";
     let start = json!("January to March 2025 just after the training started");
@@ -186,10 +193,10 @@ fn a_single_plot_is_a_list_of_one_and_an_unknown_variety_is_reported() {
     let plan = map(&with(zambia(), path, plot)).unwrap();
     let [farm, variety, household] = &plan.upserts()[plan.upserts().len() - 3..] else { unreachable!() };
     assert_eq!(farm.external_id, "F-04-ZMMBA050128");
-    assert_eq!(farm.fields["Altitude__c"], "");
-    assert_eq!(farm.fields["Main_Coffee_Field__c"], true);
-    assert_eq!(variety.fields["Variety_Number_of_Trees__c"], "30");
-    assert_eq!(household.fields["FIS_Completed__c"], true);
+    assert_eq!(farm.fields.to_json()["Altitude__c"], "");
+    assert_eq!(farm.fields.to_json()["Main_Coffee_Field__c"], true);
+    assert_eq!(variety.fields.to_json()["Variety_Number_of_Trees__c"], "30");
+    assert_eq!(household.fields.to_json()["FIS_Completed__c"], true);
     let varieties = format!("{path}.varieties");
     assert_eq!(unmapped(&plan), [(varieties.as_str(), "1.5")]);
 

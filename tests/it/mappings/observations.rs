@@ -63,7 +63,7 @@ fn participant_counts_are_whole_numbers_or_errors() {
     let path = "form.Current_session_participants.Male_Participants_In_Attendance";
     let count = |value: Value| {
         map(&with(training(), path, value))
-            .map(|plan| plan.upserts()[0].fields["Male_Participants__c"].clone())
+            .map(|plan| plan.upserts()[0].fields.to_json()["Male_Participants__c"].clone())
     };
     for (answer, expected) in [
         (json!(" 12 "), json!(12)),
@@ -154,6 +154,6 @@ fn ethiopian_apps_send_labels_of_which_none_is_reported() {
         map(&with(payload, "form.best_practice_questions.vetiver.vetiver_planted", "Planted")).unwrap();
     let vetiver =
         plan.upserts().iter().find(|upsert| upsert.external_id.ends_with("vetiver_planted")).unwrap();
-    assert_eq!(vetiver.fields["Result__c"], "Planted");
+    assert_eq!(vetiver.fields.to_json()["Result__c"], "Planted");
     assert_eq!(unmapped(&plan), []);
 }

@@ -131,7 +131,7 @@ proptest! {
             for upsert in plan.upserts() {
                 prop_assert!(!upsert.external_id.trim().is_empty());
                 prop_assert!(!upsert.external_id.contains(char::is_control));
-                prop_assert!(!upsert.fields.keys().any(|name| name.contains('.')));
+                prop_assert!(!upsert.fields.to_json().keys().any(|name| name.contains('.')));
             }
             for found in plan.unmapped {
                 prop_assert!(found.code.len() <= 256 && !found.code.contains(char::is_whitespace));

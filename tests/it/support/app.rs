@@ -90,6 +90,11 @@ impl TestApp {
         Self::sending_to(stand_in, &[&borrowed(&queue), variables].concat()).await
     }
 
+    /// The service, as a listener serves it.
+    pub(crate) fn service(&self) -> Service {
+        self.service.clone()
+    }
+
     /// Calls the service.
     pub(crate) async fn send(&self, request: Request<Body>) -> TestAnswer {
         let response = self.service.clone().oneshot(request).await.unwrap();

@@ -29,6 +29,8 @@ pub(crate) fn borrowed(variables: &[(String, String)]) -> Vec<(&str, &str)> {
     variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
+const BINARY: &str = env!("CARGO_BIN_EXE_commcare-sf-integration");
+
 /// A running service; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -62,7 +64,19 @@ impl Process {
 
     /// The same, or the log of a binary that ended instead.
     pub(crate) async fn try_start(variables: &[(&str, &str)]) -> Result<Self, ProcessLog> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_commcare-sf-integration"))
+        Self::try_command(Command::new(BINARY), variables).await
+    }
+
+    /// The same after a command of the shell, such as `ulimit`.
+    pub(crate) async fn start_after(command: &str, variables: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("{command} && exec \"$0\""), BINARY]);
+        let started = Self::try_command(shell, variables).await;
+        started.unwrap_or_else(|log| panic!("it did not start: {:#?}", log.lines()))
+    }
+
+    async fn try_command(mut command: Command, variables: &[(&str, &str)]) -> Result<Self, ProcessLog> {
+        let mut child = command
             .env_clear()
             .envs([("PORT", "0"), ("LOG_FORMAT", "json"), ("RUST_LOG", "info")])
             .envs(variables.iter().copied())
@@ -113,6 +127,13 @@ impl Process {
     pub(crate) async fn terminate(mut self) -> Option<i32> {
         self.signal("-TERM").await;
         self.child.wait().await.unwrap().code()
+    }
+
+    /// The most memory that it has had, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
     async fn signal(&self, signal: &str) {

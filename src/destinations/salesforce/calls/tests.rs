@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::salesforce::ApiVersion;
+use crate::plan::fields::FieldValue;
 
 fn upsert(object: &'static str, id: impl Into<String>) -> Upsert {
     Upsert::new(object, "Key__c", id).set("A__c", "a")
@@ -176,9 +177,10 @@ fn nothing_to_write_makes_no_request() {
 /// What is there after these upserts, where an upsert replaces what an earlier one wrote.
 fn written<'p>(
     upserts: impl IntoIterator<Item = &'p Upsert>,
-) -> BTreeMap<(&'p str, &'p str, &'p str), &'p Value> {
+) -> BTreeMap<(&'p str, &'p str, &'p str), &'p FieldValue> {
     let entries = upserts.into_iter().map(|upsert| {
-        ((upsert.object, upsert.external_id_field, upsert.external_id.as_str()), &upsert.fields["Value__c"])
+        let key = (upsert.object, upsert.external_id_field, upsert.external_id.as_str());
+        (key, upsert.fields.get("Value__c").unwrap())
     });
     entries.collect()
 }
