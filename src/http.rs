@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 mod body;
 mod browsers;
+mod credential;
 mod dashboard;
 mod docs;
 mod error;

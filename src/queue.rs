@@ -73,6 +73,7 @@ use crate::clock;
 use crate::config::{QueueSettings, RetryPolicy};
 use crate::submission::{Caller, Origin, Progress, Record, Trigger};
 
+pub use accepting::SplitPayload;
 pub use arrivals::{ArrivalFate, Arrivals, Tally};
 pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult};
 pub use doc_id::doc_id;

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tracing::warn;
 
+use super::credential;
 use super::error::HttpError;
 use super::observe;
 use crate::config::{Access, OperatorToken};
@@ -63,13 +64,13 @@ impl Gatekeeper {
         if self.webhook_basic.is_empty() && self.webhook_keys.is_empty() {
             return Err(CLOSED);
         }
-        let basic = credential(headers, "basic").and_then(decode_basic);
-        let header_key = headers.get(API_KEY).map(|value| text(value.as_bytes()));
+        let basic = authorization(headers, "basic").and_then(|pair| decode_basic(&pair));
+        let header_key = headers.get(credential::API_KEY).map(|value| text(value.as_bytes()));
         let admitted = basic.is_some_and(|pair| self.webhook_basic.contain(&pair))
             || header_key.is_some_and(|key| self.webhook_keys.contain(&key))
             || ["bearer", "apikey"]
                 .into_iter()
-                .filter_map(|scheme| credential(headers, scheme))
+                .filter_map(|scheme| authorization(headers, scheme))
                 .any(|key| self.webhook_keys.contain(&key));
         if admitted { Ok(()) } else { Err(HttpError::Unauthenticated) }
     }
@@ -86,7 +87,7 @@ impl Gatekeeper {
         if token.is_some_and(|token| self.viewer_tokens.contain(&token)) {
             return Err(READ_ONLY);
         }
-        match (&self.scheduler, credential(headers, "bearer")) {
+        match (&self.scheduler, authorization(headers, "bearer")) {
             (Some(scheduler), Some(token)) => scheduler.verify(&token).await.map(|()| None),
             (None, _) if self.operators.is_empty() => Err(CLOSED),
             _ => Err(HttpError::Unauthenticated),
@@ -125,16 +126,13 @@ impl Visitor {
 /// The token that came as Bearer, or as the password that a browser asked for (with any user name).
 fn operator_credential(headers: &HeaderMap) -> Option<String> {
     let password = || {
-        let pair = credential(headers, "basic").and_then(decode_basic)?;
+        let pair = authorization(headers, "basic").and_then(|pair| decode_basic(&pair))?;
         pair.split_once(':').map(|(_, password)| password.to_owned())
     };
-    credential(headers, "bearer").or_else(password)
+    authorization(headers, "bearer").or_else(password)
 }
 
 const READ_ONLY: HttpError = HttpError::Forbidden("This token may look at everything, and change nothing");
-
-/// The header of a webhook's key.
-const API_KEY: &str = "x-api-key";
 
 const CLOSED: HttpError = HttpError::Forbidden("No credential is configured for this call");
 
@@ -147,7 +145,7 @@ pub(super) async fn webhook(
     if let Err(refusal) = gatekeeper.admit_webhook(request.headers()) {
         // CommCare gives a form up after this answer: someone must act. A refused test loses no form, nor does a
         // stranger's call.
-        if request.method() == Method::POST && shows_credential(request.headers()) {
+        if request.method() == Method::POST && credential::is_shown(request.headers()) {
             warn!(path = request.uri().path(), "webhook refused");
         }
         return Err(refusal);
@@ -192,14 +190,14 @@ fn reads_only(request: &Request) -> bool {
 }
 
 /// The credential of an `Authorization` header with this scheme.
-fn credential(headers: &HeaderMap, scheme: &str) -> Option<String> {
+fn authorization(headers: &HeaderMap, scheme: &str) -> Option<String> {
     let value = text(headers.get(header::AUTHORIZATION)?.as_bytes());
     let (given, credential) = value.split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then(|| credential.trim().to_owned())
 }
 
 /// The `user:password` of a Basic credential.
-fn decode_basic(credential: String) -> Option<String> {
+fn decode_basic(credential: &str) -> Option<String> {
     STANDARD.decode(credential).ok().map(|bytes| text(&bytes))
 }
 
@@ -207,11 +205,6 @@ fn decode_basic(credential: String) -> Option<String> {
 fn text(bytes: &[u8]) -> String {
     let latin = || bytes.iter().copied().map(char::from).collect();
     std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned)
-}
-
-/// Whether a call shows a credential, right or wrong. A stranger who knocks shows none.
-pub(super) fn shows_credential(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION) || headers.contains_key(API_KEY)
 }
 
 /// The operators' tokens, and whose they are.

@@ -164,11 +164,11 @@ async fn collect(
     let mut stream = body.into_data_stream();
     let mut received = 0_usize;
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(|error| match error.into_inner().is::<TooSlow>() {
-            true => HttpError::TooSlow,
-            // The sender hung up, or broke the protocol.
-            false => HttpError::InvalidPayload,
-        })?;
+        // What is not too slow has hung up, or broke the protocol.
+        let trouble = |error: axum::Error| {
+            if error.into_inner().is::<TooSlow>() { HttpError::TooSlow } else { HttpError::InvalidPayload }
+        };
+        let piece = piece.map_err(trouble)?;
         received = received.saturating_add(piece.len());
         if received > limit.saturating_add(DISCARDED) {
             break;

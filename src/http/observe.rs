@@ -9,7 +9,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, debug, field, info, info_span};
 
-use super::auth;
+use super::credential;
 use crate::app::App;
 use crate::metrics::Metrics;
 use crate::submission::{Caller, Origin};
@@ -38,7 +38,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         metrics: app.metrics.clone(),
         span,
         method,
-        shows_credential: auth::shows_credential(request.headers()),
+        shows_credential: credential::is_shown(request.headers()),
         route,
         started: Instant::now(),
         status: UNANSWERED,

@@ -15,6 +15,14 @@ use super::stored::{Change, Stored, Text};
 use super::{Accepted, Arriving, Fate, Queue, QueueError, SWAP_TRIES, doc_id, hashed_doc_id, limits};
 use crate::submission::{Origin, Record};
 
+/// A payload of records in the parts that documents hold.
+pub struct SplitPayload {
+    origin: Origin,
+    job_id: String,
+    records: &'static str,
+    parts: Vec<Part>,
+}
+
 /// What an arriving payload does to the documents of its submission.
 enum Arrived {
     /// Nothing: they hold it, or something newer.
@@ -26,16 +34,13 @@ enum Arrived {
 impl Queue {
     /// Stores a submission, durably, unless the record that its id names makes that unnecessary.
     pub async fn accept(&self, arriving: Arriving) -> Result<Accepted, QueueError> {
-        match arriving.records {
-            Some(records) => {
-                let parts = parts::split(arrival::arrive(&arriving, self.now()), records)?;
-                self.accept_parts(arriving.origin, &arriving.job_id, parts, records).await
-            }
-            None => {
-                let record = arrival::arrive(&arriving, self.now());
-                self.accept_form(arriving, record).await
-            }
+        if let Some(records) = arriving.records {
+            let parts = parts::split(arrival::arrive(&arriving, self.now()), records)?;
+            let Arriving { origin, job_id, .. } = arriving;
+            return self.accept_split(&mut SplitPayload { origin, job_id, records, parts }).await;
         }
+        let record = arrival::arrive(&arriving, self.now());
+        self.accept_form(arriving, record).await
     }
 
     /// The same for a form that a reconciliation fetched: by the same rules, and in the place of the time when CommCare got
@@ -45,14 +50,15 @@ impl Queue {
         self.accept_form(arriving, record).await
     }
 
-    /// The same for a payload whose list `arriving.records` is `list`, JSON text that has been checked, and not in
+    /// Splits a payload whose list `arriving.records` is `list`, JSON text that has been checked, and not in
     /// `arriving.data`.
-    pub async fn accept_list(&self, arriving: Arriving, list: Bytes) -> Result<Accepted, QueueError> {
-        let Some(records) = arriving.records else { return self.accept(arriving).await };
+    pub async fn split(&self, arriving: Arriving, list: Bytes) -> Result<SplitPayload, QueueError> {
         let head = arrival::arrive(&arriving, self.now());
+        let Arriving { origin, job_id, records, .. } = arriving;
+        let records = records.unwrap_or_default();
         let split = spawn_blocking(move || parts::split_text(head, records, &list)).await;
         let parts = split.map_err(|error| QueueError::unavailable("splitting a payload", error))??;
-        self.accept_parts(arriving.origin, &arriving.job_id, parts, records).await
+        Ok(SplitPayload { origin, job_id, records, parts })
     }
 
     async fn accept_form(&self, arriving: Arriving, record: Record) -> Result<Accepted, QueueError> {
@@ -83,22 +89,18 @@ impl Queue {
         Err(QueueError::Contended { doc_id })
     }
 
-    async fn accept_parts(
-        &self,
-        origin: Origin,
-        job_id: &str,
-        mut parts: Vec<Part>,
-        records: &str,
-    ) -> Result<Accepted, QueueError> {
-        parts::name(&mut parts, &doc_id(job_id));
+    /// [`Queue::accept`] of a payload that was split.
+    pub async fn accept_split(&self, payload: &mut SplitPayload) -> Result<Accepted, QueueError> {
+        let SplitPayload { origin, ref job_id, records, ref mut parts } = *payload;
+        parts::name(parts, &doc_id(job_id));
         let mut looks_closer = false;
         for _ in 0..SWAP_TRIES {
             let mut stored = self.editions(origin, job_id).await?;
             if looks_closer {
-                self.look_closer(origin, job_id, &mut parts, &mut stored).await?;
+                self.look_closer(origin, job_id, parts, &mut stored).await?;
             }
             let first = parts.first().map(|part| part.doc_id.clone()).unwrap_or_default();
-            match arrive(&stored, &parts, records, self.now()) {
+            match arrive(&stored, parts, records, self.now()) {
                 Arrived::Settled(fate) => {
                     // An original document keeps its random id.
                     let named = stored.iter().any(|stored| stored.doc_id == first);

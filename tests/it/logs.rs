@@ -15,7 +15,7 @@ async fn a_request_is_one_line_with_its_route_and_what_came_of_it() {
     let log = Log::production(None);
     let app = TestApp::start().await;
     app.accept(&registration("f-1")).await;
-    app.get("/record/commcare_collection/f-1?verbose=Almaz").await.expect(200);
+    app.get("/record/commcare_collection/f-1?verbose=Almaz").await.expect(422);
     app.get("/nothing/at/all").await.expect(404);
     app.call("DELETE", "/retry/sf/f-1", &[]).await.expect(405);
     for probe in ["/health", "/ready"] {
@@ -26,7 +26,7 @@ async fn a_request_is_one_line_with_its_route_and_what_came_of_it() {
         lines.iter().map(|line| json!([line["method"], line["route"], line["status"]])).collect();
     let expected = json!([
         ["POST", "/process-data-cc", 200],
-        ["GET", "/record/{collection}/{id}", 200],
+        ["GET", "/record/{collection}/{id}", 422],
         ["GET", "none", 404],
         ["DELETE", "/retry/{dest}/{id}", 405],
     ]);

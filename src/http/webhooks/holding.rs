@@ -11,13 +11,19 @@ use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
 use super::super::error::HttpError;
-use crate::queue::{Accepted, Arriving, Queue, QueueError};
+use crate::queue::{Accepted, Arriving, Queue, QueueError, SplitPayload};
 
 /// Time for which a call is held. Apex waits 10 seconds for an answer by default (Apex Developer Guide, "Callout
 /// Limits and Limitations"), CommCare HQ 5 minutes (`READ_TIMEOUT` in its `corehq/motech/const.py`).
 const PATIENCE: Duration = Duration::from_secs(6);
 /// The first pause; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A submission, as the queue takes it.
+enum Submission {
+    Whole(Arriving),
+    Split(Box<SplitPayload>),
+}
 
 /// Stores a submission, whose records may be a `list` beside it. While the queue is away, tries again until
 /// [`PATIENCE`] is used up.
@@ -27,8 +33,13 @@ pub(super) async fn accept(
     list: Option<Bytes>,
 ) -> Result<Accepted, HttpError> {
     let collection = arriving.origin.collection();
+    // Splitting takes its time whether the queue is there or not.
+    let submission = match list {
+        Some(list) => Submission::Split(Box::new(queue.split(arriving, list).await?)),
+        None => Submission::Whole(arriving),
+    };
     let mut last_error = None;
-    let (error, answer) = match timeout(PATIENCE, persist(queue, arriving, list, &mut last_error)).await {
+    let (error, answer) = match timeout(PATIENCE, persist(queue, submission, &mut last_error)).await {
         Ok(Ok(accepted)) => return Ok(accepted),
         Ok(Err(QueueError::TooLarge { size, limit })) => {
             return Err(HttpError::SubmissionTooLarge { size, limit });
@@ -47,15 +58,14 @@ pub(super) async fn accept(
 /// Tries until the queue answers, or fails in a way that does not pass by itself.
 async fn persist(
     queue: &Queue,
-    arriving: Arriving,
-    list: Option<Bytes>,
+    mut submission: Submission,
     last_error: &mut Option<QueueError>,
 ) -> Result<Accepted, QueueError> {
     let mut pause = FIRST_PAUSE;
     loop {
-        let accepted = match &list {
-            Some(list) => queue.accept_list(arriving.clone(), list.clone()).await,
-            None => queue.accept(arriving.clone()).await,
+        let accepted = match &mut submission {
+            Submission::Whole(arriving) => queue.accept(arriving.clone()).await,
+            Submission::Split(payload) => queue.accept_split(payload).await,
         };
         match accepted {
             Err(error) if error.may_pass() => *last_error = Some(error),

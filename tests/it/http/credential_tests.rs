@@ -49,6 +49,6 @@ async fn a_test_stores_and_counts_nothing_and_alarms_nobody() {
     assert_eq!(log.events("webhook refused"), [json!(null); 0]);
     let counts = app.call("GET", "/status-count/commcare_collection", &operator).await.expect(200);
     assert_eq!(counts["status_counts"]["new"], 0);
-    app.call("POST", "/process-data-cc", &[]).await.expect(401);
+    app.call("POST", "/process-data-cc", &[("x-api-key", "wrong")]).await.expect(401);
     assert_eq!(log.events("webhook refused").len(), 1, "a refused form does");
 }
