@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 const BEFORE_THE_FIRST: TimeDelta = TimeDelta::days(1);
 /// How much of what an earlier run has read is read again.
 const OVERLAP: TimeDelta = TimeDelta::days(1);
+/// How much before the removal of their records forms are not asked for any more.
+const BEFORE_REMOVAL: TimeDelta = TimeDelta::days(1);
 
 /// The time that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +40,7 @@ impl Window {
         finished_up_to: Option<DateTime<Utc>>,
     ) -> Self {
         let ago = |time: Duration| now - TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX / 2);
-        let still_known = retention.map(|kept| ago(kept) + OVERLAP);
+        let still_known = retention.map(|kept| ago(kept) + BEFORE_REMOVAL);
         let received_from =
             still_known.map_or(first - BEFORE_THE_FIRST, |known| known.max(first - BEFORE_THE_FIRST));
         let wanted = finished_up_to.map_or(ago(days), |up_to| ago(days).min(up_to - OVERLAP));
