@@ -45,6 +45,8 @@ use Trouble::{Down, Hanging, LoginRefused, LosingAnswers, Noisy, Overloaded, Pag
 /// What is told of a call that took too long, whatever the reason: a trouble, the end of the time that
 /// all tries of a delivery have, or a machine that has too much to do.
 const TIMED_OUT: [&str; 2] = ["no answer in time", "PostgreSQL did not end within"];
+/// What is told of a lease that ran out although nobody died.
+const QUEUE_AWAY: &str = "the queue took no writes";
 /// What is told of a record, or of a part of it, that was not tried since its vendor was known to be in trouble.
 const NOT_TRIED: [&str; 4] =
     ["since CommCare is in trouble", "does not answer: ", "takes nothing: ", "refuses this service"];
@@ -140,6 +142,13 @@ impl Journal {
         // A connection that trouble has ended may be found out a moment later.
         let slack = TimeDelta::seconds(3);
         let episodes = self.0.lock().unwrap();
+        if error.contains(QUEUE_AWAY) {
+            let met = |episode: &Episode| {
+                let lasted = episode.began <= finished && episode.ended.is_none_or(|ended| started <= ended);
+                episode.vendor.is_queue() && lasted
+            };
+            return (!episodes.iter().any(met)).then(|| "the queue was there".to_owned());
+        }
         let of_vendor: Vec<&Episode> = episodes.iter().filter(|episode| episode.vendor == vendor).collect();
         let was_there = |episode: &&&Episode| {
             episode.began <= finished && episode.ended.is_none_or(|ended| started <= ended + slack)
