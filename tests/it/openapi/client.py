@@ -13,6 +13,7 @@ from generated.api.operators import (
     bulk_update,
     failed,
     failed_groups,
+    mappings,
     mark_unmapped,
     metrics,
     openapi,
@@ -122,6 +123,9 @@ if answers:
 else:
     mark = models.Mark(job_name="Farm Visit Full", path="form.shade", code="9", known=True)
     call(mark_unmapped, models.ErrorBody, 404, client=operator, body=mark)
+document = call(mappings, models.MappingsAnswer, client=operator, job_name="Farm Visit Full")
+assert document.mappings
+assert call(reconcile, models.Report, client=operator, dry_run=True).accepted == 0
 assert "commcare_sf_queue_up 1" in call(metrics, str, client=operator)
 document = call(openapi, models.OpenapiResponse200, client=operator)
 described = {
