@@ -27,7 +27,13 @@ from generated.api.operators import (
     unmapped,
 )
 from generated.api.probes import health, ready
-from generated.api.scheduler import drain_to_commcare, drain_to_salesforce, retry_to_commcare, retry_to_salesforce
+from generated.api.scheduler import (
+    drain_to_commcare,
+    drain_to_salesforce,
+    reconcile,
+    retry_to_commcare,
+    retry_to_salesforce,
+)
 from generated.api.webhooks import accept_commcare, accept_salesforce, check_commcare, check_salesforce
 
 url, operator_token, webhook_key, samples = sys.argv[1:]
