@@ -247,7 +247,7 @@ impl Worker {
             probes += u32::from(probing);
             drain.leave_to_others(&sweep.take_in_work());
             let done = if is_probe {
-                drain.run_probe(destination, candidates).await
+                Box::pin(drain.run_probe(destination, candidates)).await
             } else {
                 Box::pin(drain.run_batch(candidates)).await
             };
@@ -260,7 +260,7 @@ impl Worker {
         if trigger == Trigger::Batch {
             drain.try_remembered_of(destinations_of(origin)).await;
         }
-        let report = drain.finish().await;
+        let report = Box::pin(drain.finish()).await;
         if trigger == Trigger::Batch {
             self.metrics.drain_ended(origin, clock::now());
         }
@@ -286,7 +286,7 @@ impl Worker {
             self.destinations.drain_begins(beside);
             if self.destinations.known_admission(beside) == Admission::Probing {
                 let probe = drain.probe(beside, sweep).await?;
-                drain.run_probe(beside, probe).await;
+                Box::pin(drain.run_probe(beside, probe)).await;
             }
         }
         Ok(())
@@ -337,7 +337,7 @@ impl Worker {
             return Ok(RunEnd::Failed(REMOVED.to_owned()));
         };
         Box::pin(drain.run_batch(vec![candidate])).await;
-        let mut ends = drain.finish().await.ends();
+        let mut ends = Box::pin(drain.finish()).await.ends();
         Ok(ends.remove(doc_id).unwrap_or(RunEnd::Processing))
     }
 

@@ -23,8 +23,11 @@ use crate::app::App;
 use crate::queue::{Queue, QueueError};
 use crate::submission::Destination;
 
-/// The scheduler's calls, by their paths, and how often each is made where the scheduler is set to call so often.
-const CALLS: [(&str, fn(Duration) -> Duration); 5] = [
+/// A call's path, and how often it is made where the scheduler is set to call so often.
+type Call = (&'static str, fn(Duration) -> Duration);
+
+/// The scheduler's calls.
+const CALLS: [Call; 5] = [
     ("process-firestore-to-sf", every),
     ("process-firestore-to-cc", every),
     ("auto-retry-firestore-to-sf", every),
@@ -107,7 +110,7 @@ pub(super) async fn scheduler(
     settings: &HttpSettings,
 ) -> Result<Vec<SchedulerStatus>, QueueError> {
     let now = queue.now();
-    let status = async |(call, period): (&'static str, fn(Duration) -> Duration)| {
+    let status = async |(call, period): Call| {
         let last = last_call(queue, call).await?;
         let started = last.as_ref().map(|last| last.started);
         let expected = settings.scheduler_every.map(period);

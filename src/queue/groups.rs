@@ -168,9 +168,10 @@ impl<'t> Iterator for Words<'t> {
     fn next(&mut self) -> Option<&'t str> {
         let in_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
         let first = self.0.chars().next()?;
-        let end = match in_word(first) {
-            true => self.0.find(|letter| !in_word(letter)).unwrap_or(self.0.len()),
-            false => first.len_utf8(),
+        let end = if in_word(first) {
+            self.0.find(|letter| !in_word(letter)).unwrap_or(self.0.len())
+        } else {
+            first.len_utf8()
         };
         let (word, rest) = self.0.split_at(end);
         self.0 = rest;

@@ -197,7 +197,7 @@ impl Drain {
                     }
                     let suspect = suspect.map(|(destination, _)| destination);
                     suspect.into_iter().for_each(|destination| self.suspects.begun(destination));
-                    let task = tasks.spawn(self.run(candidate, plan, slots));
+                    let task = tasks.spawn(Box::pin(self.run(candidate, plan, slots)));
                     running.insert(task.id(), (position, doc_id, suspect));
                 }
                 else => break,

@@ -50,7 +50,7 @@ impl Worker {
         let order = Order { trigger: Trigger::Manual, caller: Some(asked.caller), force: asked.force };
         let drain = Drain::new(self.clone(), origin, self.deadline(origin), order);
         let named = self.queue.named(origin, ids).await?;
-        let (ends, stopped) = self.run_again(drain, origin, targets(origin, &named)).await?;
+        let (ends, stopped) = Box::pin(self.run_again(drain, origin, targets(origin, &named))).await?;
         let not_started = || RunEnd::NotStarted(stopped.clone().unwrap_or_else(|| OVER.to_owned()));
         let retried = |Named { doc_id, .. }| {
             let end = ends.get(&doc_id).cloned().unwrap_or_else(not_started);
@@ -95,7 +95,7 @@ impl Worker {
                 }
             };
         }
-        let report = drain.finish().await;
+        let report = Box::pin(drain.finish()).await;
         let stopped = report.stopped.as_ref().map(|stopped| stopped.reason.clone());
         ends.extend(report.ends());
         Ok((ends, stopped))

@@ -73,13 +73,11 @@ pub(super) fn advice(kind: Option<ErrorKind>, cause: Option<Cause>) -> Option<&'
         (_, Some(Cause::Superseded)) => {
             Some("A retry alone will not help: later forms have written the same records.")
         }
-        (_, Some(Cause::Outage | Cause::WorkerLost | Cause::SetByHand)) => None,
         (Some(ErrorKind::Permanent), _) => {
             Some("A retry alone will not help: correct the record or the rule that it breaks first.")
         }
         (Some(ErrorKind::Dependency), _) => {
             Some("These wait for other records, and are retried by themselves once those are there.")
         }
-        (Some(ErrorKind::Transient) | None, _) => None,
     }
 }

@@ -45,13 +45,13 @@ pub(super) type Page = Result<Content, HttpError>;
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Content {
     title: String,
-    content: Markup,
+    body: Markup,
     refreshed: bool,
 }
 
 /// A page of this title.
 pub(in crate::http) fn page(title: &str, content: &Markup) -> Content {
-    Content { title: title.to_owned(), content: content.clone(), refreshed: false }
+    Content { title: title.to_owned(), body: content.clone(), refreshed: false }
 }
 
 impl Content {
@@ -79,9 +79,10 @@ pub(in crate::http) async fn frame(
     let is_browser = accepts_html(request.headers());
     let mut response = next.run(request).await;
     let content = response.extensions_mut().remove::<Content>();
-    // A program that is not let in gets the answer of every call.
+    // A program that is not let in, or asks `/docs` for what it does not have, gets the answer of every call.
     let is_shut_out = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    let problem = response.extensions_mut().remove::<ErrorWords>().filter(|_| is_browser || !is_shut_out);
+    let for_people = is_browser || (!is_shut_out && path.starts_with("/dashboard"));
+    let problem = response.extensions_mut().remove::<ErrorWords>().filter(|_| for_people);
     let content = content.or_else(|| problem.map(|words| problem_page(response.status(), &words.0, &path)));
     if let Some(content) = content {
         *response.body_mut() = Body::from(content.framed(&path, &settings));
@@ -128,7 +129,7 @@ impl Content {
                     (dry_run(settings))
                     main #content tabindex="-1" {
                         h1 { (self.title) }
-                        (self.content)
+                        (self.body)
                     }
                     footer { p { "As of " (time(clock::now())) "." } }
                 }

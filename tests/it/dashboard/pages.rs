@@ -47,7 +47,7 @@ async fn the_first_page_shows_depth_failures_and_unmapped_answers() {
     app.app.queue.add_unmapped(Origin::CommCare, "Farm Visit Full", "good", unmapped).await.unwrap();
     let first = page(&app, "/dashboard/").await.text;
     for part in [
-        r#"<a href="/dashboard/mappings?q=form.shade%3Cb%3E"><code>form.shade&lt;b&gt;</code></a>"#,
+        "<code>form.shade&lt;b&gt;</code>",
         "<code>17</code>",
         r#"<a href="/dashboard/record/commcare_collection/good">the last one</a>"#,
     ] {

@@ -13,6 +13,7 @@ from generated.api.operators import (
     bulk_update,
     failed,
     failed_groups,
+    mappings,
     mark_unmapped,
     metrics,
     openapi,
@@ -26,7 +27,13 @@ from generated.api.operators import (
     unmapped,
 )
 from generated.api.probes import health, ready
-from generated.api.scheduler import drain_to_commcare, drain_to_salesforce, retry_to_commcare, retry_to_salesforce
+from generated.api.scheduler import (
+    drain_to_commcare,
+    drain_to_salesforce,
+    reconcile,
+    retry_to_commcare,
+    retry_to_salesforce,
+)
 from generated.api.webhooks import accept_commcare, accept_salesforce, check_commcare, check_salesforce
 
 url, operator_token, webhook_key, samples = sys.argv[1:]
@@ -122,6 +129,9 @@ if answers:
 else:
     mark = models.Mark(job_name="Farm Visit Full", path="form.shade", code="9", known=True)
     call(mark_unmapped, models.ErrorBody, 404, client=operator, body=mark)
+document = call(mappings, models.MappingsAnswer, client=operator, job_name="Farm Visit Full")
+assert document.mappings
+assert call(reconcile, models.Report, client=operator, dry_run=True).accepted == 0
 assert "commcare_sf_queue_up 1" in call(metrics, str, client=operator)
 document = call(openapi, models.OpenapiResponse200, client=operator)
 described = {
