@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::error;
 
+use crate::check::{self, Report};
 use crate::config::Config;
 use crate::destinations::Destinations;
 use crate::destinations::commcare::forms::FormList;
@@ -26,6 +27,8 @@ pub struct App {
     pub reconciler: Reconciler,
     /// All counters.
     pub metrics: Metrics,
+    /// The length of the longest address of a photo.
+    longest_file_url: usize,
 }
 
 /// Why the service could not be put together.
@@ -48,10 +51,7 @@ pub enum StartError {
 impl App {
     /// Opens the queue and prepares the destinations; `shutdown` ends the work.
     pub async fn start(config: &Config, shutdown: Shutdown) -> Result<Arc<Self>, StartError> {
-        let metrics = Metrics::new(|origin, name| jobs::find(origin, name).map(|job| job.name))
-            .from_zero(jobs::JOBS.iter().map(|job| (job.origin, job.name)));
-        let salesforce = config.salesforce.clone().map(|settings| Salesforce::new(settings, metrics.clone()));
-        let salesforce = salesforce.transpose().map_err(StartError::Salesforce)?;
+        let metrics = metrics().from_zero(jobs::JOBS.iter().map(|job| (job.origin, job.name)));
         if let Some(settings) = config.postgis.as_ref().filter(|settings| settings.run_migrations) {
             match postgis::migrate(&settings.database).await {
                 // Forms to Salesforce can go on, and forms to PostGIS wait in the queue.
@@ -61,9 +61,7 @@ impl App {
                 migrated => migrated.map_err(StartError::Migration)?,
             }
         }
-        let postgis = config.postgis.as_ref().map(Postgis::new);
-        let commcare =
-            config.commcare.clone().map(CommCare::new).transpose().map_err(StartError::CommCare)?;
+        let destinations = destinations(config, &metrics)?;
         let queue = Queue::open(&config.queue, config.retry).await.map_err(StartError::Queue)?;
         let forms = config.commcare.clone().map(FormList::new).transpose().map_err(StartError::CommCare)?;
         let reconciler = Reconciler::new(
@@ -76,15 +74,40 @@ impl App {
         );
         let worker = Worker::new(
             queue.clone(),
-            Destinations { salesforce, commcare, postgis },
+            destinations,
             facts(config),
             [config.drain, config.drain_to_commcare],
             config.retry,
             shutdown,
             metrics.clone(),
         );
-        Ok(Arc::new(Self { queue, worker, reconciler, metrics }))
+        let longest_file_url = check::longest_file_url(config);
+        Ok(Arc::new(Self { queue, worker, reconciler, metrics, longest_file_url }))
     }
+
+    /// Holds the destinations against the mappings, and keeps the result for the dashboard.
+    pub async fn check_destinations(&self) -> Report {
+        let report = check::run(self.worker.destinations(), Some(&self.queue), self.longest_file_url).await;
+        if let Err(error) = check::keep(&self.queue, &report).await {
+            error!(error = &error as &dyn std::error::Error, "result of the destination check not kept");
+        }
+        report
+    }
+}
+
+/// Every destination that the settings name. None is called yet.
+pub(crate) fn destinations(config: &Config, metrics: &Metrics) -> Result<Destinations, StartError> {
+    let salesforce = config.salesforce.clone().map(|settings| Salesforce::new(settings, metrics.clone()));
+    Ok(Destinations {
+        salesforce: salesforce.transpose().map_err(StartError::Salesforce)?,
+        commcare: config.commcare.clone().map(CommCare::new).transpose().map_err(StartError::CommCare)?,
+        postgis: config.postgis.as_ref().map(Postgis::new),
+    })
+}
+
+/// Counters that know the names of the form types.
+pub(crate) fn metrics() -> Metrics {
+    Metrics::new(|origin, name| jobs::find(origin, name).map(|job| job.name))
 }
 
 /// What mappings know apart from the payload, by these settings.

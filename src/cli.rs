@@ -1,4 +1,5 @@
-//! The command line (`docs/service.md`, section 9). Exit codes: 0 success, 1 failure, 2 wrong usage.
+//! The command line (`docs/service.md`, section 9). Exit codes: 0 success, 1 failure, 2 wrong usage; `check-destinations`
+//! has 2 for a destination that could not be asked, too.
 //!
 //! A command's answer goes to standard output, for people or, with `--json`, for programs. Errors go to standard
 //! error, in words.
@@ -18,7 +19,9 @@ use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::app;
+use crate::check::{self, Report};
+use crate::config::{Config, QueueSettings};
 use crate::demo;
 use crate::destinations::postgis;
 use crate::http::openapi;
@@ -100,6 +103,16 @@ enum Command {
         #[arg(long, value_enum, default_value = "table")]
         format: SummaryFormat,
     },
+    /// Hold the destinations against the mappings.
+    ///
+    /// Logs in everywhere with the settings in force, and compares objects, fields, labels and rights with what
+    /// the mappings write. Nothing is written.
+    #[command(verbatim_doc_comment, after_help = help::CHECK_DESTINATIONS)]
+    CheckDestinations {
+        /// Print JSON, as `GET /check-destinations` answers.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print what each form type writes, and from which answers.
     ///
     /// The lines come from the tables by which the service maps forms. Nothing is called.
@@ -177,9 +190,9 @@ impl ValueEnum for Origin {
     }
 }
 
-/// Runs one command.
-pub async fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command.unwrap_or(Command::Serve) {
+/// Runs one command. Gives its exit code, where that tells more than success and failure do.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             let config = Config::load(&environment)?;
             telemetry::start(&config).context("RUST_LOG")?;
@@ -219,8 +232,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             print(&reconciled.text)?;
             reconciled.failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!(failure)))
         }
+        Command::CheckDestinations { json } => {
+            let report = check_destinations(&Config::load(&environment)?).await?;
+            print(&if json { pretty(&json!(report)) } else { report.as_text() })?;
+            return Ok(ExitCode::from(report.exit_code()));
+        }
         Command::Openapi => print(&pretty(&json!(openapi::document()))),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Says why a command failed, with its causes.
@@ -262,6 +281,17 @@ async fn migrate(config: &Config, json: bool) -> anyhow::Result<String> {
     } else {
         format!("{database} is up to date\n")
     })
+}
+
+/// Asks every destination, and Firestore where it is the queue. The embedded queue has no indexes to miss, and its file
+/// stays as it is.
+async fn check_destinations(config: &Config) -> anyhow::Result<Report> {
+    let destinations = app::destinations(config, &app::metrics())?;
+    let queue = match &config.queue {
+        settings @ QueueSettings::Firestore(_) => Some(Queue::open(settings, config.retry).await?),
+        QueueSettings::Sqlite(_) => None,
+    };
+    Ok(check::run(&destinations, queue.as_ref(), check::longest_file_url(config)).await)
 }
 
 fn mappings(job_name: Option<&str>, format: Format) -> anyhow::Result<String> {

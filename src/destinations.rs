@@ -9,6 +9,7 @@ mod delivery;
 mod guard;
 mod mask;
 pub mod postgis;
+mod readiness;
 pub mod salesforce;
 mod staff;
 mod transport;
@@ -21,6 +22,7 @@ pub use breaker::Admission;
 use commcare::CommCare;
 pub use delivery::{Delivery, DeliveryError, Failure, Suspicion, Tally};
 use postgis::Postgis;
+pub use readiness::{Fault, NotAsked};
 use salesforce::Salesforce;
 
 /// Bytes of a plan that are recorded: more than its record has room for.

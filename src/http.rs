@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 mod body;
 mod browsers;
+mod check;
 mod credential;
 mod dashboard;
 mod docs;
@@ -86,6 +87,7 @@ fn scheduler_calls() -> Calls {
         .routes(routes!(scheduler::retry_to_salesforce))
         .routes(routes!(scheduler::retry_to_commcare))
         .routes(routes!(reconcile::reconcile))
+        .routes(routes!(check::run))
 }
 
 /// What operators call.
@@ -104,6 +106,7 @@ fn operator_calls() -> Calls {
         .routes(routes!(status::show))
         .routes(routes!(unmapped::list, unmapped::mark))
         .routes(routes!(mappings::show))
+        .routes(routes!(check::show))
         .routes(routes!(openapi::show))
 }
 

@@ -127,14 +127,14 @@ pub static JOBS: &[Job] = &[
     to_postgis("Wet Mill Visit", wetmill_visit::map, wetmill_visit::describe),
     to_commcare(&participant::JOB, participant::map, |description| participant::JOB.describe(description)),
     to_commcare(&training_group::JOB, training_group::map, |description| {
-        training_group::JOB.describe(description)
+        training_group::JOB.describe(description);
     }),
     to_commcare(&training_session::JOB, training_session::map, |description| {
-        training_session::JOB.describe(description)
+        training_session::JOB.describe(description);
     }),
     to_commcare(&project_role::JOB, project_role::map, |description| project_role::JOB.describe(description)),
     to_commcare(&household_sampling::JOB, household_sampling::map, |description| {
-        household_sampling::JOB.describe(description)
+        household_sampling::JOB.describe(description);
     }),
     to_commcare(&wetmill_case::JOB, wetmill_case::map, |description| wetmill_case::JOB.describe(description)),
 ];

@@ -16,6 +16,7 @@
 
 pub mod app;
 mod bounded;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     }
     let run = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match run.map_err(Into::into).and_then(|runtime| runtime.block_on(cli::run(cli))) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => cli::fail(&error),
     }
 }

@@ -46,6 +46,7 @@ mod error;
 mod firestore;
 mod groups;
 mod held;
+mod indexes;
 mod limits;
 mod overview;
 mod parts;

@@ -362,6 +362,11 @@ impl Worker {
         &self.shutdown
     }
 
+    /// The destinations, for who asks them something without writing.
+    pub fn destinations(&self) -> &Destinations {
+        &self.destinations
+    }
+
     /// The destinations that are in trouble.
     pub fn destinations_down(&self) -> Vec<Destination> {
         self.destinations.down()

@@ -104,6 +104,23 @@ Exit codes:
   1  the queue cannot be read
   2  wrong usage";
 
+/// Of `check-destinations`.
+pub(super) const CHECK_DESTINATIONS: &str = "\
+Reads every setting of .env.example from the environment and from .env. Salesforce: the objects and
+fields that the mappings write, external ids, lookups, labels of restricted picklists, lengths, required
+fields. CommCare: the credential and the user's rights. PostGIS: extensions, migrations, tables, rights.
+Firestore: the indexes. One line for each finding: destination, object.field, what is wrong, which form
+types it stops. A destination without credentials is not checked.
+
+Examples:
+  commcare-sf-integration check-destinations
+  commcare-sf-integration check-destinations --json | jq -r '.findings[].field'
+
+Exit codes:
+  0  nothing found that would fail
+  1  something would fail; or the settings are wrong, and standard error lists every problem
+  2  wrong usage; or a configured destination could not be reached or asked, and nothing else was found";
+
 /// Of `mappings`.
 pub(super) const MAPPINGS: &str = "\
 Reads no setting. One line is a field: the object and how its record is found, the form paths of the

@@ -30,6 +30,7 @@ mod pace;
 mod page;
 mod quoted;
 mod response;
+mod rights;
 mod wire;
 
 use failure::SubmissionError;

@@ -49,6 +49,11 @@ impl DeliveryError {
         Self { missing: Some(record_key(object, external_id)), ..self }
     }
 
+    /// Whether the destination refuses the credential, as opposed to giving no answer.
+    pub fn is_refused_login(&self) -> bool {
+        self.failure == Failure::Unavailable && self.step == "login"
+    }
+
     /// The error of a delivery that was not begun.
     pub(super) fn paused(reason: String) -> Self {
         Self::new(Failure::Unavailable, "admission", reason)

@@ -10,6 +10,7 @@
 mod failure;
 mod migrations;
 mod mills;
+mod readiness;
 mod unnamed;
 mod visits;
 

@@ -23,6 +23,7 @@ use crate::retry::{Retries, RetryTimes};
 mod answer;
 mod calls;
 mod composite;
+mod describe;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -40,6 +41,7 @@ mod step;
 mod transport;
 mod wire;
 
+pub use describe::{FieldDescription, ObjectDescription, PicklistValue, RecordTypeInfo};
 pub use quota::ApiUsage;
 pub use soql::Soql;
 
@@ -53,6 +55,9 @@ use wire::Wire;
 /// Tries that one request is worth. jsforce makes up to six, Salto three, and the queue's own retries do what these
 /// don't catch.
 const TRIES: u32 = 4;
+
+/// Salesforce's code for an address that it does not have (REST API guide, Status Codes and Error Responses).
+const RESOURCE_NOT_FOUND: &str = "NOT_FOUND";
 
 /// The client could not be set up.
 #[derive(Debug, thiserror::Error)]

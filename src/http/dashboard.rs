@@ -8,6 +8,7 @@
 
 mod actions;
 mod chart;
+mod check;
 mod failures;
 mod filter;
 mod groups;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::app::App;
+use crate::check::{self, CheckStatus, Checked};
 use crate::clock;
 use crate::destinations::Admission;
 use crate::metrics::{CONTENT_TYPE, Depths, DestinationState, Reconciled, Scrape};
@@ -28,8 +29,9 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
     let [from_commcare, from_salesforce] = app.queue.unreadable_met();
     let unreadable = vec![(Origin::CommCare, from_commcare), (Origin::Salesforce, from_salesforce)];
-    let (queue, reconciliation) = futures::join!(depths(&app), reconciliation(&app));
-    let mut scrape = Scrape { queue, unreadable, reconciliation, ..Scrape::default() };
+    let (queue, reconciliation, findings) =
+        futures::join!(depths(&app), reconciliation(&app), findings(&app));
+    let mut scrape = Scrape { queue, unreadable, findings, reconciliation, ..Scrape::default() };
     if let Some(health) = app.worker.salesforce_health() {
         let state = match health.admission {
             Admission::Available => DestinationState::Available,
@@ -52,6 +54,18 @@ async fn reconciliation(app: &App) -> Option<Reconciled> {
         alert: app.reconciler.alert(),
         finished: finished.and_then(|run| u64::try_from(run.ended_at.timestamp()).ok()),
     })
+}
+
+/// The findings of the last check, by destination; none where the queue doesn't answer.
+async fn findings(app: &App) -> Vec<(String, u64)> {
+    let last = timeout(QUEUE_PATIENCE, check::last(&app.queue)).await;
+    let Ok(Ok(Some(report))) = last else { return Vec::new() };
+    let of = |checked: &Checked| {
+        let findings = report.findings.iter().filter(|finding| finding.destination == checked.name);
+        (checked.name.clone(), findings.count() as u64)
+    };
+    let asked = report.destinations.iter().filter(|checked| checked.status == CheckStatus::Checked);
+    asked.map(of).collect()
 }
 
 /// The queue's depths; `None` where it doesn't answer.

@@ -173,20 +173,21 @@ impl Description {
                     match piece {
                         Piece::Words(_) => {}
                         Piece::Answer(path) => found.push((*path).into()),
-                        Piece::Own(name) => match lines.own(name) {
-                            Some(Source::Sent(path)) => found.push(path.into()),
-                            _ => continue,
-                        },
+                        Piece::Own(name) => {
+                            if let Some(Source::Sent(path)) = lines.own(name) {
+                                found.push(path.into());
+                            }
+                        }
                     }
                 }
                 found
             }
         };
-        names.iter().flat_map(|path| self.from_top(lines, path)).collect()
+        names.iter().flat_map(|path| self.full_paths(lines, path)).collect()
     }
 
     /// A path as counted from the top; two where the group stands at two places.
-    fn from_top(&self, lines: &Lines, path: &str) -> Vec<String> {
+    fn full_paths(&self, lines: &Lines, path: &str) -> Vec<String> {
         if lines.group.is_empty() || is_from_top(path) || path.starts_with("payload.") {
             return vec![path.to_owned()];
         }
@@ -202,7 +203,7 @@ impl Description {
     /// An external id with the paths of its answers in braces.
     fn shown_id(&self, lines: &Lines, pieces: &[Piece]) -> String {
         let shown = |path: &str| {
-            let full = self.from_top(lines, path);
+            let full = self.full_paths(lines, path);
             format!("{{{}}}", full.first().map_or(path, String::as_str))
         };
         let pieces = pieces.iter().map(|piece| match piece {
@@ -264,7 +265,7 @@ impl Description {
     }
 
     fn first(&self, lines: &Lines, path: &str) -> String {
-        self.from_top(lines, path).into_iter().next().unwrap_or_default()
+        self.full_paths(lines, path).into_iter().next().unwrap_or_default()
     }
 }
 

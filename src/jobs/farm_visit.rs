@@ -245,7 +245,7 @@ impl<'a> FarmVisit<'a> {
         let at_root = country == Zm && is_root_build(&form)?;
         let practices = form.group(if at_root { "form" } else { PRACTICES })?;
         let by_advisor = kind.is_named(&[FARM_VISIT_AA]);
-        Ok(Self { practices, country, by_advisor, form })
+        Ok(Self { form, practices, country, by_advisor })
     }
 }
 

@@ -115,10 +115,11 @@ impl Source {
             Self::FirstFilled(paths) => form.first_filled(paths)?,
             Self::WholeNumber(path) => form.whole_number(path)?,
             Self::IsOneOf(path, codes) => codes.contains(&&*form.text(path)?).into(),
-            Self::Label(path, labels) => form.label(path, labels)?.unwrap_or_default().into(),
             Self::LabelOr(path, labels, other) => form.label(path, labels)?.unwrap_or(other).into(),
             Self::LabelExceptIn(apps, path, _) if apps.contains(&&*form.text(APP)?) => form.sent(path)?,
-            Self::LabelExceptIn(_, path, labels) => form.label(path, labels)?.unwrap_or_default().into(),
+            Self::Label(path, labels) | Self::LabelExceptIn(_, path, labels) => {
+                form.label(path, labels)?.unwrap_or_default().into()
+            }
             Self::Attachment(path) => form.attachment(path)?.into(),
             Self::AttachmentIf(path, condition) if condition.holds(form)? => form.attachment(path)?.into(),
             Self::AttachmentIf(..) => "".into(),

@@ -80,6 +80,12 @@ pub(super) struct CollectionLabels {
     pub(super) collection: &'static str,
 }
 
+/// Findings by destination.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct FindingLabels {
+    pub(super) destination: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct StateLabels {
     pub(super) destination: &'static str,

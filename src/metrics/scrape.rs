@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::labels::{CollectionLabels, DepthLabels, StateLabels};
+use super::labels::{CollectionLabels, DepthLabels, FindingLabels, StateLabels};
 use crate::submission::{Origin, Status};
 
 /// A whole number. Counts of calls go beyond 32 bits, and none is negative.
@@ -51,6 +51,8 @@ pub struct Scrape {
     pub unreadable: Vec<(Origin, u64)>,
     /// Destinations that are called at all, and whether they take work.
     pub destinations: Vec<(&'static str, DestinationState)>,
+    /// What the last check of each destination has found: the number of findings, by destination.
+    pub findings: Vec<(String, u64)>,
     /// Salesforce's daily calls, used and allowed.
     pub salesforce_usage: Option<(u64, u64)>,
     /// What the last reconciliation came to; `None` before the first, or where the queue did not answer.
@@ -99,6 +101,16 @@ impl Scrape {
             for state in DestinationState::ALL {
                 let labels = StateLabels { destination, state: state.as_str() };
                 states.get_or_create(&labels).set(u64::from(state == *now));
+            }
+        }
+        if !self.findings.is_empty() {
+            let findings: Family<FindingLabels, Number> = shown(
+                &mut registry,
+                "destination_findings",
+                "What would fail, by the last check of the destinations against the mappings",
+            );
+            for (destination, count) in &self.findings {
+                findings.get_or_create(&FindingLabels { destination: destination.clone() }).set(*count);
             }
         }
         if let Some((used, limit)) = self.salesforce_usage {

@@ -13,13 +13,14 @@ const WEBHOOKS: [(&str, &str, u16); 4] = [
     ("GET", "/process-data-cc", 200),
     ("GET", "/process-data-sf", 200),
 ];
-const SCHEDULER: [(&str, &str, u16); 4] = [
+const SCHEDULER: [(&str, &str, u16); 5] = [
     ("POST", "/process-firestore-to-sf", 200),
     ("POST", "/process-firestore-to-cc", 200),
     ("POST", "/auto-retry-firestore-to-sf", 200),
     ("POST", "/auto-retry-firestore-to-cc", 200),
+    ("POST", "/check-destinations", 200),
 ];
-const OPERATORS: [(&str, &str, u16); 17] = [
+const OPERATORS: [(&str, &str, u16); 20] = [
     ("GET", "/retry/sf/nobody", 404),
     ("POST", "/retry/sf/nobody", 404),
     ("POST", "/batch_retry/sf", 400),
@@ -32,10 +33,13 @@ const OPERATORS: [(&str, &str, u16); 17] = [
     ("GET", "/status-count/commcare_collection", 200),
     ("POST", "/preview/cc", 400),
     ("POST", "/preview/sf", 400),
+    ("GET", "/mappings", 200),
+    ("GET", "/check-destinations", 200),
     ("GET", "/metrics", 200),
     ("GET", "/openapi.json", 200),
     ("GET", "/docs", 200),
     ("GET", "/dashboard", 200),
+    ("GET", "/dashboard/mappings", 200),
     ("GET", "/record/no_collection/nobody", 404),
 ];
 

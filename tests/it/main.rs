@@ -3,6 +3,7 @@
 
 mod auth;
 mod chaos;
+mod check;
 mod cli;
 mod config;
 mod cutover;

@@ -13,7 +13,8 @@ use crate::support::metrics::Metrics;
 use crate::support::salesforce::SalesforceStandIn;
 
 /// Every family, once everything has happened.
-const FAMILIES: [&str; 18] = [
+const FAMILIES: [&str; 19] = [
+    "commcare_sf_destination_findings",
     "commcare_sf_destination_state",
     "commcare_sf_drains_stopped_total",
     "commcare_sf_http_request_duration_seconds",
@@ -55,6 +56,7 @@ async fn every_family_is_described_and_has_a_series() {
     app.process(&unknown_code()).await;
     app.get("/retry/sf/7c235a86-1b12-4fa1-aa68-8d7348f7c279").await.expect(200);
     app.accept(&registration("f-1")).await;
+    app.post("/check-destinations", "").await.expect(200);
     stand_in.expire_sessions();
     stand_in.refuse_logins(true);
     app.drain().await;

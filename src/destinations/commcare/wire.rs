@@ -22,7 +22,7 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 /// The client.
 pub(super) struct Wire {
     pub(super) settings: CommCareSettings,
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Wire {

@@ -1,6 +1,6 @@
 //! Bringing a database's schema up to date.
 
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::config::postgis::Database;
@@ -46,8 +46,13 @@ pub async fn migrate(database: &Database) -> Result<(), MigrationError> {
     migrated.map_err(|source| MigrationError::Failed { database: name, source })
 }
 
+/// The migrations of the tables.
+pub(super) fn migrator() -> Migrator {
+    sqlx::migrate!("migrations/postgis")
+}
+
 async fn run(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let mut migrator = sqlx::migrate!("migrations/postgis");
+    let mut migrator = migrator();
     // sqlx's own lock is held by a connection, not by a transaction.
     migrator.set_locking(false);
     let mut transaction = connection.begin().await?;

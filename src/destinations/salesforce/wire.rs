@@ -34,6 +34,9 @@ const ALONE: &str = "sobjects";
 /// The resource of the daily calls.
 const LIMITS: &str = "limits";
 
+/// How metrics call the description of an object.
+const DESCRIBE: &str = "describe";
+
 /// The resource of queries.
 const QUERY: &str = "query";
 
@@ -87,6 +90,13 @@ impl Wire {
     #[instrument(name = "salesforce.limits", skip_all, fields(http.status = field::Empty))]
     pub(super) async fn limits(&self, pass: &Pass<'_>) -> Result<Response, Trouble> {
         self.call(pass, LIMITS, &self.path(LIMITS), |url| self.client.get(url)).await
+    }
+
+    /// Reads the description of an object.
+    #[instrument(name = "salesforce.describe", skip_all, fields(object, http.status = field::Empty))]
+    pub(super) async fn describe(&self, pass: &Pass<'_>, object: &str) -> Result<Response, Trouble> {
+        let path = self.path(&format!("sobjects/{object}/describe"));
+        self.call(pass, DESCRIBE, &path, |url| self.client.get(url)).await
     }
 
     /// Runs a query.

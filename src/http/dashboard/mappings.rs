@@ -98,7 +98,8 @@ pub(super) fn question(job_name: &str, answer: &Unmapped) -> Markup {
     let entry = mappings::question(job_name, &answer.path);
     html! {
         @match entry {
-            None => code { (answer.path) },
+            // No table reads it any more: a search shows what is near.
+            None => a href=(format!("/dashboard/mappings?{}", query(&[("q", Some(&answer.path))]))) { code { (answer.path) } },
             Some(entry) => {
                 a href=(link(job_name, entry)) { code { (answer.path) } }
                 br;

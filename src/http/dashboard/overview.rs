@@ -14,6 +14,7 @@ use super::super::status;
 use super::page::{Page, dest, direction, duration, page, query};
 use super::{chart, reconciliation, scheduler, unmapped};
 use crate::app::App;
+use crate::check;
 use crate::clock;
 use crate::destinations::Admission;
 use crate::jobs::JOBS;
@@ -48,8 +49,8 @@ pub(super) async fn show(
     let collections = try_join_all(Origin::ALL.map(|origin| collection(&app, origin, since)));
     let calls = status::scheduler(&app.queue, &settings);
     let runs = reconciliation::runs(&app);
-    let (collections, calls, unmapped, runs) =
-        futures::try_join!(collections, calls, app.queue.unmapped(), runs)?;
+    let (collections, calls, unmapped, runs, check) =
+        futures::try_join!(collections, calls, app.queue.unmapped(), runs, check::last(&app.queue))?;
     // A form carries a token; a viewer gets none.
     let csrf = visitor.may_change().then(|| gatekeeper.csrf.token());
     Ok(page(
@@ -59,6 +60,7 @@ pub(super) async fn show(
             (scheduler::section(&calls, settings.started, now))
             @for collection in &collections { (section(collection, since, now)) }
             (reconciliation::section(&runs, app.reconciler.alert()))
+            (super::check::section(check.as_ref()))
             (unmapped::section(&unmapped, csrf.as_deref()))
         },
     )

@@ -90,7 +90,9 @@ fn words(source: &Source, job: &JobType) -> String {
             let part = |part: &Source| match part {
                 Source::Words(words) => (*words).to_owned(),
                 Source::Derived(rule) => format!("{{{}}}", rule.says),
-                part => keys_of(part, job).iter().map(|key| format!("{{{key}}}")).collect(),
+                part => {
+                    keys_of(part, job).iter().map(|key| format!("{{{key}}}")).collect::<Vec<_>>().concat()
+                }
             };
             format!("put together: {}", parts.iter().map(part).collect::<String>())
         }

@@ -7,8 +7,18 @@ use serde_json::Value;
 use super::{command, fail, succeed};
 use crate::support::app::TestApp;
 
-const COMMANDS: [&str; 9] =
-    ["serve", "demo", "preview", "migrate", "check-config", "summary", "mappings", "reconcile", "openapi"];
+const COMMANDS: [&str; 10] = [
+    "serve",
+    "demo",
+    "preview",
+    "migrate",
+    "check-config",
+    "summary",
+    "check-destinations",
+    "mappings",
+    "reconcile",
+    "openapi",
+];
 
 #[test]
 fn help_explains_every_command_with_examples_and_exit_codes() {

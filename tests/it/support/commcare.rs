@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use chrono::DateTime;
 use commcare_sf_integration::config::commcare::CommCareSettings;
 use futures::stream;
@@ -67,6 +67,8 @@ struct Inner {
     faults: HashMap<String, VecDeque<Fault>>,
     outage: Option<Fault>,
     next: VecDeque<Fault>,
+    /// What the list of forms answers instead.
+    list_status: Option<u16>,
 }
 
 type Shared = Arc<Mutex<Inner>>;
@@ -85,6 +87,7 @@ impl CommCareStandIn {
         let state = Shared::default();
         let router = Router::new()
             .route(&format!("/a/{DOMAIN}/receiver/GCP_Forms/"), post(receive))
+            .route(&format!("/a/{DOMAIN}/api/form/v1/"), get(list_forms))
             .with_state(Arc::clone(&state));
         let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
@@ -118,6 +121,11 @@ impl CommCareStandIn {
     /// What every submission meets from now on; `None` is an HQ that is well.
     pub(crate) fn set_outage(&self, outage: Option<Fault>) {
         self.inner().outage = outage;
+    }
+
+    /// What the list of forms answers from now on: 403 is a user without the right.
+    pub(crate) fn answer_list(&self, status: u16) {
+        self.inner().list_status = Some(status);
     }
 
     /// What the next submission of this case meets that no earlier fault is meant for.
@@ -197,6 +205,19 @@ struct UnderWay(Shared);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.lock().unwrap().under_way -= 1;
+    }
+}
+
+/// The list of forms: for those who may, and none is told.
+async fn list_forms(State(state): State<Shared>, headers: HeaderMap) -> Response {
+    let known = format!("ApiKey {USERNAME}:{API_KEY}");
+    if headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok()) != Some(&known) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    match state.lock().unwrap().list_status {
+        Some(status) => StatusCode::from_u16(status).unwrap().into_response(),
+        None => r#"{"meta":{"limit":1,"offset":0,"next":null,"previous":null,"total_count":0},"objects":[]}"#
+            .into_response(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! records that remember what was written. Hooks make it fail in the ways that Salesforce fails.
 
 mod composite;
+mod describe;
 mod fault;
 mod login;
 mod query;
@@ -95,6 +96,9 @@ struct Inner {
     /// Staff members by project role.
     roles: HashMap<String, Option<String>>,
     queries: Vec<String>,
+    /// What its objects are like.
+    org: Value,
+    described: Vec<String>,
     /// By external id in lower case.
     refusals: HashMap<String, VecDeque<Refusal>>,
 }
@@ -126,6 +130,8 @@ impl SalesforceStandIn {
             hides_limits: false,
             roles: HashMap::new(),
             queries: Vec::new(),
+            org: describe::org(),
+            described: Vec::new(),
             refusals: HashMap::new(),
         }));
         let router = Router::new()
@@ -134,6 +140,7 @@ impl SalesforceStandIn {
             .route("/services/data/{version}/composite", post(composite_call))
             .route("/services/data/{version}/composite/sobjects/{object}/{field}", patch(lone_call))
             .route("/services/data/{version}/sobjects/{object}/{field}/{id}", patch(lone_call))
+            .route("/services/data/{version}/sobjects/{object}/describe", get(describe::describe_call))
             .route("/services/data/{version}/limits", get(limits_call))
             .route("/services/data/{version}/query", get(query::query_call))
             .fallback(|| async {

@@ -24,7 +24,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("worker", &["jobs", "queue", "destinations"]),
     ("mappings", &["jobs", "csv"]),
     ("reconcile", &["jobs", "queue", "destinations", "worker"]),
-    ("app", &["jobs", "queue", "destinations", "worker", "reconcile"]),
+    ("check", &["jobs", "queue", "destinations"]),
+    ("app", &["jobs", "queue", "destinations", "worker", "reconcile", "check"]),
 ];
 
 /// Modules in which what comes out depends only on what goes in.
