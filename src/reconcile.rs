@@ -2,7 +2,7 @@
 //!
 //! HQ lists its forms by the time when it indexed them, and the list is read page by page. Each form goes through the same
 //! door as one of the webhook ([`door`]): a form that the queue holds changes nothing. After each page the place is
-//! [kept](kept), so that a call that was cut goes on, and calls that overlap only do some of the work twice.
+//! kept ([`kept`]), so that a call that was cut goes on, and calls that overlap only do some of the work twice.
 
 mod asked;
 mod door;
