@@ -259,11 +259,9 @@ impl Worker {
         // An auto-retry comes to them by itself.
         if trigger == Trigger::Batch {
             drain.try_remembered_of(destinations_of(origin)).await;
-        }
-        let report = drain.finish().await;
-        if trigger == Trigger::Batch {
             self.metrics.drain_ended(origin, clock::now());
         }
+        let report = drain.finish().await;
         let is_empty = sweep.saw_all_new() && report.released.is_empty();
         self.keep_house(origin, is_empty).await;
         info!(
