@@ -193,7 +193,9 @@ impl Metrics {
             registry,
         };
         let metrics = Self(Arc::new(families));
-        Origin::ALL.into_iter().for_each(|origin| metrics.drain_ended(origin, clock::now()));
+        for origin in Origin::ALL {
+            metrics.drain_ended(origin, clock::now());
+        }
         metrics
     }
 

@@ -44,7 +44,7 @@ pub fn load(path: &Path) -> Result<(), EnvFileError> {
     };
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        EnvFileError::NotText(1 + before.iter().filter(|byte| **byte == b'\n').count())
+        EnvFileError::NotText(before.split(|byte| *byte == b'\n').count())
     })?;
     let lines: String = parse(&text)?.iter().map(|(name, value)| quoted(name, value)).collect();
     // It sets variables, which only unsafe code can, before any other thread runs.

@@ -2,6 +2,7 @@
 //! (`docs/service.md`, section 2, "Rules of every call", and section 7).
 
 use axum::extract::Request;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -42,7 +43,7 @@ fn host_of(page: &HeaderValue) -> Option<String> {
 /// service TLS may have ended, so that its scheme is not known.
 fn own_host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()))?.to_ascii_lowercase();
+    let host = host.or_else(|| uri.authority().map(Authority::as_str))?.to_ascii_lowercase();
     let bare = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80"));
     Some(bare.map(str::to_owned).unwrap_or(host))
 }

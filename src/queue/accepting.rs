@@ -191,15 +191,12 @@ fn arrive(stored: &[Stored], parts: &[Part], records: &str, now: DateTime<Utc>) 
     });
     for part in parts {
         let named = stored.iter().find(|stored| stored.doc_id == part.doc_id);
-        match named.or(original.filter(|_| parts.len() == 1)) {
-            Some(existing) => {
-                taken.insert(existing.doc_id.as_str());
-                replace(existing, part, &mut changes);
-            }
-            None => {
-                let (doc_id, record) = (part.doc_id.clone(), Box::new(part.record.clone()));
-                changes.push(Change::Insert { doc_id, record, text: part.text.clone() });
-            }
+        if let Some(existing) = named.or(original.filter(|_| parts.len() == 1)) {
+            taken.insert(existing.doc_id.as_str());
+            replace(existing, part, &mut changes);
+        } else {
+            let (doc_id, record) = (part.doc_id.clone(), Box::new(part.record.clone()));
+            changes.push(Change::Insert { doc_id, record, text: part.text.clone() });
         }
     }
     // Parts of an earlier edition that this one does not need hold nothing any more.

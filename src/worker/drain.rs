@@ -143,7 +143,7 @@ impl Drain {
         let mut done = 0;
         while !left.is_empty() {
             let batch = Batch::new(&mut left, &self.worker);
-            done += self.run_planned(batch).await;
+            done += Box::pin(self.run_planned(batch)).await;
         }
         done
     }

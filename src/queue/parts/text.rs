@@ -203,8 +203,10 @@ mod tests {
         arrival::arrive(&arriving, crate::clock::now())
     }
 
-    /// What the parts hold, and where each begins.
-    fn told(parts: &[Part]) -> Vec<(Option<u32>, Option<String>, Value, usize, usize)> {
+    /// Where a part begins, its hash, what it holds, its size and the number of its records.
+    type Told = (Option<u32>, Option<String>, Value, usize, usize);
+
+    fn told(parts: &[Part]) -> Vec<Told> {
         let told = parts.iter().map(|part| {
             let data = match &part.text {
                 Some(text) => serde_json::from_str(text).unwrap(),
