@@ -142,7 +142,9 @@ mod tests {
         let half = json!({ "kty": "RSA", "kid": "b" });
         let nameless = json!({ "kty": "RSA", "n": key("a")["n"], "e": "AQAB" });
         let curve = json!({ "kty": "EC", "kid": "c", "crv": "P-256", "x": "!", "y": "!" });
-        for keys in [&[][..], &[nameless], std::slice::from_ref(&curve), &[key("a"), broken], &[key("a"), half]] {
+        for keys in
+            [&[][..], &[nameless], std::slice::from_ref(&curve), &[key("a"), broken], &[key("a"), half]]
+        {
             assert!(read(keys).is_err(), "{keys:?}");
         }
         let new = json!({ "kty": "NEW", "kid": "d" });

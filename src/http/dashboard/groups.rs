@@ -73,6 +73,9 @@ pub(super) fn advice(kind: Option<ErrorKind>, cause: Option<Cause>) -> Option<&'
         (_, Some(Cause::Superseded)) => {
             Some("A retry alone will not help: later forms have written the same records.")
         }
+        // The destination, a worker or a person was to blame: a retry may help.
+        (_, Some(Cause::Outage | Cause::WorkerLost | Cause::SetByHand))
+        | (Some(ErrorKind::Transient) | None, _) => None,
         (Some(ErrorKind::Permanent), _) => {
             Some("A retry alone will not help: correct the record or the rule that it breaks first.")
         }
