@@ -51,6 +51,7 @@ mod overview;
 mod parts;
 mod progress;
 mod question;
+mod search;
 mod sqlite;
 mod state;
 mod store;
@@ -61,10 +62,10 @@ mod unreadable;
 mod writers;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::error;
@@ -142,6 +143,8 @@ pub struct Queue {
     unreadable: Arc<UnreadableCounts>,
     /// Whether the last write failed.
     write_failed: Arc<AtomicBool>,
+    /// Microseconds that have been let pass.
+    passed: Arc<AtomicI64>,
 }
 
 impl Queue {
@@ -153,7 +156,13 @@ impl Queue {
                 Store::Firestore(firestore::Firestore::connect(settings).await?)
             }
         };
-        Ok(Self { store, policy, unreadable: Arc::default(), write_failed: Arc::default() })
+        Ok(Self {
+            store,
+            policy,
+            unreadable: Arc::default(),
+            write_failed: Arc::default(),
+            passed: Arc::default(),
+        })
     }
 
     /// Whether the back end answers, and takes writes: where the last one failed, another is tried.
@@ -180,7 +189,7 @@ impl Queue {
         trigger: Trigger,
         caller: Option<&Caller>,
     ) -> Result<ClaimResult, QueueError> {
-        let mut stored = candidate.0;
+        let Candidate { mut stored, written } = candidate;
         let revision = stored.record.revision;
         for _ in 0..SWAP_TRIES {
             let now = self.now();
@@ -193,7 +202,12 @@ impl Queue {
             let was = stored.record.status;
             let taken = transition::take(&stored.record, &owner, trigger, caller, now, &self.policy);
             let (mut record, runs) = match taken {
-                Taken::Run(record) => (*record, true),
+                Taken::Run(mut record) => {
+                    if let Some(written) = &written {
+                        record.written.clone_from(written);
+                    }
+                    (*record, true)
+                }
                 Taken::Exhausted(record) => (*record, false),
             };
             if let Some(version) = self.swap(&stored, &mut record).await? {
@@ -325,7 +339,13 @@ impl Queue {
 
     /// The queue's clock: Firestore's where that is known, so that instances with skewed clocks agree.
     pub fn now(&self) -> DateTime<Utc> {
-        clock::now() + self.store.clock_offset()
+        let passed = TimeDelta::microseconds(self.passed.load(Ordering::Relaxed));
+        clock::now() + self.store.clock_offset() + passed
+    }
+
+    /// Lets time pass for this queue and its clones, so that a test of days takes milliseconds.
+    pub fn pass(&self, time: TimeDelta) {
+        self.passed.fetch_add(time.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// Unreadable records that were met since the start, by origin in the order of [`Origin::ALL`]. One that is met
