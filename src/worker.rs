@@ -302,9 +302,10 @@ impl Worker {
         let mut sweep = sweep.of_jobs(jobs);
         while left > 0 && !drain.is_out_of_time() {
             let woken = drain.take_next();
-            let next = match woken.is_empty() {
-                true => self.queue.next_candidates(&mut sweep, left.min(READ_PER_SLOT)).await,
-                false => Ok(woken),
+            let next = if woken.is_empty() {
+                self.queue.next_candidates(&mut sweep, left.min(READ_PER_SLOT)).await
+            } else {
+                Ok(woken)
             };
             match next {
                 Ok(candidates) if candidates.is_empty() => break,
