@@ -111,6 +111,13 @@ pub struct Job {
     describe: fn(&mut Description),
 }
 
+impl Job {
+    /// Whether other payloads may wait for what its payloads write (`docs/service.md`, guarantee 11).
+    pub fn is_awaited(&self) -> bool {
+        self.destination != Destination::CommCare || salesforce_to_commcare::has_parent_cases(self.name)
+    }
+}
+
 /// Every handled job name (`docs/service.md`, section 1).
 pub static JOBS: &[Job] = &[
     to_salesforce(form_kind::FARMER_REGISTRATION, registration::map, registration::describe),

@@ -5,42 +5,22 @@
 //! `note` of a plan that sends nothing says why (`docs/service.md`, guarantee 8).
 
 pub mod fields;
+mod keys;
 pub mod rows;
 pub(crate) mod table;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::submission::{ERRORS_LISTED, Record, Unmapped};
+use crate::submission::{ERRORS_LISTED, Unmapped};
 use fields::{FieldValue, Fields};
+pub(crate) use keys::case_key;
+pub use keys::{comparable, record_key, search_keys};
 use rows::Rows;
-
-/// The fewest characters of an id that cannot be part of another id by chance. CommCare's ids have 36.
-const UNMISTAKABLE: usize = 16;
-
-/// An external id in the form in which Salesforce compares it: trimmed and in lower case. A few fields are
-/// case-sensitive. Two of their ids may be equal here, which only makes forms wait for each other.
-pub fn comparable(external_id: &str) -> String {
-    external_id.trim().to_lowercase()
-}
-
-/// The key of a record in `written` and `waits_for` (`docs/service.md`, section 3).
-pub fn record_key(object: &str, external_id: &str) -> String {
-    format!("{object}/{}", comparable(external_id))
-}
-
-/// The objects that forms write by an external-id field, and that other forms refer to by it.
-const WRITTEN_BY: &[(&str, &[&str])] = &[
-    ("CommCare_Case_Id__c", &["Participant__c", "Training_Group__c", "Training_Session__c"]),
-    ("Household_ID__c", &["Household__c"]),
-    ("Submission_ID__c", &["Observation__c"]),
-    ("FV_Submission_ID__c", &["Farm_Visit__c", "FV_Best_Practices__c"]),
-    ("TNS_Id__c", &["Farm__c"]),
-];
 
 /// The effects of one submission.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,24 +108,6 @@ impl Plan {
         }
     }
 
-    /// The records that it refers to and does not write itself, as `object/external id`. A relationship names the external-id
-    /// field and not the object: each object that forms write by that field is meant.
-    pub fn awaited_records(&self) -> Vec<String> {
-        let referred: Vec<String> = match &self.effects {
-            Effects::Upserts(upserts) => upserts.iter().flat_map(Upsert::referred_records).collect(),
-            Effects::Rows(rows) => {
-                rows.reference().map(|id| record_key("wetmills", id)).into_iter().collect()
-            }
-            Effects::Documents(_) => self.references().into_iter().map(|id| record_key("case", id)).collect(),
-        };
-        let written: HashSet<String> =
-            self.writes().into_iter().map(|(object, id)| record_key(object, id)).collect();
-        let mut awaited: Vec<String> = referred.into_iter().filter(|key| !written.contains(key)).collect();
-        awaited.sort_unstable();
-        awaited.dedup();
-        awaited
-    }
-
     /// Memory that it takes, about.
     pub fn memory(&self) -> usize {
         /// A record or document, with the short texts that it has beside its long ones.
@@ -210,30 +172,6 @@ impl Plan {
         let mut cut = json!(Self { note: self.note.clone(), unmapped, ..Self::new(effects) });
         cut["total"] = total.into();
         cut
-    }
-
-    /// The records that other submissions may write as well, as `object/external id`. A record belongs to
-    /// this submission alone if its external id contains the submission's id. A short submission id may
-    /// be part of another id by chance, so that then every record counts as shared. CommCare's cases are
-    /// left out: by CommCare's own rules the latest submission counts.
-    pub fn shared_records(&self, job_id: &str) -> Vec<String> {
-        if matches!(self.effects, Effects::Documents(_)) {
-            return Vec::new();
-        }
-        let is_own = |id: &str| job_id.len() >= UNMISTAKABLE && id.contains(job_id);
-        let shared = self.writes().into_iter().filter(|(_, external_id)| !is_own(external_id));
-        let mut records: Vec<String> =
-            shared.map(|(object, external_id)| record_key(object, external_id)).collect();
-        records.sort_unstable();
-        records.dedup();
-        records
-    }
-
-    /// [`Plan::shared_records`] for a queue record.
-    pub fn shared_records_of(&self, record: &Record, doc_id: &str) -> Vec<String> {
-        // The original service's documents may lack the id beside their payload.
-        let in_payload = || record.data.get("id").and_then(Value::as_str);
-        self.shared_records(record.job_id.as_deref().or_else(in_payload).unwrap_or(doc_id))
     }
 
     /// Object or table, and external id, of the first record of this plan that would undo a change of
@@ -363,16 +301,6 @@ impl Upsert {
 
     fn field(&self, name: &str) -> Field {
         Field { object: self.object, record: comparable(&self.external_id), name: name.to_owned() }
-    }
-
-    /// The records that its relationships name, as far as forms write such records.
-    fn referred_records(&self) -> impl Iterator<Item = String> {
-        self.fields.related().flat_map(|(key, value)| {
-            let objects =
-                WRITTEN_BY.iter().find(|(field, _)| *field == key).map_or(&[][..], |(_, objects)| *objects);
-            let id = value.as_str().filter(|id| !id.is_empty());
-            id.into_iter().flat_map(move |id| objects.iter().map(move |object| record_key(object, id)))
-        })
     }
 
     /// The external ids in the relationships.

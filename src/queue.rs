@@ -52,6 +52,7 @@ mod overview;
 mod parts;
 mod progress;
 mod question;
+mod search;
 mod sqlite;
 mod state;
 mod store;
@@ -65,7 +66,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::error;
@@ -143,6 +144,8 @@ pub struct Queue {
     policy: RetryPolicy,
     unreadable: Arc<UnreadableCounts>,
     writes: Arc<Writes>,
+    /// Microseconds that have been let pass.
+    passed: Arc<AtomicI64>,
 }
 
 /// How writes have gone.
@@ -163,7 +166,7 @@ impl Queue {
                 Store::Firestore(firestore::Firestore::connect(settings).await?)
             }
         };
-        Ok(Self { store, policy, unreadable: Arc::default(), writes: Arc::default() })
+        Ok(Self { store, policy, unreadable: Arc::default(), writes: Arc::default(), passed: Arc::default() })
     }
 
     /// Whether the back end answers, and takes writes: where the last one failed, another is tried.
@@ -205,7 +208,7 @@ impl Queue {
         trigger: Trigger,
         caller: Option<&Caller>,
     ) -> Result<ClaimResult, QueueError> {
-        let mut stored = candidate.0;
+        let Candidate { mut stored, written } = candidate;
         let revision = stored.record.revision;
         for _ in 0..SWAP_TRIES {
             let now = self.now();
@@ -220,7 +223,12 @@ impl Queue {
             let died = self.worker_died(&stored.record);
             let taken = transition::take(&stored.record, &claimer, died, now, &self.policy);
             let (mut record, runs) = match taken {
-                Taken::Run(record) => (*record, true),
+                Taken::Run(mut record) => {
+                    if let Some(written) = &written {
+                        record.written.clone_from(written);
+                    }
+                    (*record, true)
+                }
                 Taken::Exhausted(record) => (*record, false),
             };
             if let Some(version) = self.swap(&stored, &mut record).await? {
@@ -352,7 +360,13 @@ impl Queue {
 
     /// The queue's clock: Firestore's where that is known, so that instances with skewed clocks agree.
     pub fn now(&self) -> DateTime<Utc> {
-        clock::now() + self.store.clock_offset()
+        let passed = TimeDelta::microseconds(self.passed.load(Ordering::Relaxed));
+        clock::now() + self.store.clock_offset() + passed
+    }
+
+    /// Lets time pass for this queue and its clones, so that a test of days takes milliseconds.
+    pub fn pass(&self, time: TimeDelta) {
+        self.passed.fetch_add(time.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// Unreadable records that were met since the start, by origin in the order of [`Origin::ALL`]. One that is met

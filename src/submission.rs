@@ -5,6 +5,7 @@
 //! that document. No I/O here.
 
 mod attempt;
+mod awaits;
 mod cause;
 mod lenient;
 mod record;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub use attempt::{Attempt, AttemptOutcome, Caller, Role, Trigger};
+pub use awaits::Awaits;
 pub use cause::Cause;
 pub use record::{FETCHED, Record, Refusal};
 pub(crate) use turn::sent;

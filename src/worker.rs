@@ -9,6 +9,7 @@ mod asked;
 mod delivery;
 mod drain;
 mod lease;
+mod newer;
 mod observed;
 mod order;
 mod overlap;
@@ -30,7 +31,7 @@ use crate::clock;
 use crate::config::{DrainSettings, RetryPolicy};
 use crate::destinations::salesforce::{Health, Salesforce};
 use crate::destinations::{Admission, Destinations};
-use crate::jobs::{Facts, Job};
+use crate::jobs::{Facts, JOBS, Job};
 use crate::metrics::{Metrics, RecordEnd};
 use crate::plan::Plan;
 use crate::queue::{Exhausted, Queue, QueueError, Sweep};
@@ -206,8 +207,6 @@ impl Worker {
         self.begin(origin, &mut drain, &sweep).await?;
         let mut probes = 0;
         while left > 0 && !drain.is_over() {
-            // Most forms go to Salesforce: where it takes none, those to PostGIS wait with them, having
-            // been tried in their webhook calls already.
             let probing = match self.destinations.admission(destination).await {
                 Admission::Available => false,
                 Admission::Probing => true,
@@ -260,6 +259,14 @@ impl Worker {
         if trigger == Trigger::Batch {
             drain.try_remembered_of(destinations_of(origin)).await;
         }
+        if origin == Origin::CommCare {
+            Box::pin(self.work_off_beside(&mut drain, &sweep, left)).await;
+        }
+        Ok(self.conclude(origin, trigger, drain, &sweep).await)
+    }
+
+    /// Ends a drain that went over the queue, and tells of it.
+    async fn conclude(&self, origin: Origin, trigger: Trigger, drain: Drain, sweep: &Sweep) -> DrainReport {
         let report = Box::pin(drain.finish()).await;
         if trigger == Trigger::Batch {
             self.metrics.drain_ended(origin, clock::now());
@@ -274,7 +281,7 @@ impl Worker {
             released = report.released.len(),
             "drain ended"
         );
-        Ok(report)
+        report
     }
 
     /// Tells the destinations that a drain begins. PostGIS takes forms beside the main destination: after trouble it is
@@ -290,6 +297,37 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Salesforce takes no forms: those to PostGIS do not wait for it.
+    async fn work_off_beside(&self, drain: &mut Drain, sweep: &Sweep, mut left: usize) {
+        let beside = Destination::Postgis;
+        let stopped = drain.is_over() && !drain.is_out_of_time();
+        if !stopped || matches!(self.destinations.known_admission(beside), Admission::Paused { .. }) {
+            return;
+        }
+        let jobs = JOBS.iter().filter(|job| job.destination == beside).map(|job| job.name).collect();
+        let mut sweep = sweep.of_jobs(jobs);
+        while left > 0 && !drain.is_out_of_time() {
+            let woken = drain.take_next();
+            let next = if woken.is_empty() {
+                self.queue.next_candidates(&mut sweep, left.min(READ_PER_SLOT)).await
+            } else {
+                Ok(woken)
+            };
+            match next {
+                Ok(candidates) if candidates.is_empty() => break,
+                Ok(mut candidates) => {
+                    candidates.retain(|candidate| !drain.has_had(candidate.doc_id()));
+                    left = left.saturating_sub(Box::pin(drain.run_batch(candidates)).await);
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    error!(error, "the queue could not be read; the drain ends");
+                    break;
+                }
+            }
+        }
     }
 
     /// What every drain does beside its work: tells the age of the queue, for alerts, and removes what has

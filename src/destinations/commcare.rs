@@ -17,7 +17,7 @@ use crate::destinations::breaker::Admission;
 use crate::destinations::delivery::{DeliveryError, Failure, Suspicion, Tally};
 use crate::destinations::guard::{Entry, Guard};
 use crate::destinations::trouble::{Blame, Trouble};
-use crate::plan::{Document, Plan, list_errors};
+use crate::plan::{Document, Plan, case_key, list_errors};
 use crate::retry::{Retries, RetryTimes};
 
 mod answer;
@@ -248,6 +248,7 @@ fn conclude(plan: &Plan, ended: Vec<Ended<'_>>) -> Result<(), DeliveryError> {
     let taken = ended.iter().filter(|end| end.submitted.is_ok());
     let last_taken = taken.map(|end| end.at).max();
     let mut not_tried = 0;
+    let mut missing = Vec::new();
     let mut failures: Vec<(u32, Failure, String)> = plan
         .refused
         .iter()
@@ -269,6 +270,9 @@ fn conclude(plan: &Plan, ended: Vec<Ended<'_>>) -> Result<(), DeliveryError> {
             Failure::Unclear if is_its_own => Failure::Transient,
             failure => failure,
         };
+        if failure == Failure::Dependency {
+            missing.extend(document.parent_id.as_deref().map(case_key));
+        }
         failures.push((document.position, failure, of_record(document, &trouble)));
     }
     failures.sort_by_key(|(position, ..)| *position);
@@ -287,5 +291,7 @@ fn conclude(plan: &Plan, ended: Vec<Ended<'_>>) -> Result<(), DeliveryError> {
     } else {
         order.into_iter().find(|kind| has(*kind))
     };
-    first.map_or(Ok(()), |failure| Err(DeliveryError::new(failure, SUBMISSION, message)))
+    first.map_or(Ok(()), |failure| {
+        Err(DeliveryError { missing, ..DeliveryError::new(failure, SUBMISSION, message) })
+    })
 }

@@ -34,19 +34,19 @@ pub struct DeliveryError {
     pub step: String,
     /// What happened, in words an operator can act on.
     pub message: String,
-    /// The key of the record that a dependency failure misses, where the destination names it ([`record_key`]).
-    pub missing: Option<String>,
+    /// The keys of the records that a dependency failure misses, where the destination names them ([`record_key`]).
+    pub missing: Vec<String>,
 }
 
 impl DeliveryError {
     /// A failure of the step that is named so.
     pub(super) fn new(failure: Failure, step: &str, message: String) -> Self {
-        Self { failure, step: step.to_owned(), message, missing: None }
+        Self { failure, step: step.to_owned(), message, missing: Vec::new() }
     }
 
     /// The same, where the destination names the record that is missing.
     pub(super) fn missing(self, object: &str, external_id: &str) -> Self {
-        Self { missing: Some(record_key(object, external_id)), ..self }
+        Self { missing: vec![record_key(object, external_id)], ..self }
     }
 
     /// Whether the destination refuses the credential, as opposed to giving no answer.

@@ -19,7 +19,7 @@ use super::time::{self, Edge};
 use crate::app::App;
 use crate::csv;
 use crate::queue::{FailedFilter, Group, Place, QueueError, Shown};
-use crate::submission::{Cause, ErrorKind, NextRetry, Origin, Record};
+use crate::submission::{Awaits, Cause, ErrorKind, NextRetry, Origin, Record};
 
 /// The columns of the table (`docs/service.md`, section 11).
 const COLUMNS: [&str; 12] = [
@@ -48,6 +48,8 @@ pub(super) struct FailedFilters {
     job_name: Option<String>,
     /// Only those that failed of this kind.
     error_kind: Option<ErrorKind>,
+    /// Only those whose next run waits for this.
+    awaits: Option<Awaits>,
     /// Only those with this cause.
     cause: Option<Cause>,
     /// Only those that changed from this date or date-time on; UTC where it has no zone.
@@ -68,6 +70,7 @@ pub(super) fn failed_filter(params: &Params) -> Result<FailedFilter, HttpError> 
     Ok(FailedFilter {
         job_name: text("job_name"),
         error_kind: word(params, "error_kind", &ErrorKind::ALL, ErrorKind::as_str)?,
+        awaits: word(params, "awaits", &Awaits::ALL, Awaits::as_str)?,
         cause: word(params, "cause", &Cause::ALL, Cause::as_str)?,
         since: time::parameter(params, "since", Edge::From)?,
         until: time::parameter(params, "until", Edge::Before)?,

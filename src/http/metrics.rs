@@ -73,7 +73,8 @@ async fn depths(app: &App) -> Option<Vec<Depths>> {
     let of = async |origin| {
         let backlog = app.queue.backlog(origin).await?;
         let oldest_new = backlog.oldest_new.map(|arrived| clock::now() - arrived);
-        Ok::<_, QueueError>(Depths { origin, by_status: backlog.by_status, oldest_new })
+        let awaiting = app.queue.count_awaiting(origin).await?;
+        Ok::<_, QueueError>(Depths { origin, by_status: backlog.by_status, awaiting, oldest_new })
     };
     match timeout(QUEUE_PATIENCE, futures::future::try_join_all(Origin::ALL.map(of))).await {
         Ok(Ok(depths)) => Some(depths),

@@ -21,7 +21,7 @@ use super::{origin_of_collection, origin_of_destination};
 use crate::app::App;
 use crate::clock;
 use crate::queue::{ID_LIMIT, OrderedBy, Place, Shown, Unreadable};
-use crate::submission::{Origin, Record, Status};
+use crate::submission::{Awaits, Origin, Record, Status};
 
 /// Failed records of one page: the default of `limit`, and its maximum (`docs/service.md`, section 2).
 const FAILED_DEFAULT: usize = 100;
@@ -57,23 +57,25 @@ impl Document {
     }
 }
 
-/// The records of a submission
+/// The records of an id
 ///
-/// The records whose payload has this id, or whose document id it is, each with its processing history.
+/// First the records whose payload has this id, or whose document id it is; then those that wrote, or would write, the
+/// record of Salesforce, CommCare or PostGIS with this id; then those that wait for it. Of very many the latest. Each with
+/// its processing history.
 #[utoipa::path(get, path = "/record/{collection}/{id}", tag = "operators",
     params(
         ("collection" = Collection, Path, description = "Which records"),
-        ("id" = String, Path, description = "The payload's `id`, or a document id",
+        ("id" = String, Path, description = "The payload's `id`, a document id, or an id of what it writes or waits for",
             example = "e81696a6-8afe-4312-b459-071afb8adf9e")),
     responses(
-        (status = 200, body = [Document], description = "Its records, oldest first"),
+        (status = 200, body = [Document], description = "Its records, oldest first, and then the others"),
         (status = 404, body = RefusalBody, description = "None, or no such collection")))]
 pub(super) async fn record(
     State(app): State<Arc<App>>,
     Segments((collection, id)): Segments<(String, String)>,
 ) -> Result<Json<Vec<Document>>, HttpError> {
     let origin = origin_of_collection(&collection)?;
-    let found = app.queue.find(origin, &id).await?;
+    let found = app.queue.search(origin, &id).await?;
     let readable = found.records.into_iter().map(|(id, data)| Document::from_record(id, data));
     let unreadable = found.unreadable.into_iter().map(Document::from_unreadable);
     let documents: Vec<Document> = readable.chain(unreadable).collect();
@@ -97,6 +99,9 @@ struct FailedJob {
     /// The document id.
     id: String,
     collection: &'static str,
+    /// What its next run waits for: `reference`, `retry` or `person`; absent where it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaits: Option<Awaits>,
     /// The record; in a summary without `data` and `plan`.
     #[serde(flatten)]
     #[schema(value_type = Record)]
@@ -147,17 +152,18 @@ pub(super) async fn failed(
 impl FailedJob {
     fn from_unreadable(origin: Origin, odd: Unreadable) -> Self {
         let record = json!({ "unreadable": true, "field": odd.field, "error": odd.error });
-        Self { id: odd.doc_id, collection: origin.collection(), record: members(&record) }
+        Self { id: odd.doc_id, collection: origin.collection(), awaits: None, record: members(&record) }
     }
 }
 
 fn failed_job(origin: Origin, id: String, record: &Record, summary: bool) -> FailedJob {
+    let awaits = record.awaits();
     let mut record = members(record);
     if summary {
         record.remove("data");
         record.remove("plan");
     }
-    FailedJob { id, collection: origin.collection(), record }
+    FailedJob { id, collection: origin.collection(), awaits, record }
 }
 
 /// The members of what serialises to an object.

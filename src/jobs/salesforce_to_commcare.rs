@@ -98,6 +98,23 @@ struct PayloadRecord<'p> {
     case_id: String,
 }
 
+/// Every job type.
+const JOB_TYPES: [&JobType; 6] = [
+    &household_sampling::JOB,
+    &participant::JOB,
+    &project_role::JOB,
+    &training_group::JOB,
+    &training_session::JOB,
+    &wetmill::JOB,
+];
+
+/// Whether cases of the job type with this name are parents of others.
+pub(super) fn has_parent_cases(name: &str) -> bool {
+    let case_type = JOB_TYPES.iter().find(|job| job.name == name).map(|job| job.case_type);
+    let mut parents = JOB_TYPES.iter().filter_map(|job| job.parent.as_ref());
+    parents.any(|parent| Some(parent.case_type) == case_type)
+}
+
 /// Maps a payload: a document for each record that can be sent, and an error for each other record.
 fn map(job: &JobType, payload: &Value, facts: &Facts) -> Result<Plan, MapError> {
     let batch = Batch {

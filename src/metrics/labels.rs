@@ -76,6 +76,12 @@ pub(super) struct DepthLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct AwaitsLabels {
+    pub(super) collection: &'static str,
+    pub(super) awaits: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct CollectionLabels {
     pub(super) collection: &'static str,
 }

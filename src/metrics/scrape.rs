@@ -11,8 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::labels::{CollectionLabels, DepthLabels, FindingLabels, StateLabels};
-use crate::submission::{Origin, Status};
+use super::labels::{AwaitsLabels, CollectionLabels, DepthLabels, FindingLabels, StateLabels};
+use crate::submission::{Awaits, Origin, Status};
 
 /// A whole number. Counts of calls go beyond 32 bits, and none is negative.
 type Number = Gauge<u64, AtomicU64>;
@@ -78,6 +78,8 @@ pub struct Depths {
     /// Its records that are not completed. Completed ones are not counted, so that a scrape does not slow down as
     /// they grow in number.
     pub by_status: [(Status, u64); 3],
+    /// Its failed records, by what their next run waits for.
+    pub awaiting: [(Awaits, u64); 3],
     /// How long the oldest `new` record has waited.
     pub oldest_new: Option<TimeDelta>,
 }
@@ -148,6 +150,11 @@ impl Scrape {
         up.set(u64::from(self.queue.is_some()));
         let depth: Family<DepthLabels, Number> =
             shown(registry, "queue_records", "Records in the queue that are not done, by status");
+        let awaiting: Family<AwaitsLabels, Number> = shown(
+            registry,
+            "queue_failed_records",
+            "Failed records, by what their next run waits for: a reference that another form brings, a retry, or a person",
+        );
         let age: Family<CollectionLabels, Seconds> = shown(
             registry,
             "queue_oldest_new_age_seconds",
@@ -157,6 +164,10 @@ impl Scrape {
             let collection = depths.origin.collection();
             for (status, count) in depths.by_status {
                 depth.get_or_create(&DepthLabels { collection, status: status.as_str() }).set(count);
+            }
+            for (awaits, count) in depths.awaiting {
+                let labels = AwaitsLabels { collection, awaits: awaits.as_str() };
+                awaiting.get_or_create(&labels).set(count);
             }
             let seconds = depths.oldest_new.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
             age.get_or_create(&CollectionLabels { collection }).set(seconds);

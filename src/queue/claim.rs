@@ -5,22 +5,35 @@ use crate::submission::{Origin, Progress, Record, Status};
 
 /// A record as it was read, which a worker may claim if it is still the same.
 #[derive(Debug, Clone)]
-pub struct Candidate(pub(super) Stored);
+pub struct Candidate {
+    pub(super) stored: Stored,
+    /// The keys of the records that its run will write, once they are known.
+    pub(super) written: Option<Vec<String>>,
+}
 
 impl Candidate {
+    pub(super) fn new(stored: Stored) -> Self {
+        Self { stored, written: None }
+    }
+
+    /// Says what its run writes, or would write if it went well: kept with the record from the claim on.
+    pub fn will_write(&mut self, keys: Vec<String>) {
+        self.written = Some(keys);
+    }
+
     /// The document.
     pub fn doc_id(&self) -> &str {
-        &self.0.doc_id
+        &self.stored.doc_id
     }
 
     /// The collection's origin.
     pub fn origin(&self) -> Origin {
-        self.0.origin
+        self.stored.origin
     }
 
     /// The record as it was read.
     pub fn record(&self) -> &Record {
-        &self.0.record
+        &self.stored.record
     }
 }
 
@@ -58,6 +71,11 @@ impl Claim {
     /// Keeps what the run has delivered, to be written when the claim is settled.
     pub fn report(&mut self, progress: Progress) {
         self.progress = progress;
+    }
+
+    /// Whether this run or one before it has delivered a part of the record.
+    pub fn has_delivered(&self) -> bool {
+        !self.progress.delivered.is_empty() || !self.record().delivered.is_empty()
     }
 
     /// What renews this claim's lease while the claim itself is being worked on.

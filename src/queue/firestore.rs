@@ -23,7 +23,7 @@ use firestore::{FirestoreDb, FirestoreDbOptions, FirestoreQueryCursor, Firestore
 
 use super::edition::MEMBERS;
 use super::question::Place;
-use super::stored::{Read, Scanned, Since, Stored, Version};
+use super::stored::{Jobs, Read, Scanned, Since, Stored, Version};
 use super::{QueueError, limits};
 use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
@@ -193,10 +193,11 @@ impl Firestore {
         &self,
         origin: Origin,
         status: Status,
+        jobs: Jobs<'_>,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Scanned, QueueError> {
-        self.page(Scan::by_arrival(origin, status), after, page_size(limit)).await
+        self.page(Scan { jobs, ..Scan::by_arrival(origin, status) }, after, page_size(limit)).await
     }
 
     pub(super) async fn newest(
@@ -221,10 +222,12 @@ impl Firestore {
         &self,
         origin: Origin,
         now: DateTime<Utc>,
+        jobs: Jobs<'_>,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Scanned, QueueError> {
-        let due = Scan { by: "next_retry_at", until: Some(now), ..Scan::by_arrival(origin, Status::Failed) };
+        let failed = Scan::by_arrival(origin, Status::Failed);
+        let due = Scan { jobs, by: "next_retry_at", until: Some(now), ..failed };
         self.page(due, after, page_size(limit)).await
     }
 
@@ -285,10 +288,13 @@ impl Firestore {
         &self,
         origin: Origin,
         since: Since,
+        until: Option<DateTime<Utc>>,
         records: &[String],
         limit: u32,
     ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
+        let until = until.map(|until| FirestoreValue::from(codec::timestamp(until)));
+        let until = &until;
         let records = indexed(records);
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
             let found = self
@@ -300,6 +306,7 @@ impl Firestore {
                     q.for_all([
                         q.field("written").array_contains_any(records),
                         q.field(field).greater_than(FirestoreValue::from(codec::timestamp(since))),
+                        until.clone().and_then(|until| q.field(field).less_than_or_equal(until)),
                     ])
                 })
                 .order(|o| o.fields([o.field(field).desc()]))
@@ -352,18 +359,19 @@ fn id_of(read: &Read) -> &str {
 
 /// Documents of one status, in an order of their times.
 #[derive(Clone, Copy)]
-struct Scan {
+struct Scan<'j> {
     origin: Origin,
     status: Status,
+    jobs: Jobs<'j>,
     /// The field that orders them.
     by: &'static str,
     /// The last value of it that counts.
     until: Option<DateTime<Utc>>,
 }
 
-impl Scan {
+impl Scan<'_> {
     fn by_arrival(origin: Origin, status: Status) -> Self {
-        Self { origin, status, by: "created_at", until: None }
+        Self { origin, status, jobs: None, by: "created_at", until: None }
     }
 }
 
@@ -378,7 +386,7 @@ impl Firestore {
     /// back too.
     async fn gather(
         &self,
-        scan: Scan,
+        scan: Scan<'_>,
         limit: usize,
         judge: impl Fn(&Stored) -> Judgement,
     ) -> Result<Vec<Read>, QueueError> {
@@ -407,7 +415,7 @@ impl Firestore {
         }
     }
 
-    async fn page(&self, scan: Scan, after: Option<&Place>, limit: u32) -> Result<Scanned, QueueError> {
+    async fn page(&self, scan: Scan<'_>, after: Option<&Place>, limit: u32) -> Result<Scanned, QueueError> {
         let until = scan.until.map(|until| FirestoreValue::from(codec::timestamp(until)));
         let mut query = self
             .db
@@ -417,6 +425,7 @@ impl Firestore {
             .filter(|q| {
                 q.for_all([
                     q.field("status").eq(scan.status.as_str()),
+                    scan.jobs.and_then(|jobs| q.field("job_name").is_in(jobs.to_vec())),
                     until.clone().and_then(|until| q.field(scan.by).less_than_or_equal(until)),
                 ])
             })

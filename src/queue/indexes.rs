@@ -7,7 +7,7 @@ use super::question::{FailedFilter, Shown};
 use super::store::Store;
 use super::stored::Since;
 use super::{Queue, QueueError};
-use crate::submission::{Cause, ErrorKind, Origin, Status};
+use crate::submission::{Awaits, Cause, ErrorKind, Origin, Status};
 
 /// Queries that are asked at a time.
 const AT_A_TIME: usize = 8;
@@ -24,8 +24,10 @@ impl Queue {
         let kinds: Vec<Kind> = KINDS.iter().copied().chain(FILTERS.map(Kind::Failed)).collect();
         let mut missing: Vec<(&'static str, String)> = Vec::new();
         for origin in Origin::ALL {
-            // Only forms are compared with what CommCare has, and asked for by what they wrote.
-            let of_forms = |kind: &Kind| matches!(kind, Kind::WrittenSince | Kind::Held);
+            // Only forms are compared with what CommCare has, go to two destinations, and are asked for by what they changed.
+            let of_forms = |kind: &Kind| {
+                matches!(kind, Kind::WrittenSince | Kind::Held | Kind::OldestOfJobs(_) | Kind::DueOfJobs)
+            };
             let asks = |kind: &&Kind| origin == Origin::CommCare || !of_forms(kind);
             let kinds: Vec<Kind> = kinds.iter().filter(asks).copied().collect();
             for kinds in kinds.chunks(AT_A_TIME) {
@@ -45,10 +47,15 @@ impl Queue {
     async fn ask(&self, origin: Origin, kind: Kind) -> Result<(), QueueError> {
         let (store, now) = (&self.store, self.now());
         let keys = [NOBODY.to_owned()];
+        let jobs = Some(&[NOBODY][..]);
         match kind {
-            Kind::Oldest(status) => store.in_arrival_order(origin, status, None, 1).await.map(drop),
+            Kind::Oldest(status) => store.in_arrival_order(origin, status, None, None, 1).await.map(drop),
+            Kind::OldestOfJobs(status) => {
+                store.in_arrival_order(origin, status, jobs, None, 1).await.map(drop)
+            }
             Kind::Newest(status) => store.newest(origin, status, 1).await.map(drop),
-            Kind::Due => store.due(origin, now, None, 1).await.map(drop),
+            Kind::Due => store.due(origin, now, None, None, 1).await.map(drop),
+            Kind::DueOfJobs => store.due(origin, now, jobs, None, 1).await.map(drop),
             Kind::Histories(status) => store.histories(origin, status, now, 1).await.map(drop),
             Kind::Count(status) => store.count(origin, status).await.map(drop),
             Kind::Failed(conditions) => {
@@ -58,10 +65,8 @@ impl Queue {
             }
             Kind::Id => store.find(origin, NOBODY).await.map(drop),
             Kind::Waiting => store.waiting(origin, &keys).await.map(drop),
-            Kind::WrittenSince => {
-                store.writers(origin, Since::Arrived(now), &keys).await?;
-                store.writers(origin, Since::Changed(now), &keys).await.map(drop)
-            }
+            Kind::Written => store.writers(origin, Since::Arrived(now), None, &keys).await.map(drop),
+            Kind::WrittenSince => store.writers(origin, Since::Changed(now), None, &keys).await.map(drop),
             Kind::Held => store.held(origin, Status::Completed, now, None, 1).await.map(drop),
             Kind::WithoutStatus => store.without_status(origin, 1).await.map(drop),
             Kind::Unmapped => store.unmapped(1).await.map(drop),
@@ -71,7 +76,7 @@ impl Queue {
 
 /// The filters of failed records: each bit is a condition. `since` and `until` are about the same field, and one stands for
 /// both.
-const FILTERS: std::ops::Range<u8> = 0..16;
+const FILTERS: std::ops::Range<u8> = 0..32;
 
 fn filter(conditions: u8, now: DateTime<Utc>) -> FailedFilter {
     let has = |bit: u8| conditions & (1 << bit) != 0;
@@ -80,6 +85,7 @@ fn filter(conditions: u8, now: DateTime<Utc>) -> FailedFilter {
         error_kind: has(1).then_some(ErrorKind::Transient),
         cause: has(2).then_some(Cause::Refused),
         since: has(3).then_some(now),
+        awaits: has(4).then_some(Awaits::Person),
         ..FailedFilter::default()
     }
 }
@@ -88,14 +94,17 @@ fn filter(conditions: u8, now: DateTime<Utc>) -> FailedFilter {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Oldest(Status),
+    OldestOfJobs(Status),
     Newest(Status),
     Due,
+    DueOfJobs,
     Histories(Status),
     Count(Status),
     /// By the conditions of one of [`FILTERS`].
     Failed(u8),
     Id,
     Waiting,
+    Written,
     WrittenSince,
     Held,
     WithoutStatus,
@@ -104,12 +113,15 @@ enum Kind {
 
 const KINDS: &[Kind] = &[
     Kind::Oldest(Status::New),
+    Kind::OldestOfJobs(Status::New),
     Kind::Newest(Status::New),
     Kind::Due,
+    Kind::DueOfJobs,
     Kind::Histories(Status::Completed),
     Kind::Count(Status::New),
     Kind::Id,
     Kind::Waiting,
+    Kind::Written,
     Kind::WrittenSince,
     Kind::Held,
     Kind::WithoutStatus,
@@ -120,14 +132,17 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Oldest(_) => "records of a status, the oldest first",
+            Self::OldestOfJobs(_) => "records of a status and a form type, the oldest first",
             Self::Newest(_) => "records of a status, the newest first",
             Self::Due => "failed records that are due",
+            Self::DueOfJobs => "failed records of a form type that are due",
             Self::Histories(_) => "records that changed of late",
             Self::Count(_) => "the number of records of a status",
             Self::Failed(_) => "failed records, the last changed first",
             Self::Id => "records of an id",
             Self::Waiting => "records that wait for another",
-            Self::WrittenSince => "records that wrote another",
+            Self::Written => "records that wrote another",
+            Self::WrittenSince => "records that wrote another of late",
             Self::Held => "forms that the queue holds",
             Self::WithoutStatus => "records without a status",
             Self::Unmapped => "answers that no mapping knows",

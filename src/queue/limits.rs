@@ -31,8 +31,14 @@ pub(super) const INDEXED_TEXT: usize = 1_499;
 
 /// Bytes that a payload stored in parts may take, its positions included.
 pub(super) const ROOM: usize = DOCUMENT_LIMIT - RESERVE - DOCUMENT_OVERHEAD;
-/// Bytes of a position, which is either delivered or refused: an integer.
-const POSITION_SIZE: usize = 8;
+/// Bytes that are kept about the delivery of a payload's record: its position, an integer, and the key of its case, of
+/// which CommCare's have 42 bytes.
+const DELIVERY_SIZE: usize = 8 + 48;
+
+/// Keys that a document has at most, and records that a payload has in one document. Firestore: 40,000 index entries and
+/// 8 MiB of them for a document ("Usage and limits"). Each key is in three indexes, and CommCare's longest case ids take
+/// about 400 bytes in each.
+pub(super) const KEYS: usize = 6_000;
 
 /// Bytes that a value takes in a payload, whether that is kept as a map or as text.
 pub(super) fn size(value: &Value) -> usize {
@@ -42,12 +48,12 @@ pub(super) fn size(value: &Value) -> usize {
 /// Bytes that a record takes in a payload, with what is kept about its delivery.
 pub(super) fn record_size(record: &Value) -> usize {
     // The comma of the text.
-    size(record) + 1 + POSITION_SIZE
+    size(record) + 1 + DELIVERY_SIZE
 }
 
 /// Bytes that are kept about the delivery of so many records.
-pub(super) fn positions_size(records: usize) -> usize {
-    records * POSITION_SIZE
+pub(super) fn deliveries_size(records: usize) -> usize {
+    records * DELIVERY_SIZE
 }
 
 /// Memory that a value takes, about: tens of bytes for the smallest, and as much again for the place of a member.
@@ -87,6 +93,7 @@ pub(super) fn fit_beside(record: &mut Record, payload: usize) {
     while payload + history_size(record) > limit && record.attempts.len() > 1 {
         record.attempts.remove(0);
     }
+    record.written.truncate(KEYS);
     while payload + history_size(record) > limit && !record.written.is_empty() {
         record.written.truncate(record.written.len() / 2);
     }
@@ -163,7 +170,7 @@ fn history_size(record: &Record) -> usize {
     let written: usize = record.written.iter().map(|key| key.len() + 1).sum();
     let unmapped: usize =
         record.unmapped.iter().map(|answer| 32 + answer.path.len() + answer.code.len()).sum();
-    let positions = positions_size(record.delivered.len() + record.refused.len());
+    let positions = (record.delivered.len() + record.refused.len()) * size_of::<i64>();
     let refusals: usize = record.refusals.iter().map(|refusal| 64 + refusal.error.len()).sum();
     DOCUMENT_OVERHEAD
         + positions

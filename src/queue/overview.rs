@@ -10,7 +10,7 @@ use super::stored::{Read, Scanned};
 use super::sweep::Sweep;
 use super::unreadable::Unreadable;
 use super::{Queue, QueueError, by_hand, limits};
-use crate::submission::{Attempt, Caller, Origin, Record, Status, Unmapped};
+use crate::submission::{Attempt, Awaits, Caller, Origin, Record, Status, Unmapped};
 
 /// Records whose history [`Queue::recent`] reads, of each status.
 const HISTORIES: u32 = 2_000;
@@ -236,7 +236,7 @@ impl Queue {
     /// Unreadable documents that are not `failed`: at the head of the queue, where they stay while the others go; among
     /// those in work; and those whose status is none.
     async fn never_taken(&self, origin: Origin) -> Result<Vec<Unreadable>, QueueError> {
-        let oldest = |status| self.store.in_arrival_order(origin, status, None, UNREADABLE_SEARCHED);
+        let oldest = |status| self.store.in_arrival_order(origin, status, None, None, UNREADABLE_SEARCHED);
         let (new, processing, odd) = futures::try_join!(
             oldest(Status::New),
             oldest(Status::Processing),
@@ -263,6 +263,16 @@ impl Queue {
                 return Ok(count);
             }
         }
+    }
+
+    /// How many failed records wait for each of these, in the order of [`Awaits::ALL`].
+    pub async fn count_awaiting(&self, origin: Origin) -> Result<[(Awaits, u64); 3], QueueError> {
+        let count = async |awaits| {
+            let filter = FailedFilter { awaits: Some(awaits), ..FailedFilter::default() };
+            Ok::<_, QueueError>((awaits, self.count_failed(origin, &filter).await?))
+        };
+        let counted = futures::future::try_join_all(Awaits::ALL.map(count)).await?;
+        Ok([counted[0], counted[1], counted[2]])
     }
 
     /// The attempts of records that have completed or failed since a time.

@@ -56,7 +56,7 @@ pub(super) fn split(whole: Record, records: &str) -> Result<Vec<Part>, QueueErro
         if size > room {
             return Err(QueueError::TooLarge { size, limit: room });
         }
-        if used + size > room {
+        if used + size > room || run.len() == limits::KEYS {
             parts.push(part(holding(&template, &rest, records, std::mem::take(&mut run), first_position)));
             (used, first_position) = (0, position);
         }
@@ -87,7 +87,8 @@ pub(super) fn empty(last: &Part, records: &str) -> Part {
 
 fn fits(data: &Value, records: &str) -> bool {
     let list = data.get(records).and_then(Value::as_array).map_or(0, Vec::len);
-    limits::check(data).is_ok() && limits::size(data) + limits::positions_size(list) <= limits::ROOM
+    let size = limits::size(data) + limits::deliveries_size(list);
+    limits::check(data).is_ok() && size <= limits::ROOM && list <= limits::KEYS
 }
 
 fn holding(template: &Record, rest: &Value, records: &str, run: Vec<Value>, first_position: u32) -> Record {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{groups, limits};
-use crate::submission::{Cause, ErrorKind, Origin, Record, Unmapped};
+use crate::submission::{Awaits, Cause, ErrorKind, Origin, Record, Unmapped};
 
 /// Which failed records; the default is all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,12 +22,17 @@ pub struct FailedFilter {
     pub text: Option<String>,
     /// Only those of one group: its [`Group::key`](groups::Group::key).
     pub group: Option<String>,
+    /// Only those that wait for this.
+    pub awaits: Option<Awaits>,
 }
 
 impl FailedFilter {
-    /// Whether it asks for a job name that no record has: an index could not find one that is so long.
+    /// Whether it asks for what no record has: a job name that is too long for an index, or another kind that waits for
+    /// a reference.
     pub(super) fn finds_nothing(&self) -> bool {
+        let another = self.error_kind.is_some_and(|kind| kind != ErrorKind::Dependency);
         self.job_name.as_ref().is_some_and(|name| name.len() > limits::INDEXED_TEXT)
+            || (another && self.awaits == Some(Awaits::Reference))
     }
 
     /// Whether it asks for what no index knows: then each record is looked at.
@@ -40,7 +45,8 @@ impl FailedFilter {
         let error = record.error.as_deref().unwrap_or_default();
         let has_text =
             self.text.as_ref().is_none_or(|text| error.to_lowercase().contains(&text.to_lowercase()));
-        has_text && self.group.as_ref().is_none_or(|key| *key == groups::key(doc_id, record))
+        let awaits = self.awaits.is_none_or(|awaits| record.awaits() == Some(awaits));
+        awaits && has_text && self.group.as_ref().is_none_or(|key| *key == groups::key(doc_id, record))
     }
 }
 

@@ -27,7 +27,7 @@ use sqlx::sqlite::{
 use super::QueueError;
 use super::edition::MEMBERS as EDITION;
 use super::question::{OrderedBy, Place};
-use super::stored::{Change, Read, Scanned, Since, Stored, Version};
+use super::stored::{Change, Jobs, Read, Scanned, Since, Stored, Version};
 use super::unreadable::Unreadable;
 use crate::config::SqliteSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
@@ -40,6 +40,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/queue");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that read.
 const READERS: u32 = 4;
+
+/// The condition that a row is of one of some jobs, if any are given: twice, as JSON.
+const OF_JOBS: &str = "(? IS NULL OR json_extract(state, '$.job_name') IN (SELECT value FROM json_each(?)))";
 
 const COLUMNS: &str = "doc_id, state, data, version";
 
@@ -174,13 +177,14 @@ impl Sqlite {
         &self,
         origin: Origin,
         status: Status,
+        jobs: Jobs<'_>,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Scanned, QueueError> {
         let (time, doc_id) = after.map_or((i64::MIN, ""), |after| (micros_of(after), after.doc_id.as_str()));
         // The status is written out, as in the partial indexes, or these are not used.
         let tail = format!(
-            "WHERE collection = ? AND status = '{}' AND (created_at, doc_id) > (?, ?) \
+            "WHERE collection = ? AND status = '{}' AND (created_at, doc_id) > (?, ?) AND {OF_JOBS} \
              ORDER BY created_at, doc_id LIMIT ?",
             status.as_str()
         );
@@ -188,6 +192,8 @@ impl Sqlite {
             .bind(origin.collection())
             .bind(time)
             .bind(doc_id.to_owned())
+            .bind(json_of(jobs))
+            .bind(json_of(jobs))
             .bind(rows(limit));
         scanned(origin, query.fetch_all(self.readers()?).await, limit)
     }
@@ -212,20 +218,23 @@ impl Sqlite {
         &self,
         origin: Origin,
         now: DateTime<Utc>,
+        jobs: Jobs<'_>,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Scanned, QueueError> {
         let (time, doc_id) = after.map_or((i64::MIN, ""), |after| (micros_of(after), after.doc_id.as_str()));
-        let query = select(
-            "due_at",
-            "WHERE collection = ? AND status = 'failed' AND due_at <= ? AND (due_at, doc_id) > (?, ?) \
-             ORDER BY due_at, doc_id LIMIT ?",
-        )
-        .bind(origin.collection())
-        .bind(now.timestamp_micros())
-        .bind(time)
-        .bind(doc_id.to_owned())
-        .bind(rows(limit));
+        let tail = format!(
+            "WHERE collection = ? AND status = 'failed' AND due_at <= ? AND (due_at, doc_id) > (?, ?) AND {OF_JOBS} \
+             ORDER BY due_at, doc_id LIMIT ?"
+        );
+        let query = select("due_at", &tail)
+            .bind(origin.collection())
+            .bind(now.timestamp_micros())
+            .bind(time)
+            .bind(doc_id.to_owned())
+            .bind(json_of(jobs))
+            .bind(json_of(jobs))
+            .bind(rows(limit));
         scanned(origin, query.fetch_all(self.readers()?).await, limit)
     }
 
@@ -233,19 +242,21 @@ impl Sqlite {
         &self,
         origin: Origin,
         since: Since,
+        until: Option<DateTime<Utc>>,
         records: &[String],
         limit: u32,
     ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
         let tail = format!(
             "JOIN written USING (collection, doc_id) WHERE collection = ? \
-             AND record IN (SELECT value FROM json_each(?)) AND {field} > ? GROUP BY doc_id \
+             AND record IN (SELECT value FROM json_each(?)) AND {field} > ? AND {field} <= ? GROUP BY doc_id \
              ORDER BY {field} DESC LIMIT ?",
         );
         let query = select("created_at", &tail)
             .bind(origin.collection())
             .bind(serde_json::json!(records).to_string())
             .bind(since.timestamp_micros())
+            .bind(until.map_or(i64::MAX, |until| until.timestamp_micros()))
             .bind(limit);
         read(origin, query.fetch_all(self.readers()?).await)
     }
@@ -316,6 +327,10 @@ fn select_of<'q>(
     tail: &str,
 ) -> QueryAs<'q, sqlx::Sqlite, Found, SqliteArguments> {
     sqlx::query_as(AssertSqlSafe(format!("SELECT {columns}, {order} FROM submissions {tail}")))
+}
+
+fn json_of(jobs: Jobs<'_>) -> Option<String> {
+    jobs.map(|jobs| serde_json::json!(jobs).to_string())
 }
 
 fn rows(limit: usize) -> i64 {

@@ -10,7 +10,7 @@ use super::firestore::Firestore;
 use super::held::HeldPage;
 use super::question::{FailedFilter, Place, Shown, Sighting};
 use super::sqlite::Sqlite;
-use super::stored::{Change, Read, Scanned, Since, Stored, Version};
+use super::stored::{Change, Jobs, Read, Scanned, Since, Stored, Version, Writers};
 use crate::submission::{Attempt, Origin, Record, Status, Unmapped};
 
 /// Writers of the same records that are looked at, of a record that very many forms write: the latest.
@@ -127,17 +127,18 @@ impl Store {
         }
     }
 
-    /// Documents with this status, oldest first.
+    /// Documents with this status, oldest first; of these jobs, where some are named.
     pub(super) async fn in_arrival_order(
         &self,
         origin: Origin,
         status: Status,
+        jobs: Jobs<'_>,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Scanned, QueueError> {
         match self {
-            Self::Sqlite(store) => store.in_arrival_order(origin, status, after, limit).await,
-            Self::Firestore(store) => store.in_arrival_order(origin, status, after, limit).await,
+            Self::Sqlite(store) => store.in_arrival_order(origin, status, jobs, after, limit).await,
+            Self::Firestore(store) => store.in_arrival_order(origin, status, jobs, after, limit).await,
         }
     }
 
@@ -154,17 +155,18 @@ impl Store {
         }
     }
 
-    /// `failed` documents that auto-retry may take at `now`, the longest due first.
+    /// `failed` documents that auto-retry may take at `now`, the longest due first; of these jobs, where some are named.
     pub(super) async fn due(
         &self,
         origin: Origin,
         now: DateTime<Utc>,
+        jobs: Jobs<'_>,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Scanned, QueueError> {
         match self {
-            Self::Sqlite(store) => store.due(origin, now, after, limit).await,
-            Self::Firestore(store) => store.due(origin, now, after, limit).await,
+            Self::Sqlite(store) => store.due(origin, now, jobs, after, limit).await,
+            Self::Firestore(store) => store.due(origin, now, jobs, after, limit).await,
         }
     }
 
@@ -198,17 +200,27 @@ impl Store {
         }
     }
 
-    /// The latest documents that have written one of `records`, and arrived or changed since a time.
+    /// The latest documents that have written one of `records`, or would write it, and that arrived or changed since a
+    /// time, and not after `until`.
     pub(super) async fn writers(
         &self,
         origin: Origin,
         since: Since,
+        until: Option<DateTime<Utc>>,
         records: &[String],
-    ) -> Result<Vec<Read>, QueueError> {
-        match self {
-            Self::Sqlite(store) => store.writers(origin, since, records, WRITERS).await,
-            Self::Firestore(store) => store.writers(origin, since, records, WRITERS).await,
-        }
+    ) -> Result<Writers, QueueError> {
+        let mut found = match self {
+            Self::Sqlite(store) => store.writers(origin, since, until, records, WRITERS).await?,
+            Self::Firestore(store) => store.writers(origin, since, until, records, WRITERS).await?,
+        };
+        // Several questions may have been asked, and each is answered with so many. One that was answered in full goes
+        // further back than the others.
+        let is_cut = found.len() >= WRITERS as usize;
+        let time =
+            |read: &Read| read.as_ref().map_or(DateTime::UNIX_EPOCH, |stored| since.of(&stored.record));
+        found.sort_by_key(|read| std::cmp::Reverse(time(read)));
+        let oldest = found.get(WRITERS as usize - 1).filter(|_| is_cut).map(time);
+        Ok(Writers { found, oldest })
     }
 
     /// `failed` documents that `filter` lets through, the last changed first; after a document, where one

@@ -38,11 +38,23 @@ impl Stored {
 /// A document, or why it cannot be read.
 pub(super) type Read = Result<Stored, Unreadable>;
 
+/// Routing names that a listing is confined to; of all jobs without any.
+pub(super) type Jobs<'j> = Option<&'j [&'static str]>;
+
 /// Part of a listing, and where the rest of it begins; `None` where this is all.
 #[derive(Debug)]
 pub(super) struct Scanned {
     pub(super) found: Vec<Read>,
     pub(super) next: Option<Place>,
+}
+
+/// The latest documents that have written something, or would write it.
+#[derive(Debug)]
+pub(super) struct Writers {
+    /// The last first.
+    pub(super) found: Vec<Read>,
+    /// The time by which they are ordered, of the oldest one; `None` where there are no others.
+    pub(super) oldest: Option<DateTime<Utc>>,
 }
 
 /// What a document did after a time.
@@ -53,6 +65,14 @@ pub(super) enum Since {
 }
 
 impl Since {
+    /// When a document did it.
+    pub(super) fn of(self, record: &Record) -> DateTime<Utc> {
+        match self {
+            Self::Arrived(_) => record.arrived(),
+            Self::Changed(_) => record.updated_at.unwrap_or_default(),
+        }
+    }
+
     /// The field that tells, and the time.
     pub(super) fn field(self) -> (&'static str, DateTime<Utc>) {
         match self {

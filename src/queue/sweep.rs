@@ -33,6 +33,8 @@ enum Over {
 pub struct Sweep {
     origin: Origin,
     over: Over,
+    /// The only jobs that it looks for, where it is confined to some.
+    jobs: Option<Vec<&'static str>>,
     /// Where the next page begins; `None` before the first.
     after: Option<Place>,
     begun: bool,
@@ -58,7 +60,13 @@ impl Sweep {
     }
 
     fn new(origin: Origin, over: Over) -> Self {
-        Self { origin, over, after: None, begun: false, ended: false, in_work: Vec::new() }
+        Self { origin, over, jobs: None, after: None, begun: false, ended: false, in_work: Vec::new() }
+    }
+
+    /// The same from the beginning, confined to these jobs.
+    #[must_use]
+    pub fn of_jobs(&self, jobs: Vec<&'static str>) -> Self {
+        Self { jobs: Some(jobs), ..Self::new(self.origin, self.over) }
     }
 
     /// Whether it has come to the end of the queue.
@@ -90,12 +98,13 @@ impl Queue {
         while found.len() < limit && !sweep.ended && memory(&found) < MEMORY {
             let (origin, now) = (sweep.origin, self.now());
             let wanted = (limit - found.len()).min(PAGE);
+            let (jobs, after) = (sweep.jobs.as_deref(), sweep.after.as_ref());
             let page = async {
                 match sweep.over {
                     Over::New | Over::Claimable => {
-                        self.store.in_arrival_order(origin, Status::New, sweep.after.as_ref(), wanted).await
+                        self.store.in_arrival_order(origin, Status::New, jobs, after, wanted).await
                     }
-                    Over::Due => self.store.due(origin, now, sweep.after.as_ref(), wanted).await,
+                    Over::Due => self.store.due(origin, now, jobs, after, wanted).await,
                 }
             };
             // Few, and in an order of their own: they come with the first page.
@@ -103,9 +112,11 @@ impl Queue {
                 match sweep.over {
                     Over::New => Ok(None),
                     _ if sweep.begun => Ok(None),
-                    Over::Claimable | Over::Due => {
-                        self.store.in_arrival_order(origin, Status::Processing, None, IN_WORK).await.map(Some)
-                    }
+                    Over::Claimable | Over::Due => self
+                        .store
+                        .in_arrival_order(origin, Status::Processing, None, None, IN_WORK)
+                        .await
+                        .map(Some),
                 }
             };
             let undated = async {
@@ -123,7 +134,7 @@ impl Queue {
                 match (stored.record.is_free(now), sweep.over) {
                     (true, Over::Claimable) => found.push(stored),
                     (true, _) => {}
-                    (false, _) => sweep.in_work.push(Candidate(stored)),
+                    (false, _) => sweep.in_work.push(Candidate::new(stored)),
                 }
             }
             sweep.begun = true;
@@ -133,7 +144,7 @@ impl Queue {
             found.extend(self.readable(origin, page.found));
         }
         found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
-        Ok(found.into_iter().map(Candidate).collect())
+        Ok(found.into_iter().map(Candidate::new).collect())
     }
 
     /// Records that may test the way back to a destination: from both ends of the queue, so that neither a dozen bad ones
@@ -143,13 +154,13 @@ impl Queue {
         let found = match sweep.over {
             Over::New | Over::Claimable => {
                 let (oldest, newest) = futures::try_join!(
-                    self.store.in_arrival_order(origin, Status::New, None, PROBES),
+                    self.store.in_arrival_order(origin, Status::New, None, None, PROBES),
                     self.store.newest(origin, Status::New, PROBES),
                 )?;
                 newest.into_iter().chain(oldest.found).collect()
             }
             Over::Due => {
-                let due = self.store.due(origin, now, None, PROBES).await?;
+                let due = self.store.due(origin, now, None, None, PROBES).await?;
                 let undated = self.store.undated(origin, self.policy.max_retries, PROBES).await?;
                 due.found.into_iter().rev().chain(undated).collect()
             }
@@ -157,7 +168,7 @@ impl Queue {
         let mut candidates: Vec<Candidate> = Vec::new();
         for stored in self.readable(origin, found) {
             if candidates.iter().all(|known| known.doc_id() != stored.doc_id) {
-                candidates.push(Candidate(stored));
+                candidates.push(Candidate::new(stored));
             }
         }
         Ok(candidates)
@@ -165,7 +176,7 @@ impl Queue {
 
     /// One record, whatever its status; `None` where it is not there.
     pub async fn candidate(&self, origin: Origin, doc_id: &str) -> Result<Option<Candidate>, QueueError> {
-        Ok(self.store.get(origin, doc_id).await?.map(Candidate))
+        Ok(self.store.get(origin, doc_id).await?.map(Candidate::new))
     }
 
     /// The records among these; the others are logged and counted, and stop nobody.
@@ -199,9 +210,9 @@ impl Queue {
             if matches!(record.next_retry_at, NextRetry::At(time) if time > now) {
                 record.next_retry_at = NextRetry::At(now);
                 let Some(version) = self.swap(&stored, &mut record).await? else { continue };
-                woken.push(Candidate(Stored { record, version, ..stored }));
+                woken.push(Candidate::new(Stored { record, version, ..stored }));
             } else if record.next_retry_at.is_due(now) {
-                woken.push(Candidate(stored));
+                woken.push(Candidate::new(stored));
             }
         }
         woken.sort_by(|a, b| (a.record().created_at, a.doc_id()).cmp(&(b.record().created_at, b.doc_id())));

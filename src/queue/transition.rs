@@ -35,8 +35,6 @@ pub enum ClaimOutcome {
         dry_run: Option<Value>,
         /// Answers whose code no label table knows.
         unmapped: Vec<Unmapped>,
-        /// The records that were written and are not the form's own.
-        written: Vec<String>,
     },
     /// The record failed.
     Failed(RecordFailure),
@@ -329,7 +327,7 @@ pub(super) fn settle(
         return Some((record, SettleResult::Replaced));
     }
     match outcome {
-        ClaimOutcome::Completed { note, dry_run, unmapped, written } => {
+        ClaimOutcome::Completed { note, dry_run, unmapped } => {
             record.forget_outcome();
             record.complete(now, policy);
             if note.is_some() {
@@ -338,7 +336,6 @@ pub(super) fn settle(
             record.dry_run = dry_run.is_some();
             record.plan.clone_from(dry_run);
             record.unmapped = unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
-            record.written.clone_from(written);
             record.close_attempt(AttemptOutcome::Completed, now, None);
         }
         ClaimOutcome::Failed(failure) => {

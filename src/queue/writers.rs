@@ -1,26 +1,53 @@
-//! Which forms have written the same Salesforce records (`docs/service.md`, guarantee 10).
+//! Which forms have written the same records (`docs/service.md`, guarantee 10).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::stored::{Read, Since};
 use super::{Queue, QueueError, by_hand};
-use crate::submission::{AttemptOutcome, Origin, Record, Status};
+use crate::submission::{Origin, Record};
+
+/// Pages of later writers that are read at most.
+const PAGES: usize = 20;
+
+/// Whether one record is later than another. The parts of a payload arrive at the same time.
+fn is_later((one, record): (&str, &Record), (other, earlier): (&str, &Record)) -> bool {
+    let by_part = || (record.first_position, one).cmp(&(earlier.first_position, other));
+    record.turn().compare(&earlier.turn()).then_with(by_part).is_gt()
+}
 
 impl Queue {
-    /// Forms that are later than `record` and have written one of `records` (`object/external id`).
+    /// Submissions that are later than this one and have written one of `records` (`object/external id`), at least in
+    /// part, or may have; the last first.
     pub async fn later_writers(
         &self,
         origin: Origin,
+        doc_id: &str,
         record: &Record,
         records: &[String],
     ) -> Result<Vec<(String, Record)>, QueueError> {
         if record.created_at.is_none() || records.is_empty() {
             return Ok(Vec::new());
         }
-        let turn = record.turn();
-        let found = self.store.writers(origin, Since::Arrived(turn.earliest()), records).await?;
-        let mut later = self.that_wrote(origin, found);
-        later.retain(|(_, other)| other.turn().compare(&turn).is_gt());
+        // The other parts of its payload arrived with it.
+        let since = Since::Arrived(record.turn().earliest() - TimeDelta::microseconds(1));
+        let mut later: Vec<(String, Record)> = Vec::new();
+        let mut until = None;
+        // Of the latest of many, none may have written anything: then those before them count.
+        for _ in 0..PAGES {
+            let page = self.store.writers(origin, since, until, records).await?;
+            let oldest = page.oldest;
+            for stored in self.readable(origin, page.found) {
+                let is_later = is_later((&stored.doc_id, &stored.record), (doc_id, record));
+                let counts = has_written(&stored.record) || stored.record.may_have_written();
+                if is_later && counts && later.iter().all(|(known, _)| *known != stored.doc_id) {
+                    later.push((stored.doc_id, stored.record));
+                }
+            }
+            if oldest.is_none() || oldest == until {
+                break;
+            }
+            until = oldest;
+        }
         Ok(later)
     }
 
@@ -42,11 +69,11 @@ impl Queue {
             return Ok(Vec::new());
         }
         let (later, changed) = futures::try_join!(
-            self.store.writers(origin, Since::Arrived(arrived), records),
-            self.store.writers(origin, Since::Changed(since), records),
+            self.store.writers(origin, Since::Arrived(arrived), None, records),
+            self.store.writers(origin, Since::Changed(since), None, records),
         )?;
-        let mut others = self.that_wrote(origin, later);
-        others.extend(self.that_wrote(origin, changed));
+        let mut others = self.that_wrote(origin, later.found);
+        others.extend(self.that_wrote(origin, changed.found));
         others.sort_by(|(a, _), (b, _)| a.cmp(b));
         others.dedup_by(|(a, _), (b, _)| a == b);
         Ok(others)
@@ -59,8 +86,7 @@ impl Queue {
     }
 }
 
-/// Whether a record's effects are in its destination: it is completed, or it once was.
+/// Whether a record's effects are in its destination, at least in part.
 fn has_written(record: &Record) -> bool {
-    let completed = |outcome| outcome == Some(AttemptOutcome::Completed);
-    record.status == Status::Completed || record.attempts.iter().any(|attempt| completed(attempt.outcome))
+    record.has_completed() || !record.delivered.is_empty()
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Attempt, Cause, ErrorKind, NextRetry, Status, Unmapped, lenient};
+use super::{Attempt, AttemptOutcome, Awaits, Cause, ErrorKind, NextRetry, Status, Unmapped, lenient};
 
 /// The note of a form that a reconciliation fetched.
 pub const FETCHED: &str =
@@ -123,8 +123,8 @@ pub struct Record {
     /// Answers whose code no label table knows.
     #[serde(default, deserialize_with = "lenient::blank_as_default", skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
-    /// The Salesforce records that it wrote and that are not its own, as `object/external id`: what
-    /// an older form must not overwrite any more.
+    /// The records that it wrote, or would write where it failed, as `object/external id`. Those whose id is made of
+    /// the submission's own are left out.
     #[serde(default, deserialize_with = "lenient::blank_as_default", skip_serializing_if = "Vec::is_empty")]
     pub written: Vec<String>,
     /// Of a payload that is stored in parts: the position of the first record that this one holds,
@@ -151,6 +151,37 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether its effects are in its destination: it has completed once, and not as a dry run. A status that a person
+    /// has set says nothing.
+    pub fn has_completed(&self) -> bool {
+        let completed = |attempt: &Attempt| attempt.outcome == Some(AttemptOutcome::Completed);
+        !self.dry_run && self.attempts.iter().any(completed)
+    }
+
+    /// Whether its last run may have reached its destination without anybody knowing: it goes on, its worker died, or the
+    /// answer was none. What a person has to decide is not waited for.
+    pub fn may_have_written(&self) -> bool {
+        use AttemptOutcome::{Abandoned, Completed, Failed, Released, Replaced, Undecided, Updated};
+        let mut runs =
+            self.attempts.iter().rev().filter(|run| !matches!(run.outcome, Some(Released | Updated)));
+        let is_open = match runs.next().map(|run| run.outcome) {
+            Some(None | Some(Abandoned | Undecided)) => true,
+            Some(Some(Failed)) => self.error_kind == Some(ErrorKind::Transient),
+            Some(Some(Completed | Released | Replaced | Updated)) | None => false,
+        };
+        is_open && self.awaits() != Some(Awaits::Person)
+    }
+
+    /// What the next run of a failed record waits for; `None` where it has not failed.
+    pub fn awaits(&self) -> Option<Awaits> {
+        let awaits = match (self.next_retry_at, self.error_kind) {
+            (NextRetry::Never, _) => Awaits::Person,
+            (_, Some(ErrorKind::Dependency)) => Awaits::Reference,
+            (NextRetry::Unset | NextRetry::At(_), _) => Awaits::Retry,
+        };
+        (self.status == Status::Failed).then_some(awaits)
+    }
+
     /// When the payload now stored arrived; the same whenever it is asked.
     pub fn arrived(&self) -> DateTime<Utc> {
         self.created_at.or(self.timestamp).unwrap_or_default()

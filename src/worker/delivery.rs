@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use super::Worker;
 use super::asked::Stops;
 use crate::destinations::{Delivery, DeliveryError, Failure, Suspicion, Tally};
-use crate::plan::{Effects, Plan};
+use crate::plan::{Effects, Plan, case_key};
 use crate::queue::{Claim, ClaimOutcome, Lease, Queue, RecordFailure};
 use crate::submission::{Cause, Destination, ErrorKind, Progress};
 
@@ -28,6 +28,8 @@ pub(super) struct Delivering<'d> {
     /// The destinations that could not take more, for all runs of the drain to see.
     pub(super) stops: &'d Stops,
     pub(super) suspicion: Suspicion,
+    /// Whether other records may wait for what this one writes.
+    pub(super) is_awaited: bool,
 }
 
 /// What a delivery came to.
@@ -35,6 +37,8 @@ pub(super) struct Delivered {
     pub(super) outcome: ClaimOutcome,
     /// Whether the destination took the record, or a part of it.
     pub(super) took_something: bool,
+    /// What it took that other records may wait for.
+    pub(super) provided: Vec<String>,
     /// Whether the destination takes no record at all: then nothing is known of this one.
     pub(super) is_unavailable: bool,
 }
@@ -53,30 +57,33 @@ impl Delivering<'_> {
         };
         let progress = tally.progress();
         let took_something = !progress.delivered.is_empty() || matches!(delivered, Some(Ok(Delivery::Sent)));
+        let cases =
+            plan.documents().iter().filter(|document| progress.delivered.contains(&document.position));
+        let mut provided: Vec<String> = cases.map(|document| case_key(&document.case_id)).collect();
+        if matches!(delivered, Some(Ok(Delivery::Sent))) {
+            provided.extend(Plan::awaitable(&plan.shared_records_of(claim.record(), claim.doc_id())));
+        }
+        if !self.is_awaited {
+            provided.clear();
+        }
         claim.report(progress);
         let is_unavailable = matches!(&delivered, Some(Err(error)) if error.failure == Failure::Unavailable);
         let outcome = match delivered {
-            Some(delivered) => self.outcome(claim, plan, delivered),
+            Some(delivered) => self.outcome(plan, delivered),
             None => ClaimOutcome::Released,
         };
-        Delivered { outcome, took_something, is_unavailable }
+        Delivered { outcome, took_something, provided, is_unavailable }
     }
 
-    fn outcome(
-        &self,
-        claim: &Claim,
-        plan: &Plan,
-        delivered: Result<Delivery, DeliveryError>,
-    ) -> ClaimOutcome {
+    fn outcome(&self, plan: &Plan, delivered: Result<Delivery, DeliveryError>) -> ClaimOutcome {
         let unmapped = plan.unmapped.clone();
         let DeliveryError { failure, step, message, missing } = match delivered {
             Ok(Delivery::Sent) => {
-                let written = plan.shared_records_of(claim.record(), claim.doc_id());
-                return ClaimOutcome::Completed { note: None, dry_run: None, unmapped, written };
+                return ClaimOutcome::Completed { note: None, dry_run: None, unmapped };
             }
             Ok(Delivery::Recorded(plan)) => {
                 let note = Some("dry run: the plan was recorded, nothing was sent".to_owned());
-                return ClaimOutcome::Completed { note, dry_run: Some(plan), unmapped, written: Vec::new() };
+                return ClaimOutcome::Completed { note, dry_run: Some(plan), unmapped };
             }
             Err(error) => error,
         };
@@ -95,10 +102,9 @@ impl Delivering<'_> {
         let failed = RecordFailure::new(kind, cause, &step, message);
         let mut failed = RecordFailure { unmapped, ..failed };
         if kind == ErrorKind::Dependency {
-            failed.waits_for = match missing {
-                Some(key) => vec![key],
-                None => plan.awaited_records(),
-            };
+            failed.waits_for = if missing.is_empty() { plan.awaited_records() } else { missing };
+            failed.waits_for.sort_unstable();
+            failed.waits_for.dedup();
             failed.waits_for.truncate(AWAITED_KEPT);
         }
         match failure {

@@ -75,8 +75,21 @@ impl Drain {
 
     /// Whether nothing more is to be begun.
     pub(super) fn is_over(&self) -> bool {
-        let stopped = self.stops.of(super::destination_of(self.origin)).is_some();
-        stopped || self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline
+        self.stops.of(super::destination_of(self.origin)).is_some() || self.is_out_of_time()
+    }
+
+    /// Whether nothing more is to be begun, whatever the destination.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline
+    }
+
+    /// Whether it has tried a record, or put it back.
+    pub(super) fn has_had(&self, doc_id: &str) -> bool {
+        let report = &self.report;
+        report.completed.iter().any(|known| known == doc_id)
+            || report.failed.iter().any(|(known, _)| known == doc_id)
+            || report.released.iter().any(|(known, ..)| known == doc_id)
+            || self.open.iter().any(|open| open.claim.doc_id() == doc_id)
     }
 
     /// Whether nothing has been done yet.
@@ -196,7 +209,9 @@ impl Drain {
                         continue;
                     }
                     let suspect = suspect.map(|(destination, _)| destination);
-                    suspect.into_iter().for_each(|destination| self.suspects.begun(destination));
+                    if let Some(destination) = suspect {
+                        self.suspects.begun(destination);
+                    }
                     let task = tasks.spawn(Box::pin(self.run(candidate, plan, slots)));
                     running.insert(task.id(), (position, doc_id, suspect));
                 }
@@ -225,7 +240,7 @@ impl Drain {
 
     /// Why a record is not begun in this drain, if so.
     fn not_now(&self, status: Status, plan: &Planned) -> Option<RunEnd> {
-        if self.worker.shutdown.is_stopping() || Instant::now() >= self.deadline {
+        if self.is_out_of_time() {
             return Some(RunEnd::NotStarted(super::OVER.to_owned()));
         }
         let (_, plan) = plan.as_ref().ok()?;

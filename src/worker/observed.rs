@@ -23,8 +23,9 @@ impl Observed {
     pub(super) fn of(claim: &Claim, outcome: &ClaimOutcome, started: Instant) -> Self {
         let record = claim.record();
         let (end, unmapped): (_, &[Unmapped]) = match outcome {
-            // A dry run has a note too, but its plan would have had an effect.
-            ClaimOutcome::Completed { note: Some(_), dry_run: None, unmapped, .. } => {
+            // A dry run has a note too, but its plan would have had an effect; and so has a payload of which a part was
+            // left out.
+            ClaimOutcome::Completed { note: Some(_), dry_run: None, unmapped } if !claim.has_delivered() => {
                 (RecordEnd::WithoutEffect, unmapped)
             }
             ClaimOutcome::Completed { unmapped, .. } => (RecordEnd::Completed, unmapped),

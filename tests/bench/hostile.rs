@@ -45,7 +45,7 @@ pub(crate) async fn measure(lines: &mut Table) {
     });
     attack(lines, "40 forms of 330,000 short names", short.collect()).await;
     let dense = (0..CALLS).map(|id| {
-        let answers: String = (0..90_000).map(|n| format!(r#""{n}":0,"#)).collect();
+        let answers = (0..90_000).map(|n| format!(r#""{n}":0,"#)).collect::<Vec<_>>().concat();
         let form = format!(r#"{{"id":"d-{id}","form":{{{answers}"@name":"Farm Visit Full"}}}}"#);
         ("/process-data-cc", Arc::from(form))
     });

@@ -27,3 +27,4 @@ mod support;
 mod tidy;
 mod to_commcare;
 mod under_fire;
+mod waiting;

@@ -13,13 +13,14 @@ use crate::support::metrics::Metrics;
 use crate::support::salesforce::SalesforceStandIn;
 
 /// Every family, once everything has happened.
-const FAMILIES: [&str; 19] = [
+const FAMILIES: [&str; 20] = [
     "commcare_sf_destination_findings",
     "commcare_sf_destination_state",
     "commcare_sf_drains_stopped_total",
     "commcare_sf_http_request_duration_seconds",
     "commcare_sf_http_requests_total",
     "commcare_sf_last_drain_timestamp_seconds",
+    "commcare_sf_queue_failed_records",
     "commcare_sf_queue_oldest_new_age_seconds",
     "commcare_sf_queue_records",
     "commcare_sf_queue_up",

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod killed;
+mod newer;
 mod outages;
 mod partial;
 mod parts;

@@ -18,6 +18,7 @@ use super::super::state::HttpState;
 use super::filter::{failed_path, filter_pairs};
 use super::groups::advice;
 use super::page::{Page, dest, direction, page, record_path};
+use super::words;
 use crate::app::App;
 use crate::queue::{FailedFilter, Group, Shown};
 use crate::submission::{Caller, Origin, Unmapped};
@@ -183,9 +184,10 @@ async fn failed_ids(app: &App, origin: Origin, filter: &FailedFilter) -> Result<
 fn of(filter: &FailedFilter) -> String {
     let job = filter.job_name.as_ref().map(|job_name| format!(", form type {job_name}"));
     let kind = filter.error_kind.map(|kind| format!(", kind {}", kind.as_str()));
+    let awaits = filter.awaits.map(|awaits| format!(", {}", words::awaits(awaits)));
     let text = filter.text.as_ref().map(|text| format!(", with “{text}” in the error"));
     let group = filter.group.as_ref().map(|_| ", of one cause".to_owned());
-    [job, kind, text, group].into_iter().flatten().collect()
+    [job, kind, awaits, text, group].into_iter().flatten().collect()
 }
 
 fn results(origin: Origin, filter: &FailedFilter, answers: &[RetryAnswer]) -> Markup {

@@ -16,7 +16,7 @@ use super::groups;
 use super::page::{Page, dest, direction, page, record_path, time};
 use crate::app::App;
 use crate::queue::{FailedFilter, Shown};
-use crate::submission::{ErrorKind, NextRetry, Origin, Record};
+use crate::submission::{Awaits, ErrorKind, NextRetry, Origin, Record};
 use crate::text::shorten;
 
 /// Records of one page.
@@ -126,8 +126,9 @@ fn table(origin: Origin, records: &[(String, Record)], may_change: bool) -> Mark
                             @match record.next_retry_at {
                                 NextRetry::At(at) => (time(at)),
                                 NextRetry::Unset => "due",
-                                NextRetry::Never => "by hand",
+                                NextRetry::Never => "needs you",
                             }
+                            @if record.awaits() == Some(Awaits::Reference) { ", or once what it waits for is there" }
                         }
                     }
                 }

@@ -7,7 +7,7 @@ use super::super::params::Params;
 use super::page::{dest, query};
 use crate::jobs::JOBS;
 use crate::queue::FailedFilter;
-use crate::submission::{Cause, ErrorKind, Origin};
+use crate::submission::{Awaits, Cause, ErrorKind, Origin};
 
 /// The parameters that make this filter.
 pub(super) fn filter_pairs(filter: &FailedFilter) -> Vec<(&'static str, String)> {
@@ -15,6 +15,7 @@ pub(super) fn filter_pairs(filter: &FailedFilter) -> Vec<(&'static str, String)>
     [
         ("job_name", filter.job_name.clone()),
         ("error_kind", filter.error_kind.map(|kind| kind.as_str().to_owned())),
+        ("awaits", filter.awaits.map(|awaits| awaits.as_str().to_owned())),
         ("cause", filter.cause.map(|cause| cause.as_str().to_owned())),
         ("since", filter.since.map(iso)),
         ("until", filter.until.map(iso)),
@@ -63,6 +64,7 @@ pub(super) fn form(origin: Origin, filter: &FailedFilter, params: &Params) -> Ma
                 }
             }
             (choice("Kind ", "error_kind", &ErrorKind::ALL.map(ErrorKind::as_str), kind))
+            (choice("Waits for ", "awaits", &Awaits::ALL.map(Awaits::as_str), filter.awaits.map(Awaits::as_str)))
             (choice("Cause ", "cause", &Cause::ALL.map(Cause::as_str), cause))
             (day("From ", "since", params))
             (day("To ", "until", params))

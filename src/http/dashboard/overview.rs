@@ -12,19 +12,20 @@ use super::super::auth::{Gatekeeper, Visitor};
 use super::super::state::HttpSettings;
 use super::super::status;
 use super::page::{Page, dest, direction, duration, page, query};
-use super::{chart, reconciliation, scheduler, unmapped};
+use super::{chart, reconciliation, scheduler, unmapped, words};
 use crate::app::App;
 use crate::check;
 use crate::clock;
 use crate::destinations::Admission;
 use crate::jobs::JOBS;
 use crate::queue::{Counts, FailedFilter, QueueError, Recent, Unreadable};
-use crate::submission::{ErrorKind, Origin, Status};
+use crate::submission::{Awaits, ErrorKind, Origin, Status};
 
 /// Everything that the page shows of one collection.
 struct CollectionOverview {
     origin: Origin,
     counts: Counts,
+    awaiting: [(Awaits, u64); 3],
     failures: Vec<FailureGroup>,
     recent: Recent,
     unreadable: Vec<Unreadable>,
@@ -72,13 +73,14 @@ async fn collection(
     origin: Origin,
     since: DateTime<Utc>,
 ) -> Result<CollectionOverview, QueueError> {
-    let (counts, failures, recent, unreadable) = futures::try_join!(
+    let (counts, awaiting, failures, recent, unreadable) = futures::try_join!(
         app.queue.counts(origin),
+        app.queue.count_awaiting(origin),
         failures(app, origin),
         app.queue.recent(origin, since),
         app.queue.unreadable(origin),
     )?;
-    Ok(CollectionOverview { origin, counts, failures, recent, unreadable })
+    Ok(CollectionOverview { origin, counts, awaiting, failures, recent, unreadable })
 }
 
 /// Failed records by form type and kind, without the form types that have none.
@@ -151,6 +153,18 @@ fn section(collection: &CollectionOverview, since: DateTime<Utc>, now: DateTime<
                 @match oldest {
                     Some(arrived) => { "The oldest new record has waited for " b { (duration((now - arrived).num_seconds())) } "." }
                     None => { "Nothing waits." }
+                }
+            }
+            @if collection.awaiting.iter().any(|(_, count)| *count > 0) {
+                p {
+                    "Of the failed records: "
+                    @for (n, (awaits, count)) in collection.awaiting.iter().enumerate() {
+                        @if n > 0 { ", " }
+                        a href=(format!("/dashboard/failed/{}?awaits={}", dest(origin), awaits.as_str())) {
+                            b { (count) } " " (words::awaits(*awaits))
+                        }
+                    }
+                    "."
                 }
             }
             (chart::draw(&chart::hours(&collection.recent.attempts, since)))

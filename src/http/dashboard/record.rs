@@ -94,6 +94,7 @@ pub(super) fn list(found: &[(Origin, String, Record)]) -> Markup {
                     " · " (record.job_name) " · " (record.status.as_str()) " · " (direction(*origin))
                     @if let Some(position) = record.first_position { " · from record " (position) " on" }
                     " · arrived " (time(record.arrived()))
+                    @if let Some(error) = &record.error { p .error-text { (error) } }
                 }
             }
         }

@@ -20,7 +20,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<
     }
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for origin in Origin::ALL {
-        let records = app.queue.find(origin, id).await?;
+        let records = app.queue.search(origin, id).await?;
         found.extend(records.records.into_iter().map(|(doc_id, record)| (origin, doc_id, record)));
         unreadable.extend(records.unreadable);
     }
@@ -30,7 +30,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, params: Params) -> Result<
     let content = html! {
         (super::record::unreadable(&unreadable))
         @if found.is_empty() && unreadable.is_empty() {
-            p role="status" { "No record has the id " code { (id) } ". Ids are compared whole, and by case." }
+            p role="status" { "No record has the id " code { (id) } ", writes a record with it, or waits for one. Ids are compared whole." }
         } @else {
             (super::record::list(&found))
         }

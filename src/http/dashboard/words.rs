@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use super::page::{duration, time};
 use crate::jobs;
 use crate::submission::{
-    Attempt, AttemptOutcome, Cause, Destination, ErrorKind, FETCHED, NextRetry, Origin, Record, Status,
-    Trigger,
+    Attempt, AttemptOutcome, Awaits, Cause, Destination, ErrorKind, FETCHED, NextRetry, Origin, Record,
+    Status, Trigger,
 };
 
 /// The state of a record, and the next thing that will happen to it.
@@ -26,6 +26,7 @@ pub(super) fn explanation(origin: Origin, record: &Record, max_retries: u32, now
             Status::Completed => p {
                 @match &record.note {
                     _ if record.dry_run => { "Its plan was recorded instead of sent: no credentials are set for " (destination(origin, record)) "." }
+                    Some(note) if !record.delivered.is_empty() => { "It has reached CommCare, except what was " (note) "." }
                     Some(note) if note != FETCHED => { "Nothing was written: " (note) "." }
                     _ => { "It has reached " (destination(origin, record)) "." }
                 }
@@ -48,13 +49,17 @@ fn trouble(origin: Origin, record: &Record) -> Markup {
     html! {
         @match record.error_kind {
             Some(ErrorKind::Dependency) => {
-                @match record.waits_for.as_slice() {
-                    [key] => {
+                @if record.waits_for.is_empty() {
+                    (destination) " does not know a record yet that this one refers to."
+                } @else {
+                    (destination) " does not know "
+                    @for (n, key) in record.waits_for.iter().enumerate() {
                         @let (object, id) = words_of(key);
-                        (destination) " does not know " (object) " " b { (id) } " yet. It usually comes with another form: "
-                        a href=(format!("/dashboard/search?{}", super::page::query(&[("id", Some(id))]))) { "look for it" } "."
+                        @if n > 0 { ", or " }
+                        (object) " "
+                        a href=(format!("/dashboard/search?{}", super::page::query(&[("id", Some(id))]))) { (id) }
                     }
-                    _ => { (destination) " does not know a record yet that this one refers to." }
+                    " yet. It usually comes with another form."
                 }
             }
             Some(ErrorKind::Transient) => { (destination) " could not take it just then; such trouble passes by itself." }
@@ -91,6 +96,7 @@ fn words_of(key: &str) -> (String, &str) {
     let (object, id) = key.split_once('/').unwrap_or(("", key));
     let words = match object {
         "wetmills" => "the mill".to_owned(),
+        "case" => "the case".to_owned(),
         object => object.trim_end_matches("__c").replace('_', " ").to_lowercase(),
     };
     (words, id)
@@ -123,6 +129,15 @@ fn processing(record: &Record, now: DateTime<Utc>) -> Markup {
             }
             _ => { "Its worker is gone: the next drain takes it over." }
         }
+    }
+}
+
+/// What failed records wait for, in words.
+pub(super) fn awaits(awaits: Awaits) -> &'static str {
+    match awaits {
+        Awaits::Reference => "waiting for another form",
+        Awaits::Retry => "retried by themselves",
+        Awaits::Person => "need you",
     }
 }
 

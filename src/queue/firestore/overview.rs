@@ -20,7 +20,7 @@ use crate::queue::doc_id::hex;
 use crate::queue::question::{FailedFilter, Place, Shown, Sighting};
 use crate::queue::stored::Scanned;
 use crate::queue::{QueueError, SWAP_TRIES};
-use crate::submission::{Attempt, Origin, Status, Unmapped};
+use crate::submission::{Attempt, Awaits, ErrorKind, Origin, Status, Unmapped};
 
 /// Answers whose code no label table knows: a document for each. The original service has no such
 /// collection.
@@ -66,12 +66,41 @@ impl Firestore {
         origin: Origin,
         filter: &FailedFilter,
     ) -> Result<u64, QueueError> {
+        let of = |filter| self.count_indexed(origin, filter);
+        match filter.awaits {
+            None | Some(Awaits::Person) => of(filter.clone()).await,
+            // No index tells what is not null: the difference does.
+            Some(Awaits::Reference) => {
+                let all =
+                    FailedFilter { awaits: None, error_kind: Some(ErrorKind::Dependency), ..filter.clone() };
+                let given_up = FailedFilter { awaits: Some(Awaits::Person), ..all.clone() };
+                let (all, given_up) = futures::try_join!(of(all), of(given_up))?;
+                Ok(all.saturating_sub(given_up))
+            }
+            Some(Awaits::Retry) => {
+                let all = FailedFilter { awaits: None, ..filter.clone() };
+                let person = FailedFilter { awaits: Some(Awaits::Person), ..filter.clone() };
+                let reference = FailedFilter { awaits: Some(Awaits::Reference), ..filter.clone() };
+                let reference = async {
+                    if reference.finds_nothing() {
+                        return Ok(0);
+                    }
+                    Box::pin(self.count_failed(origin, &reference)).await
+                };
+                let (all, person, reference) = futures::try_join!(of(all), of(person), reference)?;
+                Ok(all.saturating_sub(person + reference))
+            }
+        }
+    }
+
+    /// How many an index finds.
+    async fn count_indexed(&self, origin: Origin, filter: FailedFilter) -> Result<u64, QueueError> {
         let counted = self
             .db
             .fluent()
             .select()
             .from(origin.collection())
-            .filter(|q| failed(&q, filter))
+            .filter(|q| failed(&q, &filter))
             .order(|o| o.fields([o.field("updated_at").desc()]))
             .aggregate(|a| a.fields([a.field(COUNT).count()]))
             .query();
@@ -223,17 +252,20 @@ impl Firestore {
     }
 }
 
-/// The condition that a document is failed and passes the filter.
+/// The condition that a document is failed and passes the filter, as far as an index tells.
 fn failed(
     q: &firestore::select_filter_builder::FirestoreQueryFilterBuilder,
     filter: &FailedFilter,
 ) -> Option<FirestoreQueryFilter> {
     let at = |time| FirestoreValue::from(codec::timestamp(time));
+    let waits = filter.awaits == Some(Awaits::Reference);
+    let kind = filter.error_kind.or(waits.then_some(ErrorKind::Dependency));
     q.for_all([
         q.field("status").eq(Status::Failed.as_str()),
         filter.job_name.as_ref().and_then(|job_name| q.field("job_name").eq(job_name)),
-        filter.error_kind.and_then(|kind| q.field("error_kind").eq(kind.as_str())),
+        kind.and_then(|kind| q.field("error_kind").eq(kind.as_str())),
         filter.cause.and_then(|cause| q.field("cause").eq(cause.as_str())),
+        (filter.awaits == Some(Awaits::Person)).then(|| q.field("next_retry_at").is_null()).flatten(),
         filter.since.and_then(|since| q.field("updated_at").greater_than_or_equal(at(since))),
         filter.until.and_then(|until| q.field("updated_at").less_than(at(until))),
     ])

@@ -8,7 +8,7 @@ use super::{COLUMNS, Sqlite, rows};
 use crate::queue::QueueError;
 use crate::queue::question::{FailedFilter, Place, Shown, Sighting};
 use crate::queue::stored::Scanned;
-use crate::submission::{Attempt, Origin, Status, Unmapped};
+use crate::submission::{Attempt, Awaits, Origin, Status, Unmapped};
 
 impl Sqlite {
     pub(in crate::queue) async fn failed(
@@ -153,6 +153,17 @@ fn push_failed(query: &mut QueryBuilder<sqlx::Sqlite>, origin: Origin, filter: &
     }
     if let Some(until) = filter.until {
         query.push(" AND updated_at < ").push_bind(until.timestamp_micros());
+    }
+    if let Some(awaits) = filter.awaits {
+        query.push(match awaits {
+            Awaits::Person => " AND due_at IS NULL",
+            Awaits::Reference => {
+                " AND due_at IS NOT NULL AND json_extract(state, '$.error_kind') = 'dependency'"
+            }
+            Awaits::Retry => {
+                " AND due_at IS NOT NULL AND json_extract(state, '$.error_kind') IS NOT 'dependency'"
+            }
+        });
     }
 }
 

@@ -10,15 +10,16 @@ use tracing::{Span, error, info, info_span, warn};
 use super::super::asked::{Order, Stops};
 use super::super::delivery::{Delivered, Delivering};
 use super::super::lease::Renewal;
+use super::super::newer::{self, Cases, LeftOut};
 use super::super::observed::{Observed, Sighted};
-use super::super::overlap::{self, Overlap};
+use super::super::overlap::Overlap;
 use super::super::verdict::{self, Begun, OpenVerdict};
 use super::super::{Planned, REMOVED, RunEnd, Worker};
 use crate::destinations::Suspicion;
-use crate::jobs;
+use crate::jobs::{self, Job};
 use crate::plan::{Document, Plan, Refused};
 use crate::queue::{Candidate, Claim, ClaimOutcome, ClaimResult, QueueError, RecordFailure, SettleResult};
-use crate::submission::{AttemptOutcome, Cause, ErrorKind, Record, Status, Trigger};
+use crate::submission::{Cause, ErrorKind, Record, Status};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
 /// its lease: several of the back ends' own time-outs.
@@ -64,11 +65,14 @@ impl Run {
     /// Claims a record and runs it. The slots are given back before its outcome is written.
     pub(super) async fn perform(
         self,
-        candidate: Candidate,
+        mut candidate: Candidate,
         plan: Planned,
         slots: OwnedSemaphorePermit,
     ) -> RunResult {
         let (origin, doc_id) = (candidate.origin(), candidate.doc_id().to_owned());
+        let writes = |(_, plan): &(_, Plan)| plan.written_keys(candidate.record(), &doc_id);
+        let keys = plan.as_ref().map(writes).unwrap_or_default();
+        candidate.will_write(keys);
         let Order { trigger, caller, .. } = &self.order;
         match self.worker.queue.claim(candidate, &self.worker.name, *trigger, caller.as_ref()).await {
             Ok(ClaimResult::Claimed(claim)) => Box::pin(self.run(*claim, plan, slots)).await,
@@ -88,30 +92,35 @@ impl Run {
         let started = Instant::now();
         self.renewal.add(&claim);
         let begun = Begun { tick: self.worker.evidence.tick(), time: self.worker.queue.now() };
-        // By the record as it is claimed: an operator may have asked for all of it again.
-        let left = plan.map(|(destination, plan)| (destination, left_to_do(plan, claim.record())));
-        let left = left.and_then(|(destination, plan)| match plan.refusal() {
-            Some(error) => Err(error),
-            None => Ok((destination, plan)),
-        });
-        let (destination, plan) = match left {
+        let left = match plan {
+            Ok((destination, plan)) => match self.left_to_do(&claim, plan).await {
+                Ok(Some((plan, note))) => match plan.refusal() {
+                    Some(error) => Err(error),
+                    None => Ok((destination, plan, note)),
+                },
+                Ok(None) => return self.end(claim, ClaimOutcome::Released, started).await,
+                Err(error) => return self.end_unasked(claim, &error, started).await,
+            },
+            Err(error) => Err(error),
+        };
+        let (destination, plan, note) = match left {
             Ok(left) => left,
             Err(error) => {
                 let failure = RecordFailure::new(ErrorKind::Permanent, Cause::Mapping, "mapping", error);
                 return self.end(claim, ClaimOutcome::Failed(failure), started).await;
             }
         };
-        if plan.note.is_some() {
-            let (note, unmapped) = (plan.note.clone(), plan.unmapped.clone());
-            let outcome = ClaimOutcome::Completed { note, dry_run: None, unmapped, written: Vec::new() };
+        let nothing_left = note.is_some() && plan.documents().is_empty();
+        if plan.note.is_some() || nothing_left {
+            let note = plan.note.clone().or(note);
+            let outcome = ClaimOutcome::Completed { note, dry_run: None, unmapped: plan.unmapped.clone() };
             return self.end(claim, outcome, started).await;
         }
-        match superseded(&self.worker, &claim, &plan, self.order.force).await {
-            Ok(None) => {}
-            Ok(Some(failure)) => return self.end_superseded(claim, &plan, failure, begun, started).await,
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "later forms could not be looked up");
-                return self.end(claim, ClaimOutcome::Released, started).await;
+        if !self.order.force {
+            match newer::superseded(&self.worker, &claim, &plan).await {
+                Ok(None) => {}
+                Ok(Some(failure)) => return self.end_superseded(claim, &plan, failure, begun, started).await,
+                Err(error) => return self.end_unasked(claim, &error, started).await,
             }
         }
         let suspicion = verdict::suspicion(claim.record());
@@ -122,6 +131,7 @@ impl Run {
             deadline: self.deadline,
             stops: &self.stops,
             suspicion: if self.in_doubt { Suspicion::Suspected } else { suspicion },
+            is_awaited: job_of(&claim).is_some_and(Job::is_awaited),
         };
         let delivered = delivering.perform(&mut claim, &plan).await;
         // Only now may the next begin: it has to see whether this one was stopped.
@@ -129,10 +139,9 @@ impl Run {
         if delivered.took_something {
             self.worker.evidence.taken(destination, begun);
         }
-        let Delivered { outcome, is_unavailable, .. } = delivered;
+        let Delivered { outcome, provided, is_unavailable, .. } = delivered;
+        let outcome = noting(outcome, note);
         let is_sent = matches!(&outcome, ClaimOutcome::Completed { dry_run: None, .. });
-        let provided =
-            if is_sent { plan.shared_records_of(claim.record(), claim.doc_id()) } else { Vec::new() };
         let overlap = Overlap::new(&self.worker, &claim, plan, self.order.force, begun.time, is_sent);
         let end = match outcome {
             // Not sent, or refused like every other record: no later one says anything about it.
@@ -157,6 +166,28 @@ impl Run {
         RunResult::ended(self.settle(claim, outcome, started).await)
     }
 
+    /// What is left of a record's plan, by the record as it is claimed: an operator may have asked for all of it again. The
+    /// note tells what newer data keeps out of it. `None` where a newer record has to run first.
+    async fn left_to_do(
+        &self,
+        claim: &Claim,
+        plan: Plan,
+    ) -> Result<Option<(Plan, Option<String>)>, QueueError> {
+        let delivered = Cases::delivered_by(&plan, &claim.record().delivered);
+        let left = left_to_do(plan, claim.record());
+        if self.order.force {
+            return Ok(Some((left, None)));
+        }
+        let left_out = newer::left_out(&self.worker, claim, &left, &delivered).await?;
+        Ok(left_out.map(|LeftOut { positions, note }| (left.without(&positions), note)))
+    }
+
+    /// Nothing is sent while nobody knows what newer records have written.
+    async fn end_unasked(self, claim: Claim, error: &QueueError, started: Instant) -> RunResult {
+        error!(error = error as &dyn std::error::Error, "later forms could not be looked up");
+        self.end(claim, ClaimOutcome::Released, started).await
+    }
+
     /// A later form has written the same records. An earlier run of this one may have written over it all the same.
     async fn end_superseded(
         self,
@@ -173,6 +204,20 @@ impl Run {
     }
 }
 
+/// An outcome that tells what was left out, where it completes.
+fn noting(outcome: ClaimOutcome, left_out: Option<String>) -> ClaimOutcome {
+    match outcome {
+        ClaimOutcome::Completed { note, dry_run, unmapped } => {
+            ClaimOutcome::Completed { note: note.or(left_out), dry_run, unmapped }
+        }
+        other => other,
+    }
+}
+
+fn job_of(claim: &Claim) -> Option<&'static Job> {
+    jobs::find(claim.origin(), &claim.record().job_name)
+}
+
 /// What a record writes, whatever earlier runs have done.
 pub(super) fn plan(worker: &Worker, candidate: &Candidate) -> Planned {
     let record = candidate.record();
@@ -186,48 +231,6 @@ pub(super) fn plan(worker: &Worker, candidate: &Candidate) -> Planned {
 pub(super) fn record_span(candidate: &Candidate) -> Span {
     let record = candidate.record();
     info_span!("record", request_id = record.job_id, doc_id = candidate.doc_id(), job_name = record.job_name)
-}
-
-/// Why a repeated run must not take place: a form that arrived later has already written what it
-/// would write (`docs/service.md`, guarantee 10). Nothing newer is overwritten, unless by force.
-async fn superseded(
-    worker: &Worker,
-    claim: &Claim,
-    plan: &Plan,
-    force: bool,
-) -> Result<Option<RecordFailure>, QueueError> {
-    let record = claim.record();
-    if force || !is_repeat(record) {
-        return Ok(None);
-    }
-    let shared = plan.shared_records_of(record, claim.doc_id());
-    let later = worker.queue.later_writers(claim.origin(), record, &shared).await?;
-    Ok(later.into_iter().find_map(|(later, record)| {
-        let newer = overlap::plan_of(worker, claim.origin(), &record)?;
-        let (object, external_id) = plan.overwrites(&newer)?;
-        let error = format!(
-            "form {later} arrived later and has written {object} {external_id}: nothing newer is overwritten (a \
-             retry with force=true does)"
-        );
-        let failure = RecordFailure::new(ErrorKind::Permanent, Cause::Superseded, object, error);
-        Some(RecordFailure { unmapped: plan.unmapped.clone(), ..failure })
-    }))
-}
-
-/// Whether a claimed record may come after forms that are later than it: it has run before, or a reconciliation fetched it.
-/// A record that was only put back has not run; and one that was completed and put back to be written again is as good as
-/// new: in both cases later forms that were faster are written again on top ([`Overlap`]).
-fn is_repeat(record: &Record) -> bool {
-    let earlier = &record.attempts[..record.attempts.len().saturating_sub(1)];
-    let last = earlier.iter().rev().find(|attempt| attempt.outcome != Some(AttemptOutcome::Released));
-    match last {
-        None => record.run_retries > 0,
-        Some(attempt) => {
-            attempt.trigger == Trigger::Reconcile
-                || attempt.outcome != Some(AttemptOutcome::Updated)
-                || attempt.role.is_some()
-        }
-    }
 }
 
 /// A plan without what earlier runs have done: documents that were taken, and those that were refused
@@ -260,7 +263,8 @@ pub(super) async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome,
         }
         ClaimOutcome::Failed(RecordFailure { error, step, kind, cause, .. }) => {
             let (error_kind, cause) = (kind.as_str(), cause.as_str());
-            warn!(processing_step = step, error_kind, cause, error, "record failed");
+            let awaits = worker.queue.awaits(claim.record(), *kind).as_str();
+            warn!(processing_step = step, error_kind, cause, awaits, error, "record failed");
             RunEnd::Failed(error.clone())
         }
         ClaimOutcome::Undecided(RecordFailure { error, step, .. }) => {

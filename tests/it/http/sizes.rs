@@ -148,14 +148,17 @@ async fn a_form_of_many_attendances_is_planned_and_its_record_says_of_how_many()
         form["form"]["present_participants"] = participants.into();
         form
     };
-    let record = app.process(&form("f-1", (0..8_000).map(|n| format!("participant-{n} ")).collect())).await;
+    let record = app
+        .process(&form("f-1", (0..8_000).map(|n| format!("participant-{n} ")).collect::<Vec<_>>().concat()))
+        .await;
     assert_eq!(record["status"], "completed");
     let cut = record["plan"]["cut"].as_str().unwrap();
     assert!(cut.ends_with(" of 8001 upserts are kept: all of them would not fit"), "{cut}");
     let kept = record["plan"]["upserts"].as_array().unwrap().len();
     assert!(cut.starts_with(&format!("{kept} of ")) && kept > 1_000, "{kept}: {cut}");
 
-    let record = app.process(&form("f-2", (0..40_001).map(|n| format!("{n} ")).collect())).await;
+    let record =
+        app.process(&form("f-2", (0..40_001).map(|n| format!("{n} ")).collect::<Vec<_>>().concat())).await;
     let told = "form.present_participants: names 40001 participants, and a form may name 40000";
     assert_eq!((&record["status"], &record["error"]), (&json!("failed"), &json!(told)));
 }

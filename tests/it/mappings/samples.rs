@@ -3,6 +3,7 @@
 use std::fs;
 
 use commcare_sf_integration::jobs::{self, Facts, JOBS};
+use commcare_sf_integration::plan::{record_key, search_keys};
 use commcare_sf_integration::submission::Origin;
 use serde_json::Value;
 
@@ -53,5 +54,16 @@ fn every_sample_writes_something_and_knows_all_its_codes() {
         let plan = map(&sample).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!plan.writes().is_empty(), "{name}: {:?}", plan.note);
         assert_eq!(plan.unmapped, [], "{name}");
+    }
+}
+
+#[test]
+fn every_record_that_a_sample_writes_is_of_an_object_that_the_search_knows() {
+    for job in JOBS {
+        let plan = (job.mapping)(&sample(job.name), &Facts::new(true)).unwrap();
+        for (object, id) in plan.writes() {
+            let key = record_key(object, id);
+            assert!(search_keys(id).contains(&key), "{}: {key}", job.name);
+        }
     }
 }

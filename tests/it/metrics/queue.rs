@@ -28,6 +28,10 @@ async fn depth_and_age_are_read_from_the_queue() {
         metrics.expect("queue_records", &labels, expected);
     }
     metrics.expect("queue_records", &[("collection", "salesforce_collection"), ("status", "new")], 1);
+    for (awaits, expected) in [("reference", 0), ("retry", 0), ("person", 1)] {
+        let labels = [("collection", "commcare_collection"), ("awaits", awaits)];
+        metrics.expect("queue_failed_records", &labels, expected);
+    }
     let seconds = metrics.get("queue_oldest_new_age_seconds", &age).unwrap();
     assert!((0.02..30.0).contains(&seconds), "{seconds}");
 }
@@ -45,7 +49,7 @@ async fn a_queue_in_firestore_that_is_down_takes_only_its_own_gauges_away() {
     let metrics = Metrics::of(&app).await;
     assert!(began.elapsed() < Duration::from_secs(8), "a scrape waits ten seconds");
     metrics.expect("queue_up", &[], 0);
-    for gauge in ["queue_records", "queue_oldest_new_age_seconds"] {
+    for gauge in ["queue_records", "queue_failed_records", "queue_oldest_new_age_seconds"] {
         assert_eq!(metrics.get(gauge, &[]), None, "{gauge}");
     }
     metrics.expect("records_processed_total", &[("outcome", "completed")], 1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commcare_sf_integration::config::{FirestoreSettings, QueueSettings, RetryPolicy, SqliteSettings};
 use commcare_sf_integration::queue::{
-    Accepted, Arriving, Claim, ClaimOutcome, Queue, QueueError, RecordFailure,
+    Accepted, Arriving, Claim, ClaimOutcome, ClaimResult, Queue, QueueError, RecordFailure,
 };
 use commcare_sf_integration::submission::{Cause, ErrorKind, Origin, Record, Trigger, Unmapped};
 use serde_json::{Value, json};
@@ -126,6 +126,16 @@ pub(crate) async fn claim_one(queue: &Queue) -> Claim {
     claims.pop().expect("a record to claim")
 }
 
+/// Claims a record whose run writes these, by their keys.
+pub(crate) async fn claim_writing(queue: &Queue, id: &str, keys: &[String]) -> Claim {
+    let mut candidate = queue.candidate(Origin::CommCare, id).await.unwrap().expect("a record");
+    candidate.will_write(keys.to_vec());
+    match queue.claim(candidate, "worker", Trigger::Batch, None).await.unwrap() {
+        ClaimResult::Claimed(claim) => *claim,
+        other => panic!("{other:?}"),
+    }
+}
+
 pub(crate) fn ids(claims: &[Claim]) -> Vec<&str> {
     claims.iter().map(Claim::doc_id).collect()
 }
@@ -138,7 +148,7 @@ pub(crate) async fn the(queue: &Queue, id: &str) -> Record {
 }
 
 pub(crate) fn completed() -> ClaimOutcome {
-    ClaimOutcome::Completed { note: None, dry_run: None, unmapped: Vec::new(), written: Vec::new() }
+    ClaimOutcome::Completed { note: None, dry_run: None, unmapped: Vec::new() }
 }
 
 pub(crate) fn failed(kind: ErrorKind) -> ClaimOutcome {
@@ -166,7 +176,7 @@ pub(crate) fn unmapped(answers: &[(&str, &str)]) -> ClaimOutcome {
         .iter()
         .map(|(path, code)| Unmapped { path: (*path).to_owned(), code: (*code).to_owned() })
         .collect();
-    ClaimOutcome::Completed { note: None, dry_run: None, unmapped, written: Vec::new() }
+    ClaimOutcome::Completed { note: None, dry_run: None, unmapped }
 }
 
 pub(crate) fn is_unavailable(error: &QueueError) -> bool {

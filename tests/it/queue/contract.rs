@@ -309,12 +309,7 @@ async fn a_completed_record_runs_again_by_hand(backend: Backend) {
     let ClaimResult::Claimed(claim) = retry else { panic!("{retry:?}") };
     let note = Some("nothing to do".to_owned());
     let unmapped = vec![Unmapped { path: "form.a".to_owned(), code: "7".to_owned() }];
-    let outcome = ClaimOutcome::Completed {
-        note: note.clone(),
-        dry_run: None,
-        unmapped: unmapped.clone(),
-        written: Vec::new(),
-    };
+    let outcome = ClaimOutcome::Completed { note: note.clone(), dry_run: None, unmapped: unmapped.clone() };
     queue.settle(*claim, outcome).await.unwrap();
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.run_retries, record.note), (Status::Completed, 1, note));
@@ -385,20 +380,21 @@ async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
     for id in ["early", "late"] {
         put_id(&queue, id).await;
     }
-    let mut claims = claim(&queue, 2).await;
-    let wrote = |records: &[&str]| ClaimOutcome::Completed {
-        note: None,
-        dry_run: None,
-        unmapped: Vec::new(),
-        written: records.iter().map(|record| (*record).to_owned()).collect(),
+    let write = async |id: &str, records: &[&str]| {
+        let mut candidate = queue.candidate(Origin::CommCare, id).await.unwrap().unwrap();
+        candidate.will_write(records.iter().map(|record| (*record).to_owned()).collect());
+        let claimed = queue.claim(candidate, "worker", Trigger::Manual, None).await.unwrap();
+        let ClaimResult::Claimed(claimed) = claimed else { panic!("{claimed:?}") };
+        queue.settle(*claimed, completed()).await.unwrap();
     };
-    queue.settle(claims.pop().unwrap(), wrote(&["Household__c/H1", "Participant__c/P1"])).await.unwrap();
+    write("late", &["Household__c/H1", "Participant__c/P1"]).await;
     let records = |ids: &[&str]| ids.iter().map(|id| format!("Household__c/{id}")).collect::<Vec<_>>();
     let early = the(&queue, "early").await;
     let late = the(&queue, "late").await;
     let origin = Origin::CommCare;
     let later = async |of: &Record, records: &[String]| -> Vec<String> {
-        let found = queue.later_writers(origin, of, records).await.unwrap();
+        let doc_id = of.job_id.as_deref().unwrap();
+        let found = queue.later_writers(origin, doc_id, of, records).await.unwrap();
         found.into_iter().map(|(doc_id, _)| doc_id).collect()
     };
     assert_eq!(later(&early, &records(&["H0", "H1"])).await, ["late"]);
@@ -411,12 +407,7 @@ async fn a_later_form_that_wrote_the_same_record_is_found(backend: Backend) {
     let very_many: Vec<String> = (0..100).rev().map(|n| format!("Household__c/H{n}")).collect();
     assert!(!later(&early, &very_many).await.is_empty(), "any number of records");
     // What a run writes takes the place of what the last one wrote.
-    let ClaimResult::Claimed(again) =
-        queue.claim_for_retry(origin, "late", "worker", Trigger::Manual, None).await.unwrap()
-    else {
-        panic!("free");
-    };
-    queue.settle(*again, wrote(&["Household__c/H2"])).await.unwrap();
+    write("late", &["Household__c/H2"]).await;
     assert_eq!(later(&early, &records(&["H1"])).await, none);
     assert_eq!(later(&early, &records(&["H2"])).await, ["late"]);
 }
@@ -535,12 +526,7 @@ async fn a_plan_that_does_not_fit_is_cut(backend: Backend) {
     let claimed = claim_one(&queue).await;
     let upsert = json!({ "object": "Household__c", "fields": { "a": "y".repeat(10_000) } });
     let plan = json!({ "upserts": vec![upsert; 100] });
-    let outcome = ClaimOutcome::Completed {
-        note: None,
-        dry_run: Some(plan),
-        unmapped: Vec::new(),
-        written: Vec::new(),
-    };
+    let outcome = ClaimOutcome::Completed { note: None, dry_run: Some(plan), unmapped: Vec::new() };
     assert_eq!(queue.settle(claimed, outcome).await.unwrap(), SettleResult::Written);
     let record = the(&queue, "f-1").await;
     let plan = record.plan.unwrap();

@@ -175,7 +175,6 @@ async fn arrivals_are_counted_by_day_form_type_and_fate(backend: Backend) {
                 note: Some("no rule matched".to_owned()),
                 dry_run: None,
                 unmapped: Vec::new(),
-                written: Vec::new(),
             },
         ),
     ] {

@@ -1,11 +1,13 @@
 //! Firestore's limits on requests and on what its indexes hold: nothing is lost or stuck beyond them.
 
 use commcare_sf_integration::clock;
-use commcare_sf_integration::queue::{ClaimOutcome, FailedFilter, Fate, Shown};
+use commcare_sf_integration::queue::{FailedFilter, Fate, Shown};
 use commcare_sf_integration::submission::{ErrorKind, Origin};
 use tonic::Code;
 
-use crate::queue::backend::{Backend, claim_one, failed, is_unavailable, put_id, the};
+use crate::queue::backend::{
+    Backend, claim_one, claim_writing, completed, failed, is_unavailable, put_id, the,
+};
 use crate::queue::parts::{all_numbers, arriving, find, payload};
 
 #[tokio::test]
@@ -32,10 +34,8 @@ async fn a_key_that_is_too_long_for_an_index_holds_up_nothing() {
     let keys = [format!("Training_Session__c/{}", "x".repeat(2_000)), "Household__c/H1".to_owned()];
     for id in ["a", "b"] {
         put_id(&queue, id).await;
-        let claimed = claim_one(&queue).await;
-        let written = keys.to_vec();
-        let outcome = ClaimOutcome::Completed { note: None, dry_run: None, unmapped: Vec::new(), written };
-        queue.settle(claimed, outcome).await.unwrap();
+        let claimed = claim_writing(&queue, id, &keys).await;
+        queue.settle(claimed, completed()).await.unwrap();
     }
     let record = the(&queue, "a").await;
     let others = queue.other_writers(Origin::CommCare, record.arrived(), clock::now(), &keys).await.unwrap();
