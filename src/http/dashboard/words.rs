@@ -56,10 +56,14 @@ fn trouble(origin: Origin, record: &Record) -> Markup {
                     @for (n, key) in record.waits_for.iter().enumerate() {
                         @let (object, id) = words_of(key);
                         @if n > 0 { ", or " }
-                        (object) " "
+                        (object) " " b { (id) }
+                    }
+                    " yet. It usually comes with another form: look for "
+                    @for (n, (_, id)) in record.waits_for.iter().map(|key| words_of(key)).enumerate() {
+                        @if n > 0 { ", " }
                         a href=(format!("/dashboard/search?{}", super::page::query(&[("id", Some(id))]))) { (id) }
                     }
-                    " yet. It usually comes with another form."
+                    "."
                 }
             }
             Some(ErrorKind::Transient) => { (destination) " could not take it just then; such trouble passes by itself." }
