@@ -35,6 +35,8 @@ enum Event {
     Away(Vendor),
     /// A vendor takes the next submission, and its answer is lost.
     AnswerLost(Vendor),
+    /// A participant's case is busy, as often as one run tries.
+    Busy,
     /// So many hours pass.
     Hours(i64),
 }
@@ -49,6 +51,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..40_u64).prop_map(Event::Killed),
         1 => vendor().prop_map(Event::Away),
         1 => vendor().prop_map(Event::AnswerLost),
+        2 => Just(Event::Busy),
         1 => (1..30_i64).prop_map(Event::Hours),
     ]
 }
@@ -127,6 +130,10 @@ async fn play(backend: &Backend, vendors: &Vendors<'_>, story: &Story) -> Vec<Ma
                 vendors.come_back(*vendor).await;
             }
             Some(Event::AnswerLost(vendor)) => vendors.lose_an_answer(*vendor),
+            Some(Event::Busy) => {
+                vendors.be_busy();
+                work(&app).await;
+            }
             Some(Event::Hours(hours)) => app.app.queue.pass(TimeDelta::hours(*hours)),
         }
     }

@@ -92,6 +92,14 @@ impl<'d> Vendors<'d> {
         }
     }
 
+    /// CommCare has processed nothing of the next submissions of a participant's case: more than one call sends.
+    pub(super) fn be_busy(&self) {
+        let later = commcare::openrosa_body("post_processing_failure", "later");
+        for _ in 0..4 {
+            self.hq.fail("case-people-1", commcare::Fault::Answer(422, later.clone()));
+        }
+    }
+
     /// What these hold and the others don't, and the other way round.
     pub(super) async fn difference(&self, expected: &Self) -> Option<String> {
         let (found, expected) = (self.held().await, expected.held().await);
