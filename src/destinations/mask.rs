@@ -270,12 +270,16 @@ mod tests {
 
     #[test]
     fn ids_stay() {
-        let related = json!({ "Household_ID__c": "HH-77" });
-        let values = [related, json!("a0X5g000001AbCdEAK"), json!("HH"), json!("77"), json!("9d1c")];
+        let values = [json!("a0X5g000001AbCdEAK"), json!("HH"), json!("77"), json!("9d1c")];
+        let fields = values.iter().enumerate();
+        let upsert = Upsert::new("Participant__c", "CommCare_Case_Id__c", CASE);
+        let related = upsert.relate("Household__r", "Household_ID__c", "HH-77");
+        let upsert =
+            fields.fold(related, |upsert, (at, value)| upsert.set(format!("F{at}__c"), value.clone()));
         let message = format!("Foreign key external ID: HH-77 of {CASE}, a0x5g000001abcdeak, HH, 77");
         let expected =
             format!("Foreign key external ID: HH-77 of {CASE}, a0x5g000001abcdeak, [masked], [masked]");
-        assert_eq!(masked(&values, &message), expected);
+        assert_eq!(Mask::from_upserts(&[upsert]).apply(&message), expected);
         assert!(
             masked(&[json!("254712345678901")], "254712345678901").contains("[masked]"),
             "a phone is no id"

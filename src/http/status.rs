@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::timeout;
 use tracing::warn;
 use utoipa::ToSchema;
 
@@ -45,6 +47,10 @@ fn daily(_: Duration) -> Duration {
 
 /// Times of its period after which a call is late.
 const PATIENCE: i32 = 3;
+
+/// How long an answer waits for its call to be kept, and how long where the queue was away.
+const KEEPING: Duration = Duration::from_secs(5);
+const QUEUE_IS_AWAY: Duration = Duration::from_millis(500);
 
 /// The last call of a kind, as the queue keeps it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -156,8 +162,17 @@ pub(super) async fn keep(
         let response = next.run(request).await;
         if let Some(call) = call {
             let last = LastCall { started, finished: queue.now(), status: response.status().as_u16() };
-            if let Err(error) = keep_last(&queue, call, last).await {
-                warn!(call, error = &error as &dyn std::error::Error, "last call of the scheduler not kept");
+            // A queue that did not answer is not waited for again: its caller has waited long enough.
+            let patience =
+                if response.status() == StatusCode::SERVICE_UNAVAILABLE { QUEUE_IS_AWAY } else { KEEPING };
+            let kept = timeout(patience, keep_last(&queue, call, last)).await;
+            let error = match &kept {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error as &dyn std::error::Error),
+                Err(elapsed) => Some(elapsed as &dyn std::error::Error),
+            };
+            if let Some(error) = error {
+                warn!(call, error, "last call of the scheduler not kept");
             }
         }
         Ok(response)

@@ -43,9 +43,12 @@ const EVENTS: [&str; 2] = ["archived", "edited_on"];
 /// Members of `form.meta` that CommCare HQ works out of the others.
 const WORKED_OUT: [&str; 3] = ["app_build_version", "commcare_version", "geo_point"];
 
+/// The project space. It is part of the address of a photo, so that a form which lost it is another one.
+const DOMAIN: &str = "domain";
+
 /// Whether two payloads of one id are the same form, which CommCare has sent in two ways: forwarded and listed, or by two
 /// versions of itself. A member that only one of the two has is no difference, since CommCare HQ has added some over the
-/// years; the exceptions are [`EVENTS`] and what is in `form`.
+/// years; the exceptions are [`EVENTS`], [`DOMAIN`] and what is in `form`.
 pub(super) fn is_same_form(one: &Value, other: &Value) -> bool {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return false };
     let (Some(answers), Some(other_answers)) = (answers(one), answers(other)) else { return false };
@@ -56,7 +59,10 @@ pub(super) fn is_same_form(one: &Value, other: &Value) -> bool {
         let given = other.get(name).filter(|other| !value.is_null() && !other.is_null());
         given.is_none_or(|other| is_same(value, other))
     };
+    let has_domain =
+        |payload: &Map<String, Value>| payload.get(DOMAIN).is_some_and(|domain| !domain.is_null());
     EVENTS.iter().all(|event| is_same_event(set(one, event), set(other, event)))
+        && has_domain(one) == has_domain(other)
         && one.iter().filter(|(name, _)| is_other(name)).all(agrees)
         && is_same(&answers, &other_answers)
 }
@@ -268,8 +274,15 @@ mod tests {
     fn a_form_that_is_forwarded_and_listed_is_the_same() {
         assert!(is_same_form(&forwarded(), &listed()) && is_same_form(&listed(), &forwarded()));
         // A payload of the original service, with fewer members.
-        let original = json!({ "id": "f-1", "form": forwarded()["form"] });
+        let original = json!({ "id": "f-1", "domain": forwarded()["domain"], "form": forwarded()["form"] });
         assert!(is_same_form(&original, &listed()) && is_same_form(&listed(), &original));
+    }
+
+    #[test]
+    fn a_form_that_lost_its_domain_is_another_one() {
+        let mut lost = forwarded();
+        lost.as_object_mut().unwrap().remove("domain");
+        assert!(!is_same_form(&lost, &listed()) && !is_same_form(&forwarded(), &lost));
     }
 
     #[test]

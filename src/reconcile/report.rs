@@ -161,6 +161,7 @@ pub struct StoppedAt {
 
 /// What one call did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Reconciliation)]
 pub struct Report {
     /// `Reconciliation completed`.
     pub status: &'static str,

@@ -135,7 +135,7 @@ impl Parts<'_> {
         if size > self.room {
             return Err(too_large(size));
         }
-        if self.used + size > self.room {
+        if self.used + size > self.room || self.run.len() == limits::KEYS {
             self.end();
         }
         self.hash.add(&record);
@@ -242,15 +242,21 @@ mod tests {
         assert_eq!(assert_same(Vec::new()), 1);
         assert_eq!(assert_same((0..3_000).map(record).collect()), 1);
         assert!(assert_same((0..20_000).map(record).collect()) > 2);
+        let small = (0..=limits::KEYS).map(|n| json!({ "Id": n }));
+        assert_eq!(
+            assert_same(small.collect()),
+            2,
+            "a document has room for their bytes, and not for their keys"
+        );
     }
 
     #[test]
     fn two_parts_are_one_where_their_whole_fits() {
         // One kind takes more as text, the other more as values: each alone is counted by its larger size.
-        let numbers = (0..30_000).map(|n| json!({ "n": n % 10 }));
-        let texts = (0..5_000).map(|_| json!({ "t": "\u{1}".repeat(8) }));
-        assert_eq!(assert_same(numbers.clone().take(8_000).chain(texts.clone().take(2_000)).collect()), 1);
-        for count in [18_000, 18_500, 19_000, 19_500, 20_000] {
+        let numbers = (0..5_000).map(|n| json!({ "n": vec![n % 10; 20] }));
+        let texts = (0..1_700).map(|_| json!({ "t": "\u{1}".repeat(40) }));
+        assert_eq!(assert_same(numbers.clone().take(2_500).chain(texts.clone()).collect()), 1);
+        for count in [3_000, 3_500, 4_000, 4_200, 4_400, 5_000] {
             assert_same(numbers.clone().take(count).chain(texts.clone()).collect());
         }
     }

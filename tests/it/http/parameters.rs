@@ -9,7 +9,7 @@ use crate::support::forms::registration;
 async fn an_unknown_parameter_is_refused_by_name() {
     let app = TestApp::start().await;
     for (method, path, known) in [
-        ("GET", "/failed/sf/groups", "takes job_name, error_kind, cause, since, until, q, group"),
+        ("GET", "/failed/sf/groups", "takes job_name, error_kind, awaits, cause, since, until, q, group"),
         ("GET", "/record/commcare_collection/f-1", "takes none"),
         ("GET", "/status-count/commcare_collection", "takes none"),
         ("GET", "/retry/sf/f-1", "takes force"),

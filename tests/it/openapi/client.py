@@ -11,6 +11,7 @@ from generated import AuthenticatedClient, Client, models
 from generated.api.operators import (
     batch_retry,
     bulk_update,
+    check_destinations,
     failed,
     failed_groups,
     mappings,
@@ -28,6 +29,7 @@ from generated.api.operators import (
 )
 from generated.api.probes import health, ready
 from generated.api.scheduler import (
+    check_destinations_by_schedule,
     drain_to_commcare,
     drain_to_salesforce,
     reconcile,
@@ -65,7 +67,7 @@ for file in sorted(Path(samples).glob("*.json")):
         forms.append(models.HandledForm.from_dict(sample))
     else:
         payloads.append(models.HandledPayload.from_dict(sample))
-assert len(forms) == 12 and len(payloads) == 6
+assert forms and payloads
 
 for check, accept, bodies in [
     (check_commcare, accept_commcare, forms),
@@ -95,7 +97,7 @@ assert call(retry_to_salesforce, models.AutoRetryAnswer, client=operator).proces
 assert call(retry_to_commcare, models.AutoRetryAnswer, client=operator, limit=1).processed_records == []
 
 counts = call(status_count, models.StatusCountAnswer, client=operator, collection=models.Collection.COMMCARE_COLLECTION)
-assert (counts.status_counts.new, counts.status_counts.completed) == (0, 12)
+assert (counts.status_counts.new, counts.status_counts.completed) == (0, len(forms))
 
 collection, id = models.Collection.COMMCARE_COLLECTION, forms[0].id
 (found,) = call(record, list, client=operator, collection=collection, id=id)
@@ -131,7 +133,9 @@ else:
     call(mark_unmapped, models.ErrorBody, 404, client=operator, body=mark)
 document = call(mappings, models.MappingsAnswer, client=operator, job_name="Farm Visit Full")
 assert document.mappings
-assert call(reconcile, models.Report, client=operator, dry_run=True).accepted == 0
+assert call(reconcile, models.Reconciliation, client=operator, dry_run=True).accepted == 0
+for check in (check_destinations, check_destinations_by_schedule):
+    assert call(check, models.Report, client=operator).findings == []
 assert "commcare_sf_queue_up 1" in call(metrics, str, client=operator)
 document = call(openapi, models.OpenapiResponse200, client=operator)
 described = {
