@@ -28,6 +28,7 @@ mod state;
 mod status;
 pub(crate) mod time;
 mod unmapped;
+mod unread;
 mod webhooks;
 
 use std::sync::Arc;
@@ -152,6 +153,8 @@ fn router(state: HttpState) -> Router {
         .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
         .layer(from_fn(browsers::protect))
         .layer(from_fn_with_state(state.clone(), observe::observe))
+        // Outside of what observes: the rest of a body is no time of the call's.
+        .layer(from_fn(unread::discard))
         .with_state(state)
 }
 

@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use super::error::HttpError;
 use super::slow::TooSlow;
+use super::unread::DISCARDED;
 use crate::jobs::{self, Job};
 use crate::payload::{self, PayloadError};
 use crate::queue::ID_LIMIT;
@@ -22,10 +23,6 @@ pub(super) use budget::Bodies;
 use budget::Held;
 pub(super) use large::LargePayload;
 use packing::Unpacking;
-
-/// Bytes of a body that are still read once it is too large. A sender that writes the whole body before it
-/// reads then gets the answer instead of a cut connection.
-const DISCARDED: usize = 64 * 1024 * 1024;
 
 /// Bytes from which on a body is parsed off the threads that answer calls: it takes a millisecond and more.
 const OFF_THE_CALLS: usize = 64 * 1024;

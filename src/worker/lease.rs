@@ -9,8 +9,8 @@ use tracing::{error, warn};
 
 use crate::queue::{Claim, Lease, Queue};
 
-/// The leases that are kept alive, by document.
-type Leases = Arc<Mutex<HashMap<String, Lease>>>;
+/// The leases that are kept alive, by document. A record that is claimed again has another one.
+type Leases = Arc<Mutex<HashMap<String, Arc<Lease>>>>;
 
 /// Renews until it is dropped.
 pub(super) struct Renewal {
@@ -28,7 +28,7 @@ impl Renewal {
 
     /// Keeps the lease of a claim alive from now on.
     pub(super) fn add(&self, claim: &Claim) {
-        lock(&self.leases).insert(claim.doc_id().to_owned(), claim.lease());
+        lock(&self.leases).insert(claim.doc_id().to_owned(), Arc::new(claim.lease()));
     }
 
     /// Leaves a record's lease alone from now on: its outcome is about to be written.
@@ -43,19 +43,19 @@ impl Drop for Renewal {
     }
 }
 
-fn lock(leases: &Leases) -> MutexGuard<'_, HashMap<String, Lease>> {
+fn lock(leases: &Leases) -> MutexGuard<'_, HashMap<String, Arc<Lease>>> {
     leases.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn renew(queue: Queue, leases: Leases, length: Duration) {
     loop {
         tokio::time::sleep(length / 3).await;
-        let held: Vec<(String, Lease)> =
-            lock(&leases).iter().map(|(doc_id, lease)| (doc_id.clone(), lease.clone())).collect();
+        let held: Vec<(String, Arc<Lease>)> =
+            lock(&leases).iter().map(|(doc_id, lease)| (doc_id.clone(), Arc::clone(lease))).collect();
         let renewals = held.iter().map(|(_, lease)| queue.renew(lease));
-        for ((doc_id, _), renewed) in held.iter().zip(futures::future::join_all(renewals).await) {
-            // A record whose outcome is being written meanwhile needs no lease any more.
-            if !lock(&leases).contains_key(doc_id) {
+        for ((doc_id, lease), renewed) in held.iter().zip(futures::future::join_all(renewals).await) {
+            // A record whose outcome is written meanwhile needs this lease no more, though it may have another by now.
+            if !lock(&leases).get(doc_id).is_some_and(|kept| Arc::ptr_eq(kept, lease)) {
                 continue;
             }
             match renewed {

@@ -23,4 +23,5 @@ mod sizes;
 mod slow_bodies;
 mod status;
 mod unmapped;
+mod unread_bodies;
 mod webhooks;
