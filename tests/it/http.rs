@@ -10,6 +10,7 @@ mod drains;
 mod encodings;
 mod failed_lists;
 mod firestore {
+    mod leases;
     mod outages;
 }
 mod ids;

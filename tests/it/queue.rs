@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 mod contract;
 mod firestore {
+    mod clocks;
     mod limits;
     mod original_documents;
 }
