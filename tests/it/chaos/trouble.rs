@@ -84,7 +84,7 @@ impl Vendor {
         match (self, trouble) {
             (Self::Firestore | Self::Disk, _) => &[],
             (Self::Salesforce, LoginRefused) => &["Salesforce refused the login"],
-            (Self::Salesforce, QuotaUsedUp) => &["REQUEST_LIMIT_EXCEEDED", "daily API calls"],
+            (Self::Salesforce, QuotaUsedUp) => &["HTTP 403", "TotalRequests Limit", "daily API calls"],
             (Self::CommCare, LoginRefused) => &["HTTP Status: 401"],
             (Self::Postgis, LoginRefused) => &["SQLSTATE 28000", "SQLSTATE 57P01", NO_DATABASE, CUT_OFF],
             (Self::Postgis, QuotaUsedUp) => &["SQLSTATE 53300", "SQLSTATE 57P01", NO_DATABASE, CUT_OFF],
@@ -94,7 +94,9 @@ impl Vendor {
             (Self::Salesforce, Page) => {
                 &["is not a whole one", "HTTP 301", "HTTP 307", "HTTP 403", "HTTP 404", "HTTP 410"]
             }
-            (Self::Salesforce, Overloaded) => &["HTTP 503", "HTTP 429", "HTTP 500", "HTTP 403"],
+            (Self::Salesforce, Overloaded) => {
+                &["HTTP 503", "HTTP 429", "HTTP 500", "HTTP 403", "ConcurrentRequests Limit"]
+            }
             (Self::CommCare, Page) => {
                 &["HTTP Status: 200", "HTTP Status: 302", "HTTP Status: 404", "HTTP Status: 405"]
             }
