@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use commcare_sf_integration::jobs::JOBS;
+use commcare_sf_integration::submission::Destination;
 use serde_json::json;
 
 use super::{check, findings, report, to_salesforce};
@@ -159,7 +161,8 @@ async fn a_refused_log_in_would_fail_and_an_org_out_of_reach_could_not_be_asked(
     let (code, report_of_refusal) = report(&borrowed(&to_salesforce(&salesforce))).await;
     let found = findings(&report_of_refusal);
     assert_eq!((code, found.len(), found[0].0.as_str()), (1, 1, "login"), "{found:?}");
-    assert_eq!(report_of_refusal["findings"][0]["job_names"].as_array().unwrap().len(), 10);
+    let forms = JOBS.iter().filter(|job| job.destination == Destination::Salesforce).count();
+    assert_eq!(report_of_refusal["findings"][0]["job_names"].as_array().unwrap().len(), forms);
 
     salesforce.refuse_logins(false);
     salesforce.set_outage(Some(Fault::Answer(503, "<html>maintenance</html>".to_owned())));
