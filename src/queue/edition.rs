@@ -37,32 +37,27 @@ const HANDLING: [&str; 8] = [
     "server_modified_on",
 ];
 
-/// Members that tell what people have done to a form since it was sent. A form without one is as it was sent.
-const EVENTS: [&str; 2] = ["archived", "edited_on"];
+/// Members of which having none says something too. A form without the first two is as it was sent: nobody archived or
+/// edited it since. The project space is part of the address of a photo.
+const TELLING: [&str; 3] = ["archived", "edited_on", "domain"];
 
 /// Members of `form.meta` that CommCare HQ works out of the others.
 const WORKED_OUT: [&str; 3] = ["app_build_version", "commcare_version", "geo_point"];
 
-/// The project space. It is part of the address of a photo, so that a form which lost it is another one.
-const DOMAIN: &str = "domain";
-
 /// Whether two payloads of one id are the same form, which CommCare has sent in two ways: forwarded and listed, or by two
 /// versions of itself. A member that only one of the two has is no difference, since CommCare HQ has added some over the
-/// years; the exceptions are [`EVENTS`], [`DOMAIN`] and what is in `form`.
+/// years; the exceptions are [`TELLING`] and what is in `form`.
 pub(super) fn is_same_form(one: &Value, other: &Value) -> bool {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return false };
     let (Some(answers), Some(other_answers)) = (answers(one), answers(other)) else { return false };
     let is_other = |name: &str| {
-        name != FORM && ![&NOT_CONTENT[..], &HANDLING, &EVENTS].iter().any(|known| known.contains(&name))
+        name != FORM && ![&NOT_CONTENT[..], &HANDLING, &TELLING].iter().any(|known| known.contains(&name))
     };
     let agrees = |(name, value): (&String, &Value)| {
         let given = other.get(name).filter(|other| !value.is_null() && !other.is_null());
         given.is_none_or(|other| is_same(value, other))
     };
-    let has_domain =
-        |payload: &Map<String, Value>| payload.get(DOMAIN).is_some_and(|domain| !domain.is_null());
-    EVENTS.iter().all(|event| is_same_event(set(one, event), set(other, event)))
-        && has_domain(one) == has_domain(other)
+    TELLING.iter().all(|name| is_same_where_set(set(one, name), set(other, name)))
         && one.iter().filter(|(name, _)| is_other(name)).all(agrees)
         && is_same(&answers, &other_answers)
 }
@@ -84,12 +79,12 @@ fn answers(payload: &Map<String, Value>) -> Option<Cow<'_, Value>> {
     Some(Cow::Owned(form))
 }
 
-/// The value of an event that has happened.
-fn set<'p>(payload: &'p Map<String, Value>, event: &str) -> Option<&'p Value> {
-    payload.get(event).filter(|value| !matches!(value, Value::Null | Value::Bool(false)))
+/// The value of a member that is neither null nor false.
+fn set<'p>(payload: &'p Map<String, Value>, name: &str) -> Option<&'p Value> {
+    payload.get(name).filter(|value| !matches!(value, Value::Null | Value::Bool(false)))
 }
 
-fn is_same_event(one: Option<&Value>, other: Option<&Value>) -> bool {
+fn is_same_where_set(one: Option<&Value>, other: Option<&Value>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => is_same(one, other),
         (None, None) => true,
