@@ -1,9 +1,9 @@
-//! What the queue costs in Firestore: document reads and writes, as Google bills them.
+//! What the queue costs in Firestore: document reads and writes, as Google bills them, and the calls that a form waits for.
 //!
 //! Needs Google's emulator: `FIRESTORE_EMULATOR_HOST`. What a call takes there says nothing of production,
-//! what it reads and writes is the same.
+//! what it reads and writes is the same. So the calls are made long, and times are told in calls.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -16,6 +16,9 @@ const FORMS: usize = 100;
 /// Failed records of which operators read.
 const FAILED: usize = 10;
 
+/// What a call to Firestore takes where times are told in calls.
+const CALL: Duration = Duration::from_millis(10);
+
 /// Measures, or says that it cannot.
 pub(crate) async fn measure(lines: &mut Table) {
     if std::env::var_os("FIRESTORE_EMULATOR_HOST").is_none() {
@@ -25,6 +28,8 @@ pub(crate) async fn measure(lines: &mut Table) {
     independent(lines).await;
     hot(lines).await;
     operators(lines).await;
+    latency(lines, "FLASK_DOCUMENTS=false", &[("FLASK_DOCUMENTS", "false")], "1").await;
+    latency(lines, "FLASK_DOCUMENTS=true", &[], "").await;
 }
 
 /// A service on a Firestore of its own.
@@ -129,4 +134,21 @@ async fn operators(lines: &mut Table) {
         let what = format!("{what}, {FAILED} failed");
         stage.bill(lines, &what, 1, "", stage.service.get(path)).await;
     }
+}
+
+/// What a form waits for where each call to Firestore takes [`CALL`], in such calls.
+async fn latency(lines: &mut Table, which: &str, variables: &[(&str, &str)], aim: &str) {
+    let stage = Stage::set(variables).await;
+    stage.firestore.delay(CALL);
+    let in_calls = |took: Duration| took.as_secs_f64() / CALL.as_secs_f64() / FORMS as f64;
+    let (calls, began) = (stage.firestore.calls(), Instant::now());
+    stage.accept(|number| form(number, number)).await;
+    let (waited, calls) = (in_calls(began.elapsed()), stage.firestore.calls() - calls);
+    let made = |calls: usize| format!("{:.2} calls made", calls as f64 / FORMS as f64);
+    lines.add(&format!("Firestore: webhook, {which}"), format!("{waited:.2} calls"), &made(calls), aim);
+    let (calls, began) = (stage.firestore.calls(), Instant::now());
+    stage.drain().await;
+    let (waited, calls) = (in_calls(began.elapsed()), stage.firestore.calls() - calls);
+    lines.add(&format!("Firestore: drain a form, {which}"), format!("{waited:.2} calls"), &made(calls), "");
+    lines.add("  peak resident memory", format!("{:.1} MB", stage.service.memory("VmHWM")), "", "");
 }

@@ -12,8 +12,15 @@ use crate::{REGISTRATION, service};
 /// Rows of one transaction, as many as the service's writer takes at most.
 const GROUP: usize = 512;
 
-/// Rows a second, with so many rows in one statement.
-pub(crate) async fn inserts_per_second(rows: usize, rows_of_a_statement: usize) -> f64 {
+/// What bare inserts take.
+pub(crate) struct Inserts {
+    pub(crate) per_second: f64,
+    /// Processor time of one row, in microseconds.
+    pub(crate) cpu: f64,
+}
+
+/// Inserts so many rows, with so many of them in one statement.
+pub(crate) async fn inserts(rows: usize, rows_of_a_statement: usize) -> Inserts {
     let folder = service::folder();
     let options = SqliteConnectOptions::from_str("sqlite://").unwrap();
     let options = options.filename(folder.path().join("limit.db")).create_if_missing(true);
@@ -25,7 +32,7 @@ pub(crate) async fn inserts_per_second(rows: usize, rows_of_a_statement: usize) 
         .unwrap();
     let ids: Vec<String> = (0..rows).map(|_| uuid::Uuid::new_v4().to_string()).collect();
     let state = service::state_of_a_new_record();
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), service::cpu("self"));
     for (group, ids) in ids.chunks(GROUP).enumerate() {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
         for (chunk, ids) in ids.chunks(rows_of_a_statement).enumerate() {
@@ -41,5 +48,6 @@ pub(crate) async fn inserts_per_second(rows: usize, rows_of_a_statement: usize) 
         }
         transaction.commit().await.unwrap();
     }
-    rows as f64 / began.elapsed().as_secs_f64()
+    let took = began.elapsed().as_secs_f64();
+    Inserts { per_second: rows as f64 / took, cpu: (service::cpu("self") - cpu) * 1e6 / rows as f64 }
 }

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use commcare_sf_integration::jobs::{self, Facts};
 use commcare_sf_integration::submission::Origin;
+use limit::Inserts;
 use serde_json::Value;
 use service::Service;
 
@@ -77,15 +78,14 @@ async fn main() {
         lines.print();
         return;
     }
-    let mut limits = [0.0; 2];
-    for (limit, rows) in limits.iter_mut().zip([1, 128]) {
-        *limit = limit::inserts_per_second(POSTED, rows).await;
+    let limits = [limit::inserts(POSTED, 1).await, limit::inserts(POSTED, 128).await];
+    for (Inserts { per_second, cpu }, rows) in limits.iter().zip([1, 128]) {
         let what = format!("bare inserts, 512 a commit, {rows} a statement");
-        lines.add(&what, format!("{limit:.0}/s"), "the limit", "");
+        lines.add(&what, format!("{per_second:.0}/s, {cpu:.0} µs CPU"), "the limit", "");
     }
     start(&mut lines).await;
     for connections in [32, 200] {
-        webhooks(&mut lines, connections, limits).await;
+        webhooks(&mut lines, connections, &limits).await;
     }
     let rounds = DRAINED.div_ceil(CONCURRENCY);
     drain(&mut lines, "independent", rounds, |number| form(number, number)).await;
@@ -118,16 +118,20 @@ async fn start(lines: &mut Table) {
 }
 
 /// Durable webhooks: each connection posts the next form as soon as the last was acknowledged.
-async fn webhooks(lines: &mut Table, connections: usize, limits: [f64; 2]) {
+async fn webhooks(lines: &mut Table, connections: usize, limits: &[Inserts; 2]) {
     let service = Service::start(&[]).await;
+    let cpu = service.cpu();
     let load = client::load(service.address, connections, POSTED, REGISTRATION).await;
     let rate = POSTED as f64 / load.took.as_secs_f64();
     let what = format!("durable webhooks, {connections} connections");
-    let share = format!("{:.2} and {:.2} of the limits", rate / limits[0], rate / limits[1]);
+    let cpu = (service.cpu() - cpu) * 1e6 / POSTED as f64;
+    let share = format!("{:.2} and {:.2} of the limits", rate / limits[0].per_second, rate / limits[1].per_second);
     lines.add(&what, format!("{rate:.0}/s"), &share, "0.5");
     let p99_aim = if connections == 200 { "p99 25 ms" } else { "" };
     let latency = format!("p50 {:.1} ms, p99 {:.1} ms", load.percentile(0.5), load.percentile(0.99));
     lines.add("  their latency", latency, "", p99_aim);
+    let times = format!("{:.1} and {:.1} × a bare insert", cpu / limits[0].cpu, cpu / limits[1].cpu);
+    lines.add("  processor time of each", format!("{cpu:.0} µs"), &times, "");
     lines.add("  peak resident memory", format!("{:.1} MB", service.memory("VmHWM")), "", "");
 }
 
@@ -153,6 +157,7 @@ async fn drain(lines: &mut Table, kind: &str, rounds: usize, form: impl Fn(usize
     let ratio = format!("{:.2} × {:.1} s", took.as_secs_f64() / limit.as_secs_f64(), limit.as_secs_f64());
     let what = format!("drain of {DRAINED} {kind} forms, {} ms a call", CALL.as_millis());
     lines.add(&what, format!("{:.2} s", took.as_secs_f64()), &ratio, "1.3 ×");
+    lines.add("  peak resident memory", format!("{:.1} MB", service.memory("VmHWM")), "", "");
 }
 
 /// An attendance that shares its session with those of the same `session`.
@@ -164,21 +169,34 @@ fn form(number: usize, session: usize) -> String {
     form.to_string()
 }
 
-/// Microseconds that a mapping takes, parsing left out.
+/// What mappings take, parsing left out.
 fn mapping(lines: &mut Table) {
-    const TIMES: u32 = 2_000;
-    let facts = Facts::new(true);
     for sample in SAMPLES {
         let payload: Value = serde_json::from_str(sample).unwrap();
-        let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, &payload).unwrap()).unwrap();
-        let mapping = job.mapping;
-        let began = Instant::now();
-        for _ in 0..TIMES {
-            std::hint::black_box(mapping(std::hint::black_box(&payload), &facts).unwrap());
-        }
-        let each = began.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES);
-        lines.add(&format!("mapping of one {}", job.name), format!("{each:.0} µs"), "", "");
+        let (name, seconds) = mapping_of(&payload, 2_000);
+        lines.add(&format!("mapping of one {name}"), format!("{:.0} µs", seconds * 1e6), "", "");
     }
+    let (_, seconds) = mapping_of(&largest_form(), 20);
+    lines.add("mapping of 26,000 attendances", format!("{:.1} ms", seconds * 1e3), "", "");
+}
+
+/// A payload's form type, and the seconds that its mapping takes.
+fn mapping_of(payload: &Value, times: u32) -> (&'static str, f64) {
+    let job = jobs::find(Origin::CommCare, jobs::job_name(Origin::CommCare, payload).unwrap()).unwrap();
+    let (mapping, facts) = (job.mapping, Facts::new(true));
+    let began = Instant::now();
+    for _ in 0..times {
+        std::hint::black_box(mapping(std::hint::black_box(payload), &facts).unwrap());
+    }
+    (job.name, began.elapsed().as_secs_f64() / f64::from(times))
+}
+
+/// A form about as large as the queue takes: a session with 26,000 participants, a million bytes.
+fn largest_form() -> Value {
+    let mut form: Value = serde_json::from_str(ATTENDANCE).unwrap();
+    let participants: Vec<String> = (0..26_000).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    form["form"]["present_participants"] = participants.join(" ").into();
+    form
 }
 
 /// What a form as large as the queue takes adds to the service's memory, from its webhook to the
@@ -186,11 +204,7 @@ fn mapping(lines: &mut Table) {
 async fn large_form(lines: &mut Table) {
     let service = Service::start(&[]).await;
     let rest = service.memory("VmRSS");
-    // About a million bytes: a session with 26,000 participants.
-    let mut form: Value = serde_json::from_str(ATTENDANCE).unwrap();
-    let participants: Vec<String> = (0..26_000).map(|_| uuid::Uuid::new_v4().to_string()).collect();
-    form["form"]["present_participants"] = participants.join(" ").into();
-    let form = form.to_string();
+    let form = largest_form().to_string();
     let size = form.len() as f64 / 1024.0 / 1024.0;
     service.post("/process-data-cc", form).await;
     let report = service.post("/process-firestore-to-sf", String::new()).await;

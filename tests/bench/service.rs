@@ -42,6 +42,16 @@ pub(crate) fn state_of_a_new_record() -> String {
     .to_string()
 }
 
+/// Processor time of a process so far, in seconds: its number, or `self`. In steps of a hundredth
+/// (proc_pid_stat(5): `utime` and `stime`, in ticks of which Linux has a hundred a second).
+pub(crate) fn cpu(process: impl std::fmt::Display) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The name before it may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = |field: usize| fields.split_whitespace().nth(field).unwrap().parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / 100.0
+}
+
 impl Service {
     /// Starts it with these variables and waits for its first 200.
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
@@ -84,6 +94,11 @@ impl Service {
     pub(crate) async fn get(&self, path: &str) -> String {
         let request = self.client.get(format!("http://{}{path}", self.address));
         request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap()
+    }
+
+    /// Its processor time so far, in seconds.
+    pub(crate) fn cpu(&self) -> f64 {
+        cpu(self.child.id())
     }
 
     /// A figure of the process's memory, in MB: `VmRSS` now, `VmHWM` at most.

@@ -261,6 +261,11 @@ impl SalesforceStandIn {
         self.inner().faults.push_back(fault);
     }
 
+    /// Composite calls meet nothing more that [`StandIn::fail_next`] announced.
+    pub(crate) fn fail_no_more(&self) {
+        self.inner().faults.clear();
+    }
+
     /// What the next Composite call that holds `text` meets.
     pub(crate) fn fail_request_with(&self, text: &str, fault: Fault) {
         self.inner().chosen.push((text.to_owned(), fault));
