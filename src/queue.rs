@@ -45,6 +45,7 @@ mod edition;
 mod error;
 mod firestore;
 mod groups;
+mod health;
 mod held;
 mod indexes;
 mod limits;
@@ -63,7 +64,7 @@ mod unreadable;
 mod writers;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -89,9 +90,11 @@ pub use transition::{ClaimOutcome, RecordFailure};
 pub use unreadable::Unreadable;
 
 use doc_id::{hashed_doc_id, hex};
+use health::Health;
 use store::Store;
 use stored::{Stored, Version};
 use transition::{Claimed, Claimer, Taken};
+use unreadable::UnreadableCounts;
 
 /// How often one compare-and-set is tried against concurrent changes of the same record before
 /// the operation gives up: far more often than a record has writers.
@@ -143,18 +146,9 @@ pub struct Queue {
     store: Store,
     policy: RetryPolicy,
     unreadable: Arc<UnreadableCounts>,
-    writes: Arc<Writes>,
+    health: Arc<Health>,
     /// Microseconds that have been let pass.
     passed: Arc<AtomicI64>,
-}
-
-/// How writes have gone.
-#[derive(Debug, Default)]
-struct Writes {
-    /// Whether the last one failed.
-    failing: AtomicBool,
-    /// When one, or the read before it, failed last: in microseconds since 1970.
-    failed_at: AtomicI64,
 }
 
 impl Queue {
@@ -166,37 +160,7 @@ impl Queue {
                 Store::Firestore(firestore::Firestore::connect(settings).await?)
             }
         };
-        Ok(Self { store, policy, unreadable: Arc::default(), writes: Arc::default(), passed: Arc::default() })
-    }
-
-    /// Whether the back end answers, and takes writes: where the last one failed, another is tried.
-    pub async fn ping(&self) -> Result<(), QueueError> {
-        self.store.ping().await?;
-        if self.writes.failing.load(Ordering::Relaxed) {
-            self.wrote(self.store.probe_write().await)?;
-        }
-        Ok(())
-    }
-
-    /// Remembers whether a write went through.
-    fn wrote<T>(&self, written: Result<T, QueueError>) -> Result<T, QueueError> {
-        self.writes.failing.store(written.is_err(), Ordering::Relaxed);
-        self.noted(written)
-    }
-
-    /// Remembers when the queue failed last.
-    fn noted<T>(&self, done: Result<T, QueueError>) -> Result<T, QueueError> {
-        if done.is_err() {
-            self.writes.failed_at.store(self.now().timestamp_micros(), Ordering::Relaxed);
-        }
-        done
-    }
-
-    /// Whether the lease of a record ran out since its worker died: not where the queue failed meanwhile, so that nobody
-    /// could prolong it.
-    fn worker_died(&self, record: &Record) -> bool {
-        let begun = record.attempts.last().map_or(i64::MAX, |attempt| attempt.started.timestamp_micros());
-        self.writes.failed_at.load(Ordering::Relaxed) < begun
+        Ok(Self { store, policy, unreadable: Arc::default(), health: Arc::default(), passed: Arc::default() })
     }
 
     /// Claims a record, unless someone else is processing it or it has changed since it was read. `caller` is who asks,
@@ -403,22 +367,4 @@ pub struct Found {
     pub records: Vec<(String, Record)>,
     /// Documents that it names and that cannot be read.
     pub unreadable: Vec<Unreadable>,
-}
-
-/// How often an unreadable record was met, by origin.
-#[derive(Debug, Default)]
-struct UnreadableCounts([AtomicU64; 2]);
-
-impl UnreadableCounts {
-    fn count(&self, origin: Origin) {
-        let [from_commcare, from_salesforce] = &self.0;
-        match origin {
-            Origin::CommCare => from_commcare.fetch_add(1, Ordering::Relaxed),
-            Origin::Salesforce => from_salesforce.fetch_add(1, Ordering::Relaxed),
-        };
-    }
-
-    fn read(&self) -> [u64; 2] {
-        self.0.each_ref().map(|count| count.load(Ordering::Relaxed))
-    }
 }

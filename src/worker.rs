@@ -13,11 +13,11 @@ mod newer;
 mod observed;
 mod order;
 mod overlap;
+mod report;
 mod retry;
 mod shutdown;
 mod verdict;
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +35,11 @@ use crate::jobs::{Facts, JOBS, Job};
 use crate::metrics::{Metrics, RecordEnd};
 use crate::plan::Plan;
 use crate::queue::{Exhausted, Queue, QueueError, Sweep};
-use crate::submission::{Destination, ErrorKind, Origin, Record, Status, Trigger};
+use crate::submission::{Destination, ErrorKind, Origin, Record, Trigger};
 
 use asked::Order;
 use drain::Drain;
+pub use report::{DrainReport, RunEnd, Stopped};
 pub use retry::{Asked, Retried};
 pub use shutdown::Shutdown;
 use verdict::Evidence;
@@ -61,56 +62,6 @@ pub struct Extent {
     pub limit: Option<usize>,
     /// Whether to go on, batch after batch, until the queue is empty or the budget is spent.
     pub until_empty: bool,
-}
-
-/// What a drain did.
-#[derive(Debug, Default)]
-pub struct DrainReport {
-    /// Documents that completed.
-    pub completed: Vec<String>,
-    /// Documents that failed, and why.
-    pub failed: Vec<(String, String)>,
-    /// Documents that were put back: the status that they have now, and why.
-    pub released: Vec<(String, Status, String)>,
-    /// Why the drain stopped before its end.
-    pub stopped: Option<Stopped>,
-}
-
-impl DrainReport {
-    /// How each document's run ended.
-    fn ends(self) -> HashMap<String, RunEnd> {
-        let stopped = self.stopped.map(|stopped| stopped.reason);
-        let completed = self.completed.into_iter().map(|doc_id| (doc_id, RunEnd::Completed));
-        let failed = self.failed.into_iter().map(|(doc_id, error)| (doc_id, RunEnd::Failed(error)));
-        let released = self.released.into_iter().map(|(doc_id, status, reason)| {
-            (doc_id, RunEnd::PutBack(status, stopped.clone().unwrap_or(reason)))
-        });
-        completed.chain(failed).chain(released).collect()
-    }
-}
-
-/// A destination that could not take more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopped {
-    /// Which.
-    pub destination: Destination,
-    /// Why, in words.
-    pub reason: String,
-}
-
-/// How one record's run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunEnd {
-    /// Its effect is done, or there was none to have.
-    Completed,
-    /// It failed, for this reason.
-    Failed(String),
-    /// It was put back, for this reason: to `new`, or to `failed` where it was that before.
-    PutBack(Status, String),
-    /// Another worker has it.
-    Processing,
-    /// It was not tried, for this reason.
-    NotStarted(String),
 }
 
 /// The one that works the queue off; cheap to clone.

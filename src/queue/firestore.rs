@@ -12,6 +12,7 @@ mod document;
 mod emulator;
 mod held;
 mod overview;
+mod scan;
 mod state;
 
 use std::ops::ControlFlow;
@@ -30,7 +31,8 @@ use crate::submission::{NextRetry, Origin, Record, Status};
 
 use clock::ServerClock;
 use commit::Arrival;
-use document::{lost_race, read, scanned, stored, version};
+use document::{read, stored, version};
+use scan::{PASS, Scan, TAKE};
 
 /// Bound of one request, and of one read with its repetitions. A webhook has to answer before CommCare stops waiting,
 /// and an operator within ten seconds, whatever Firestore does; the client's own settings would take minutes.
@@ -42,8 +44,6 @@ const READ_RETRIES: usize = 1;
 const SAME_ID_LIMIT: u32 = 1_000;
 /// What a query is doing, for its errors.
 const LOOKING: &str = "looking for records";
-/// Documents that are read at a time where some may be passed by.
-const SCAN_PAGE: u32 = 100;
 /// Firestore: values that one `array-contains-any` may have ("Query limitations").
 const DISJUNCTIONS: usize = 30;
 
@@ -355,86 +355,4 @@ fn page_size(limit: usize) -> u32 {
 /// The document of a read.
 fn id_of(read: &Read) -> &str {
     read.as_ref().map_or_else(|odd| &odd.doc_id, |stored| &stored.doc_id)
-}
-
-/// Documents of one status, in an order of their times.
-#[derive(Clone, Copy)]
-struct Scan<'j> {
-    origin: Origin,
-    status: Status,
-    jobs: Jobs<'j>,
-    /// The field that orders them.
-    by: &'static str,
-    /// The last value of it that counts.
-    until: Option<DateTime<Utc>>,
-}
-
-impl Scan<'_> {
-    fn by_arrival(origin: Origin, status: Status) -> Self {
-        Self { origin, status, jobs: None, by: "created_at", until: None }
-    }
-}
-
-/// What to do with a document of a scan: take it or pass it by, or end the scan there.
-type Judgement = ControlFlow<(), bool>;
-
-const TAKE: Judgement = ControlFlow::Continue(true);
-const PASS: Judgement = ControlFlow::Continue(false);
-
-impl Firestore {
-    /// Goes over the documents of a scan until `limit` are taken or it ends. Unreadable ones are passed by, and given
-    /// back too.
-    async fn gather(
-        &self,
-        scan: Scan<'_>,
-        limit: usize,
-        judge: impl Fn(&Stored) -> Judgement,
-    ) -> Result<Vec<Read>, QueueError> {
-        let (mut taken, mut found) = (0, Vec::new());
-        let mut after = None;
-        loop {
-            let page = self.page(scan, after.as_ref(), SCAN_PAGE).await?;
-            for read in page.found {
-                let judgement = read.as_ref().map_or(TAKE, &judge);
-                match judgement {
-                    ControlFlow::Continue(true) => {
-                        taken += usize::from(read.is_ok());
-                        found.push(read);
-                    }
-                    ControlFlow::Continue(false) => {}
-                    ControlFlow::Break(()) => return Ok(found),
-                }
-                if taken == limit {
-                    return Ok(found);
-                }
-            }
-            match page.next {
-                None => return Ok(found),
-                next => after = next,
-            }
-        }
-    }
-
-    async fn page(&self, scan: Scan<'_>, after: Option<&Place>, limit: u32) -> Result<Scanned, QueueError> {
-        let until = scan.until.map(|until| FirestoreValue::from(codec::timestamp(until)));
-        let mut query = self
-            .db
-            .fluent()
-            .select()
-            .from(scan.origin.collection())
-            .filter(|q| {
-                q.for_all([
-                    q.field("status").eq(scan.status.as_str()),
-                    scan.jobs.and_then(|jobs| q.field("job_name").is_in(jobs.to_vec())),
-                    until.clone().and_then(|until| q.field(scan.by).less_than_or_equal(until)),
-                ])
-            })
-            .order(|o| o.fields([o.field(scan.by).asc(), o.field("__name__").asc()]))
-            .limit(limit);
-        if let Some(after) = after {
-            query = query.start_at(self.after(scan.origin, after));
-        }
-        let found = within(LOOKING, query.query()).await?;
-        Ok(scanned(scan.origin, found, scan.by, limit))
-    }
 }

@@ -8,6 +8,7 @@ mod arrivals;
 mod held;
 mod overview;
 mod state;
+mod statements;
 mod watch;
 mod writer;
 

@@ -1,5 +1,9 @@
 //! Stored documents that are no records.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::submission::Origin;
+
 /// A stored document that cannot be read as a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
@@ -24,5 +28,25 @@ impl Unreadable {
             Some(field) => Self::new(doc_id, field, "missing"),
             None => Self::new(doc_id, &path, "not what this field holds"),
         }
+    }
+}
+
+/// How often an unreadable record was met, by origin.
+#[derive(Debug, Default)]
+pub(super) struct UnreadableCounts([AtomicU64; 2]);
+
+impl UnreadableCounts {
+    /// Counts one.
+    pub(super) fn count(&self, origin: Origin) {
+        let [from_commcare, from_salesforce] = &self.0;
+        match origin {
+            Origin::CommCare => from_commcare.fetch_add(1, Ordering::Relaxed),
+            Origin::Salesforce => from_salesforce.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+
+    /// The counts, in the order of [`Origin::ALL`].
+    pub(super) fn read(&self) -> [u64; 2] {
+        self.0.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 }

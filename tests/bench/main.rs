@@ -125,7 +125,8 @@ async fn webhooks(lines: &mut Table, connections: usize, limits: &[Inserts; 2]) 
     let rate = POSTED as f64 / load.took.as_secs_f64();
     let what = format!("durable webhooks, {connections} connections");
     let cpu = (service.cpu() - cpu) * 1e6 / POSTED as f64;
-    let share = format!("{:.2} and {:.2} of the limits", rate / limits[0].per_second, rate / limits[1].per_second);
+    let share =
+        format!("{:.2} and {:.2} of the limits", rate / limits[0].per_second, rate / limits[1].per_second);
     lines.add(&what, format!("{rate:.0}/s"), &share, "0.5");
     let p99_aim = if connections == 200 { "p99 25 ms" } else { "" };
     let latency = format!("p50 {:.1} ms, p99 {:.1} ms", load.percentile(0.5), load.percentile(0.99));

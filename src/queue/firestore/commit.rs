@@ -22,7 +22,8 @@ use gcloud_sdk::prost::Message;
 use gcloud_sdk::prost_types::Timestamp;
 use gcloud_sdk::tonic::Request;
 
-use super::{Firestore, REQUEST_TIMEOUT, codec, lost_race};
+use super::document::lost_race;
+use super::{Firestore, REQUEST_TIMEOUT, codec};
 use crate::clock;
 use crate::queue::QueueError;
 use crate::queue::stored::{Change, Stored, Text};

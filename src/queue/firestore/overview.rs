@@ -15,7 +15,8 @@ use gcloud_sdk::google::firestore::v1::write::Operation;
 use gcloud_sdk::google::firestore::v1::{Document, DocumentMask, Precondition, Value, Write};
 use sha2::{Digest, Sha256};
 
-use super::{Firestore, LOOKING, codec, page_size, scanned, within};
+use super::document::scanned;
+use super::{Firestore, LOOKING, codec, page_size, within};
 use crate::queue::doc_id::hex;
 use crate::queue::question::{FailedFilter, Place, Shown, Sighting};
 use crate::queue::stored::Scanned;

@@ -113,11 +113,6 @@ impl Firestore {
         lock(&self.state).requests.get(method).copied().unwrap_or_default()
     }
 
-    /// How many requests of all methods came so far.
-    pub(crate) fn calls(&self) -> usize {
-        lock(&self.state).requests.values().sum()
-    }
-
     /// What Firestore would have billed so far.
     pub(crate) fn bill(&self) -> Bill {
         lock(&self.state).bill
