@@ -20,10 +20,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use firestore::errors::FirestoreError;
+use firestore::select_builder::FirestoreSelectInitialBuilder;
 use firestore::{FirestoreDb, FirestoreDbOptions, FirestoreQueryCursor, FirestoreValue};
 
 use super::edition::MEMBERS;
-use super::question::Place;
+use super::question::{Place, Shown};
 use super::stored::{Jobs, Read, Scanned, Since, Stored, Version};
 use super::{QueueError, limits};
 use crate::config::FirestoreSettings;
@@ -290,6 +291,7 @@ impl Firestore {
         since: Since,
         until: Option<DateTime<Utc>>,
         records: &[String],
+        shown: Shown,
         limit: u32,
     ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
@@ -298,9 +300,7 @@ impl Firestore {
         let records = indexed(records);
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
             let found = self
-                .db
-                .fluent()
-                .select()
+                .select(shown)
                 .from(origin.collection())
                 .filter(|q| {
                     q.for_all([
@@ -320,6 +320,15 @@ impl Firestore {
 }
 
 impl Firestore {
+    /// The beginning of a query for documents that are read so.
+    fn select(&self, shown: Shown) -> FirestoreSelectInitialBuilder<'_, FirestoreDb> {
+        let select = self.db.fluent().select();
+        match shown {
+            Shown::All => select,
+            Shown::Summary => select.fields(codec::SUMMARY),
+        }
+    }
+
     fn document_name(&self, origin: Origin, doc_id: &str) -> String {
         format!("{}/{}/{doc_id}", self.db.get_documents_path(), origin.collection())
     }

@@ -48,6 +48,7 @@ impl Queue {
         let (store, now) = (&self.store, self.now());
         let keys = [NOBODY.to_owned()];
         let jobs = Some(&[NOBODY][..]);
+        let writers = |since| store.writers(origin, since, None, &keys, Shown::Summary);
         match kind {
             Kind::Oldest(status) => store.in_arrival_order(origin, status, None, None, 1).await.map(drop),
             Kind::OldestOfJobs(status) => {
@@ -65,8 +66,8 @@ impl Queue {
             }
             Kind::Id => store.find(origin, NOBODY).await.map(drop),
             Kind::Waiting => store.waiting(origin, &keys).await.map(drop),
-            Kind::Written => store.writers(origin, Since::Arrived(now), None, &keys).await.map(drop),
-            Kind::WrittenSince => store.writers(origin, Since::Changed(now), None, &keys).await.map(drop),
+            Kind::Written => writers(Since::Arrived(now)).await.map(drop),
+            Kind::WrittenSince => writers(Since::Changed(now)).await.map(drop),
             Kind::Held => store.held(origin, Status::Completed, now, None, 1).await.map(drop),
             Kind::WithoutStatus => store.without_status(origin, 1).await.map(drop),
             Kind::Unmapped => store.unmapped(1).await.map(drop),

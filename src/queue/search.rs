@@ -2,6 +2,7 @@
 
 use chrono::DateTime;
 
+use super::question::Shown;
 use super::stored::{Read, Since};
 use super::{Found, Queue, QueueError};
 use crate::plan::search_keys;
@@ -20,7 +21,7 @@ impl Queue {
         let keys = search_keys(id);
         let begin = Since::Arrived(DateTime::UNIX_EPOCH);
         let (writers, waiting) = futures::try_join!(
-            self.store.writers(origin, begin, None, &keys),
+            self.store.writers(origin, begin, None, &keys, Shown::All),
             self.store.waiting(origin, &keys),
         )?;
         // The latest come first.

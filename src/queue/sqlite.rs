@@ -27,7 +27,7 @@ use sqlx::sqlite::{
 
 use super::QueueError;
 use super::edition::MEMBERS as EDITION;
-use super::question::{OrderedBy, Place};
+use super::question::{OrderedBy, Place, Shown};
 use super::stored::{Change, Jobs, Read, Scanned, Since, Stored, Version};
 use super::unreadable::Unreadable;
 use crate::config::SqliteSettings;
@@ -46,6 +46,9 @@ const READERS: u32 = 4;
 const OF_JOBS: &str = "(? IS NULL OR json_extract(state, '$.job_name') IN (SELECT value FROM json_each(?)))";
 
 const COLUMNS: &str = "doc_id, state, data, version";
+/// The same without the payload and the plan.
+const SUMMARY: &str =
+    "doc_id, CASE WHEN json_valid(state) THEN json_remove(state, '$.plan') ELSE state END, 'null', version";
 
 /// The documents of one payload. The collection is written out, as in its partial index, or the index is not used.
 const OF_SUBMISSION: &str = "WHERE collection = 'salesforce_collection' AND json_extract(state, '$.job_id') = ? \
@@ -245,6 +248,7 @@ impl Sqlite {
         since: Since,
         until: Option<DateTime<Utc>>,
         records: &[String],
+        shown: Shown,
         limit: u32,
     ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
@@ -253,7 +257,7 @@ impl Sqlite {
              AND record IN (SELECT value FROM json_each(?)) AND {field} > ? AND {field} <= ? GROUP BY doc_id \
              ORDER BY {field} DESC LIMIT ?",
         );
-        let query = select("created_at", &tail)
+        let query = select_of(columns_of(shown), "created_at", &tail)
             .bind(origin.collection())
             .bind(serde_json::json!(records).to_string())
             .bind(since.timestamp_micros())
@@ -328,6 +332,14 @@ fn select_of<'q>(
     tail: &str,
 ) -> QueryAs<'q, sqlx::Sqlite, Found, SqliteArguments> {
     sqlx::query_as(AssertSqlSafe(format!("SELECT {columns}, {order} FROM submissions {tail}")))
+}
+
+/// The columns of a row that is read so.
+fn columns_of(shown: Shown) -> &'static str {
+    match shown {
+        Shown::All => COLUMNS,
+        Shown::Summary => SUMMARY,
+    }
 }
 
 fn json_of(jobs: Jobs<'_>) -> Option<String> {

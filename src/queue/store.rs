@@ -208,10 +208,11 @@ impl Store {
         since: Since,
         until: Option<DateTime<Utc>>,
         records: &[String],
+        shown: Shown,
     ) -> Result<Writers, QueueError> {
         let mut found = match self {
-            Self::Sqlite(store) => store.writers(origin, since, until, records, WRITERS).await?,
-            Self::Firestore(store) => store.writers(origin, since, until, records, WRITERS).await?,
+            Self::Sqlite(store) => store.writers(origin, since, until, records, shown, WRITERS).await?,
+            Self::Firestore(store) => store.writers(origin, since, until, records, shown, WRITERS).await?,
         };
         // Several questions may have been asked, and each is answered with so many. One that was answered in full goes
         // further back than the others.

@@ -1,8 +1,12 @@
 //! Which forms have written the same records (`docs/service.md`, guarantee 10).
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::stored::{Read, Since};
+use super::question::Shown;
+use super::stored::{Read, Since, Stored};
 use super::{Queue, QueueError, by_hand};
 use crate::submission::{Origin, Record};
 
@@ -30,24 +34,30 @@ impl Queue {
         }
         // The other parts of its payload arrived with it.
         let since = Since::Arrived(record.turn().earliest() - TimeDelta::microseconds(1));
-        let mut later: Vec<(String, Record)> = Vec::new();
+        // Payloads may be large, and the record itself is found each time: the others are read whole where they count.
+        let mut others: BTreeSet<String> = BTreeSet::new();
         let mut until = None;
         // Of the latest of many, none may have written anything: then those before them count.
         for _ in 0..PAGES {
-            let page = self.store.writers(origin, since, until, records).await?;
-            let oldest = page.oldest;
-            for stored in self.readable(origin, page.found) {
-                let is_later = is_later((&stored.doc_id, &stored.record), (doc_id, record));
-                let counts = has_written(&stored.record) || stored.record.may_have_written();
-                if is_later && counts && later.iter().all(|(known, _)| *known != stored.doc_id) {
-                    later.push((stored.doc_id, stored.record));
-                }
-            }
-            if oldest.is_none() || oldest == until {
+            let page = self.store.writers(origin, since, until, records, Shown::Summary).await?;
+            let counts = |stored: &Stored| {
+                stored.doc_id != doc_id && (has_written(&stored.record) || stored.record.may_have_written())
+            };
+            let found = self.readable(origin, page.found).into_iter().filter(counts);
+            others.extend(found.map(|stored| stored.doc_id));
+            if page.oldest.is_none() || page.oldest == until {
                 break;
             }
-            until = oldest;
+            until = page.oldest;
         }
+        let mut later = Vec::new();
+        for other in others {
+            let Some(stored) = self.store.get(origin, &other).await? else { continue };
+            if is_later((&other, &stored.record), (doc_id, record)) {
+                later.push((other, stored.record));
+            }
+        }
+        later.sort_by_key(|(_, record)| Reverse(record.created_at));
         Ok(later)
     }
 
@@ -69,8 +79,8 @@ impl Queue {
             return Ok(Vec::new());
         }
         let (later, changed) = futures::try_join!(
-            self.store.writers(origin, Since::Arrived(arrived), None, records),
-            self.store.writers(origin, Since::Changed(since), None, records),
+            self.store.writers(origin, Since::Arrived(arrived), None, records, Shown::All),
+            self.store.writers(origin, Since::Changed(since), None, records, Shown::All),
         )?;
         let mut others = self.that_wrote(origin, later.found);
         others.extend(self.that_wrote(origin, changed.found));

@@ -7,8 +7,8 @@ use crate::plan::{Document, Plan, case_key, list_errors};
 use crate::queue::{Claim, QueueError, RecordFailure};
 use crate::submission::{AttemptOutcome, Cause, ErrorKind, Record, Trigger};
 
-/// Cases that are asked for at a time: as many as Firestore takes in one query.
-const CASES_AT_A_TIME: usize = 30;
+/// Cases that are asked for at a time: Firestore takes thirty in one query, and so ten queries are under way.
+const CASES_AT_A_TIME: usize = 300;
 
 /// Why a repeated run must not take place: a form that arrived later has already written what it would write.
 pub(super) async fn superseded(

@@ -44,12 +44,8 @@ impl Firestore {
         shown: Shown,
         limit: usize,
     ) -> Result<Scanned, QueueError> {
-        let select = self.db.fluent().select();
-        let select = match shown {
-            Shown::All => select,
-            Shown::Summary => select.fields(codec::SUMMARY),
-        };
-        let mut query = select
+        let mut query = self
+            .select(shown)
             .from(origin.collection())
             .filter(|q| failed(&q, filter))
             .order(|o| o.fields([o.field("updated_at").desc(), o.field("__name__").desc()]))

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, QueryBuilder};
 
-use super::{COLUMNS, Sqlite, rows};
+use super::{Sqlite, columns_of, rows};
 use crate::queue::QueueError;
 use crate::queue::question::{FailedFilter, Place, Shown, Sighting};
 use crate::queue::stored::Scanned;
@@ -21,12 +21,7 @@ impl Sqlite {
     ) -> Result<Scanned, QueueError> {
         let (updated_at, doc_id) =
             after.map_or((i64::MAX, ""), |last| (super::micros_of(last), last.doc_id.as_str()));
-        let columns = match shown {
-            Shown::All => COLUMNS,
-            Shown::Summary => {
-                "doc_id, CASE WHEN json_valid(state) THEN json_remove(state, '$.plan') ELSE state END, 'null', version"
-            }
-        };
+        let columns = columns_of(shown);
         let mut query = QueryBuilder::new(format!("SELECT {columns}, updated_at FROM submissions"));
         push_failed(&mut query, origin, filter);
         query
