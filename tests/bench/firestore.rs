@@ -20,8 +20,7 @@ const FAILED: usize = 10;
 const CALL: Duration = Duration::from_millis(10);
 
 /// The methods that the queue calls (<https://firebase.google.com/docs/firestore/reference/rpc/google.firestore.v1>).
-const METHODS: [&str; 5] =
-    ["BatchGetDocuments", "Commit", "GetDocument", "RunAggregationQuery", "RunQuery"];
+const METHODS: [&str; 5] = ["BatchGetDocuments", "Commit", "GetDocument", "RunAggregationQuery", "RunQuery"];
 
 /// Measures, or says that it cannot.
 pub(crate) async fn measure(lines: &mut Table) {
