@@ -33,7 +33,7 @@ use crate::submission::Origin;
 use crate::summary::Summary;
 use crate::telemetry;
 
-/// Joins CommCare, Salesforce and PostGIS: every form arrives once, in order, and none is lost.
+/// Joins CommCare, Salesforce and PostGIS: every form takes effect once, and none is lost.
 ///
 /// Settings come from the environment and from a file `.env` in the working folder; `.env.example`
 /// explains each.

@@ -149,7 +149,7 @@ fn router(state: HttpState) -> Router {
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
         .layer(from_fn(slow::time_body))
         .layer(from_fn(browsers::refuse_cross_site))
-        // CommCare gives a form up after a 500, and sends it again after a 503.
+        // CommCare sends a form again after a 503. Its older versions gave a form up after a 500.
         .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
         .layer(from_fn(browsers::protect))
         .layer(from_fn_with_state(state.clone(), observe::observe))

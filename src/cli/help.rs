@@ -139,8 +139,8 @@ Exit codes:
 
 /// Of `reconcile`.
 pub(super) const RECONCILE: &str = "\
-Reads CC_DOMAIN, CC_USERNAME, CC_API_KEY, CC_BASE_URL, RECONCILE_DAYS and the settings of the queue. The
-key's user needs the permission \"edit data\" in CommCare HQ.
+Reads CC_DOMAIN, CC_USERNAME, CC_API_KEY, CC_BASE_URL, RECONCILE_DAYS and the settings of the queue.
+docs/senders/commcare-hq.md says which permissions the key's user needs in CommCare HQ.
 
 Examples:
   commcare-sf-integration reconcile

@@ -1,8 +1,9 @@
 //! Who may call what (`docs/service.md`, section 7): one layer for each group of endpoints.
 //!
-//! Webhooks take the webhook credentials. Drains take the scheduler's or the operator's. Everything else
-//! takes the operator's; what changes nothing takes the viewer's too. With no credential configured every call is open, and the configuration has made
-//! sure that only this machine can call. With some configured, a group without one is closed.
+//! Webhooks take the webhook credentials. What the scheduler calls takes the scheduler's or the operator's. Everything
+//! else takes the operator's; what changes nothing takes the viewer's too. With no credential configured every call is
+//! open, and the configuration has made sure that only this machine can call. With some configured, a group without one is
+//! closed.
 
 mod csrf;
 #[cfg(any(test, fuzzing))]

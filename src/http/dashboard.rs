@@ -1,5 +1,5 @@
 //! `/dashboard`: the pages on which the people who keep the service running look at records and mend them
-//! (`docs/service.md`, section 8).
+//! (`docs/service.md`, section 11).
 //!
 //! The server makes whole pages; the one style sheet and the one script are in the binary. Nothing is
 //! loaded from elsewhere, and everything works without the script. The pages take the operator's credential,

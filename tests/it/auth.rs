@@ -13,11 +13,12 @@ const WEBHOOKS: [(&str, &str, u16); 4] = [
     ("GET", "/process-data-cc", 200),
     ("GET", "/process-data-sf", 200),
 ];
-const SCHEDULER: [(&str, &str, u16); 5] = [
+const SCHEDULER: [(&str, &str, u16); 6] = [
     ("POST", "/process-firestore-to-sf", 200),
     ("POST", "/process-firestore-to-cc", 200),
     ("POST", "/auto-retry-firestore-to-sf", 200),
     ("POST", "/auto-retry-firestore-to-cc", 200),
+    ("POST", "/reconcile-cc", 200),
     ("POST", "/check-destinations", 200),
 ];
 const OPERATORS: [(&str, &str, u16); 20] = [

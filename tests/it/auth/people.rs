@@ -90,6 +90,8 @@ async fn a_viewer_sees_everything_and_changes_nothing() {
             ("POST", "/process-firestore-to-cc"),
             ("POST", "/auto-retry-firestore-to-sf"),
             ("POST", "/auto-retry-firestore-to-cc"),
+            ("POST", "/reconcile-cc"),
+            ("POST", "/check-destinations"),
         ] {
             assert_eq!(call(&app, token, method, path, "{}").await.expect(403), refused, "{method} {path}");
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::load;
 
 const FILE: &str = include_str!("../../../.env.example");
+const CONTRACT: &str = include_str!("../../../docs/service.md");
 
 /// Names and values of the lines `NAME=value`, and of those behind `#`.
 fn variables(commented: bool) -> BTreeMap<&'static str, &'static str> {
@@ -29,6 +30,15 @@ fn it_names_what_the_configuration_reads() {
     let read: BTreeSet<&str> = settings.iter().map(|setting| setting.name).collect();
     assert_eq!(read.len(), settings.len(), "a variable is read twice");
     assert_eq!(distinct, read);
+}
+
+#[test]
+fn section_6_of_the_contract_has_each_of_its_variables() {
+    let (_, rest) = CONTRACT.split_once("\n## 6. ").unwrap();
+    let (section, _) = rest.split_once("\n## 7. ").unwrap();
+    let names = variables(false).into_keys().chain(variables(true).into_keys());
+    let missing: Vec<&str> = names.filter(|name| !section.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/service.md, section 6, lacks {missing:?}");
 }
 
 #[test]
