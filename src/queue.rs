@@ -78,7 +78,7 @@ use crate::submission::{Caller, Origin, Progress, Record, Trigger};
 
 pub use accepting::SplitPayload;
 pub use arrivals::{ArrivalFate, Arrivals, Tally};
-pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult};
+pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult, Written};
 pub use doc_id::doc_id;
 pub use error::QueueError;
 pub use groups::{Group, Groups};
@@ -250,7 +250,7 @@ impl Queue {
                 before = Some(transition::settled_before(stored, &claimed));
                 return None;
             };
-            if settled == SettleResult::Written {
+            if matches!(settled, SettleResult::Written(_)) {
                 record.add(&progress);
             }
             Some((record, settled))

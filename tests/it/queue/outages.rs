@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use commcare_sf_integration::config::RetryPolicy;
-use commcare_sf_integration::queue::{Claim, ClaimOutcome, ClaimResult, Queue, RecordFailure, SettleResult};
+use commcare_sf_integration::queue::{
+    Claim, ClaimOutcome, ClaimResult, Queue, RecordFailure, SettleResult, Written,
+};
 use commcare_sf_integration::submission::{
-    AttemptOutcome, Cause, ErrorKind, NextRetry, Origin, Record, Status, Trigger,
+    AttemptOutcome, Awaits, Cause, ErrorKind, NextRetry, Origin, Record, Status, Trigger,
 };
 
 use super::backend::{
@@ -61,7 +63,15 @@ async fn due(queue: &Queue) -> Vec<Claim> {
 }
 
 async fn settle(queue: &Queue, claim: Claim, outcome: ClaimOutcome) {
-    assert_eq!(queue.settle(claim, outcome).await.unwrap(), SettleResult::Written);
+    written(queue, claim, outcome).await;
+}
+
+/// What the queue has written.
+async fn written(queue: &Queue, claim: Claim, outcome: ClaimOutcome) -> Written {
+    match queue.settle(claim, outcome).await.unwrap() {
+        SettleResult::Written(written) => written,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn by_hand(queue: &Queue, id: &str) -> Claim {
@@ -187,7 +197,8 @@ async fn a_record_that_meets_only_trouble_fails_at_the_end_of_the_patience(backe
             "new" => claim_one(&queue).await,
             _ => due(&queue).await.remove(0),
         };
-        settle(&impatient, claimed, undecided()).await;
+        let gave_up = Written::Failed { cause: Cause::Outage, awaits: Awaits::Person };
+        assert_eq!(written(&impatient, claimed, undecided()).await, gave_up, "{id}");
         let record = the(&queue, id).await;
         assert_eq!((record.status, record.cause), (Status::Failed, Some(Cause::Outage)), "{id}");
         assert_eq!((record.next_retry_at, last_error(&record)), (NextRetry::Never, TOLD), "{id}");
