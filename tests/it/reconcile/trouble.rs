@@ -69,11 +69,11 @@ async fn a_payload_of_another_shape_stops_no_reconciliation_and_no_page() {
     let backend = Backend::sqlite();
     let app = service(&backend, &hq, &[]).await;
     for (id, what) in [
-        ("number", r#"data = json_set(data, '$.received_on', 5)"#),
-        ("list", r#"data = json_set(data, '$.received_on', json('[1]'))"#),
-        ("history", r#"status = 'failed', state = json_set(state, '$.attempts', 5, '$.status', 'failed')"#),
-        ("job", r#"state = json_set(state, '$.job_name', 5, '$.job_id', 7)"#),
-        ("state", r#"state = '['"#),
+        ("number", "data = json_set(data, '$.received_on', 5)"),
+        ("list", "data = json_set(data, '$.received_on', json('[1]'))"),
+        ("history", "status = 'failed', state = json_set(state, '$.attempts', 5, '$.status', 'failed')"),
+        ("job", "state = json_set(state, '$.job_name', 5, '$.job_id', 7)"),
+        ("state", "state = '['"),
     ] {
         let form = form(id, 20);
         app.accept(&form).await;
