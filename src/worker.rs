@@ -52,6 +52,8 @@ const PROBES_A_DRAIN: u32 = 3;
 
 /// Why something was not begun.
 const OVER: &str = "the time of one call was used up, or the service stops";
+/// The same, where the queue is the reason.
+const QUEUE_AWAY: &str = "the queue did not answer";
 /// Why a record that was asked for is not there.
 const REMOVED: &str = "it was removed meanwhile";
 

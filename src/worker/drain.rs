@@ -142,6 +142,12 @@ impl Drain {
             };
             self.report(doc_id, end);
         }
+        for (destination, candidates) in std::mem::take(&mut self.set_aside) {
+            let reason = self.why_paused(destination);
+            for candidate in candidates {
+                self.report(candidate.doc_id().to_owned(), RunEnd::NotStarted(reason.clone()));
+            }
+        }
         self.report.stopped = self.stops.first();
         if let Some(stopped) = &self.report.stopped {
             self.worker.metrics.drain_stopped(stopped.destination.as_str());
@@ -238,6 +244,17 @@ impl Drain {
         self.stops.of(*destination).is_some().then_some(*destination)
     }
 
+    /// Why a destination took no more.
+    fn why_paused(&self, destination: Destination) -> String {
+        match self.worker.destinations.known_admission(destination) {
+            Admission::Paused { reason } => reason,
+            Admission::Available | Admission::Probing => {
+                let stopped = self.stops.of(destination).map(|stopped| stopped.reason);
+                stopped.unwrap_or_else(|| super::OVER.to_owned())
+            }
+        }
+    }
+
     /// Why a record is not begun in this drain, if so.
     fn not_now(&self, status: Status, plan: &Planned) -> Option<RunEnd> {
         if self.is_out_of_time() {
@@ -331,7 +348,7 @@ impl Drain {
             RunEnd::Completed => self.report.completed.push(doc_id),
             RunEnd::Failed(error) => self.report.failed.push((doc_id, error)),
             RunEnd::PutBack(status, reason) => self.report.released.push((doc_id, status, reason)),
-            RunEnd::NotStarted(_) | RunEnd::Processing => {}
+            end @ (RunEnd::NotStarted(_) | RunEnd::Processing) => self.report.not_run.push((doc_id, end)),
         }
     }
 }

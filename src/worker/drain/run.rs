@@ -14,7 +14,7 @@ use super::super::newer::{self, Cases, LeftOut};
 use super::super::observed::{Observed, Sighted};
 use super::super::overlap::Overlap;
 use super::super::verdict::{self, Begun, OpenVerdict};
-use super::super::{Planned, REMOVED, RunEnd, Worker};
+use super::super::{Planned, QUEUE_AWAY, REMOVED, RunEnd, Worker};
 use crate::destinations::Suspicion;
 use crate::jobs::{self, Job};
 use crate::plan::{Document, Plan, Refused};
@@ -85,7 +85,7 @@ impl Run {
             Ok(ClaimResult::Gone) => RunResult::ended(RunEnd::Failed(REMOVED.to_owned())),
             Err(error) => {
                 error!(doc_id, error = &error as &dyn std::error::Error, "record could not be claimed");
-                RunResult::ended(RunEnd::NotStarted("the queue did not answer".to_owned()))
+                RunResult::ended(RunEnd::NotStarted(QUEUE_AWAY.to_owned()))
             }
         }
     }
