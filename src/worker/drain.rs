@@ -287,8 +287,10 @@ impl Drain {
     /// A record's run has ended, or its verdict is open.
     async fn ended(&mut self, batch: &mut Batch, position: usize, doc_id: String, result: RunResult) {
         let writes = batch.finished(position);
-        let is_written = matches!(result.end, Ok(RunEnd::Completed | RunEnd::PutBack(..)));
-        if !is_written {
+        // A record that is put back holds up no form after it: a newer edition or a later record takes its place, or
+        // its destination takes none of them anyway.
+        let lets_later_forms_run = matches!(result.end, Ok(RunEnd::Completed | RunEnd::PutBack(..)));
+        if !lets_later_forms_run {
             self.unwritten.extend(writes);
         }
         self.looks.extend(result.overlap);
