@@ -9,7 +9,7 @@ use super::{Drain, run, suspects};
 use crate::destinations::Admission;
 use crate::plan::Plan;
 use crate::queue::{Candidate, QueueError, Sweep};
-use crate::submission::{Destination, Status, Trigger};
+use crate::submission::{Awaits, Destination, Status, Trigger};
 
 /// Records whose failures are remembered that one drain reads, at most.
 const REMEMBERED_READ: usize = 10;
@@ -101,8 +101,16 @@ impl Drain {
         let room = suspects::AT_A_TIME.saturating_sub(self.open_of(destination));
         let mut due = Vec::new();
         for doc_id in evidence.remembered(destination, REMEMBERED_READ) {
-            let candidate = queue.candidate(self.origin, &doc_id).await?;
+            let candidate = match queue.candidate(self.origin, &doc_id).await {
+                // The oldest are read: one that is never run again would stand before all others.
+                Err(QueueError::Unreadable(_)) => None,
+                candidate => candidate?,
+            };
             match candidate {
+                // So would one that waits for a person.
+                Some(candidate) if candidate.record().awaits() == Some(Awaits::Person) => {
+                    evidence.forget(destination, &doc_id);
+                }
                 Some(candidate) if candidate.record().status == Status::Failed => due.push(candidate),
                 Some(candidate) if candidate.record().status != Status::Completed => {}
                 Some(_) | None => {
