@@ -41,7 +41,7 @@ pub struct Counts {
     pub oldest_new: Option<DateTime<Utc>>,
 }
 
-/// What is not done: records by status but for the completed ones, which there may be very many of.
+/// What is not done: records by status, except completed ones, which there may be very many of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// A count each for `new`, `processing` and `failed`.
@@ -172,7 +172,7 @@ impl Queue {
                         page.records.push((stored.doc_id, stored.record));
                     }
                     Ok(_) => {}
-                    Err(odd) => page.unreadable.push(odd),
+                    Err(unreadable) => page.unreadable.push(unreadable),
                 }
             }
             let is_full = page.records.len() >= limit || bytes >= PAGE_ROOM || looked_at >= LOOKED_AT;

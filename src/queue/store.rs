@@ -184,7 +184,7 @@ impl Store {
         }
     }
 
-    /// Documents whose status is none. The embedded queue takes no such row.
+    /// Documents without a known status. The embedded queue takes no such row.
     pub(super) async fn without_status(&self, origin: Origin, limit: u32) -> Result<Vec<Read>, QueueError> {
         match self {
             Self::Sqlite(_) => Ok(Vec::new()),
