@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::super::verdict;
 use super::super::{Worker, order};
-use super::{Drain, run, suspects};
+use super::{Drain, Upcoming, run, suspects};
 use crate::destinations::Admission;
 use crate::plan::Plan;
 use crate::queue::{Candidate, QueueError, Sweep};
@@ -76,11 +76,12 @@ impl Drain {
         }
         if self.worker.destinations.known_admission(destination) == Admission::Available {
             self.stops.lift(destination);
-            self.next.extend(self.set_aside.remove(&destination).unwrap_or_default());
+            let set_aside = self.set_aside.remove(&destination).unwrap_or_default();
+            self.next.extend(set_aside.into_iter().map(Upcoming::from));
         }
         let open = &self.open;
         let open_of = |of: Destination| open.iter().filter(|open| open.destination == of).count();
-        self.next.extend(self.suspects.release(open_of));
+        self.next.extend(self.suspects.release(open_of).into_iter().map(Upcoming::from));
     }
 
     /// Runs failed records again that got no usable answer, where the destination has taken another one since: it is then

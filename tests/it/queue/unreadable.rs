@@ -108,6 +108,18 @@ async fn a_form_whose_row_is_unreadable_is_to_be_sent_again() {
 }
 
 #[tokio::test]
+async fn one_behind_many_others_is_shown_too() {
+    let backend = Backend::sqlite();
+    let app = start(&backend).await;
+    for number in 0..20 {
+        app.accept(&registration(&format!("f-{number}"))).await;
+    }
+    spoil(&backend, "f-19").await;
+    let failed = app.get("/failed/sf").await.expect(200);
+    assert_eq!(listed(&failed), ["f-19"], "{failed}");
+}
+
+#[tokio::test]
 async fn rows_that_are_no_records_stop_nobody() {
     let backend = Backend::sqlite();
     let app = start(&backend).await;
