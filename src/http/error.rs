@@ -197,15 +197,21 @@ impl IntoResponse for HttpError {
     }
 }
 
+impl From<&Unreadable> for HttpError {
+    fn from(Unreadable { doc_id, error, .. }: &Unreadable) -> Self {
+        Self::UnreadableDocument { doc_id: doc_id.clone(), error: error.clone() }
+    }
+}
+
 impl From<QueueError> for HttpError {
     /// Any trouble of ours is a 503. CommCare sends a form again after a 503, and gives the form up for good
     /// after most other statuses.
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::TooLarge { size, limit } => Self::SubmissionTooLarge { size, limit },
-            QueueError::Unreadable(Unreadable { doc_id, error, .. }) => {
-                error!(doc_id, error, "stored record cannot be read");
-                Self::UnreadableDocument { doc_id, error }
+            QueueError::Unreadable(ref unreadable) => {
+                error!(error = &error as &dyn std::error::Error, "queue failed");
+                Self::from(unreadable)
             }
             QueueError::Unavailable { .. } | QueueError::Contended { .. } => {
                 error!(error = &error as &dyn std::error::Error, "queue failed");

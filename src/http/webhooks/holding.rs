@@ -41,8 +41,12 @@ pub(super) async fn accept(
     let mut last_error = None;
     let (error, answer) = match timeout(PATIENCE, persist(queue, submission, &mut last_error)).await {
         Ok(Ok(accepted)) => return Ok(accepted),
-        Ok(Err(error @ (QueueError::TooLarge { .. } | QueueError::Unreadable(_)))) => {
-            return Err(error.into());
+        Ok(Err(QueueError::TooLarge { size, limit })) => {
+            return Err(HttpError::SubmissionTooLarge { size, limit });
+        }
+        Ok(Err(QueueError::Unreadable(unreadable))) => {
+            let answer = HttpError::from(&unreadable);
+            (Some(unreadable.into()), answer)
         }
         Ok(Err(error)) => (Some(error), HttpError::Unavailable),
         Err(_) => (last_error, HttpError::UnavailableFor { seconds: PATIENCE.as_secs() }),

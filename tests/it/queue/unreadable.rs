@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::backend::Backend;
 use crate::support::app::TestApp;
 use crate::support::forms::registration;
+use crate::support::log::Log;
 use crate::support::metrics::Metrics;
 use crate::support::process::{borrowed, queue_variables};
 use commcare_sf_integration::config::QueueSettings;
@@ -85,6 +86,7 @@ async fn stopped_nobody(app: &TestApp, odd: &[&str], on_overview: &[&str]) {
 async fn a_form_whose_stored_document_is_unreadable_is_to_be_sent_again(backend: Backend) {
     let app = start(&backend).await;
     spoil(&backend, "good-1").await;
+    let log = Log::production(None);
     for again in 0..2 {
         let mut form = registration("good-1");
         form["form"]["First_Name"] = json!(format!("Edited {again}"));
@@ -97,6 +99,7 @@ async fn a_form_whose_stored_document_is_unreadable_is_to_be_sent_again(backend:
              holds); mend or remove it, then send this again"
         );
     }
+    assert_eq!(log.events("webhook not stored").len(), 2, "{}", log.text());
     // The queue itself is well.
     app.get("/ready").await.expect(200);
     assert_eq!(app.accept(&registration("good-2")).await["duplicate"], true);
