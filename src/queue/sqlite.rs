@@ -33,8 +33,9 @@ use super::stored::{Change, Jobs, Read, Scanned, Stored, Version};
 use super::unreadable::Unreadable;
 use crate::config::SqliteSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
+use statements::Row;
 use watch::FileWatch;
-use writer::{Row, Writer};
+use writer::Writer;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/queue");
 
