@@ -17,9 +17,9 @@ async fn a_record_that_another_worker_takes_meanwhile_is_reported_as_in_work() {
     for id in ["f-1", "f-2"] {
         app.accept(&attendance_light(id)).await;
     }
-    salesforce.delay(Duration::from_millis(500));
+    salesforce.delay(Duration::from_secs(1));
     let take_the_second = async {
-        while salesforce.requests() == 0 {
+        while app.record("f-1").await["status"] != "processing" {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let queue = &app.app.queue;
