@@ -78,14 +78,14 @@ use crate::submission::{Caller, Origin, Progress, Record, Trigger};
 
 pub use accepting::SplitPayload;
 pub use arrivals::{ArrivalFate, Arrivals, Tally};
-pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult};
+pub use claim::{Candidate, Claim, ClaimResult, Exhausted, Lease, SettleResult, Written};
 pub use doc_id::doc_id;
 pub use error::QueueError;
 pub use groups::{Group, Groups};
 pub use held::{Held, HeldSweep, Known};
 pub use overview::{Backlog, Counts, HandSet, Named, Page, Recent};
 pub use question::{FailedFilter, OrderedBy, Place, Shown, Sighting};
-pub use sweep::Sweep;
+pub use sweep::{Sweep, Woken};
 pub use transition::{ClaimOutcome, RecordFailure};
 pub use unreadable::Unreadable;
 
@@ -250,7 +250,7 @@ impl Queue {
                 before = Some(transition::settled_before(stored, &claimed));
                 return None;
             };
-            if settled == SettleResult::Written {
+            if matches!(settled, SettleResult::Written(_)) {
                 record.add(&progress);
             }
             Some((record, settled))
@@ -341,17 +341,26 @@ impl Queue {
 
     /// The records of a submission id: those whose data has it, or whose document id it is.
     pub async fn find(&self, origin: Origin, id: &str) -> Result<Found, QueueError> {
+        self.find_showing(origin, id, Shown::All).await
+    }
+
+    /// The same without their payloads and plans: those of a payload in parts may be more than the memory holds.
+    pub async fn find_summaries(&self, origin: Origin, id: &str) -> Result<Found, QueueError> {
+        self.find_showing(origin, id, Shown::Summary).await
+    }
+
+    async fn find_showing(&self, origin: Origin, id: &str, shown: Shown) -> Result<Found, QueueError> {
         // None has a longer one: the door refuses it, and Firestore would refuse the question.
         if id.len() > ID_LIMIT {
             return Ok(Found::default());
         }
         let mut found = Found::default();
-        for read in self.store.find(origin, id).await? {
+        for read in self.store.find(origin, id, shown).await? {
             match read {
                 Ok(stored) => found.records.push((stored.doc_id, stored.record)),
-                Err(odd) => {
-                    self.report(origin, &odd);
-                    found.unreadable.push(odd);
+                Err(unreadable) => {
+                    self.report(origin, &unreadable);
+                    found.unreadable.push(unreadable);
                 }
             }
         }

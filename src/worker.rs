@@ -34,7 +34,7 @@ use crate::destinations::{Admission, Destinations};
 use crate::jobs::{Facts, JOBS, Job};
 use crate::metrics::{Metrics, RecordEnd};
 use crate::plan::Plan;
-use crate::queue::{Exhausted, Queue, QueueError, Sweep};
+use crate::queue::{Candidate, Exhausted, Queue, QueueError, Sweep};
 use crate::submission::{Destination, ErrorKind, Origin, Record, Trigger};
 
 use asked::Order;
@@ -52,6 +52,8 @@ const PROBES_A_DRAIN: u32 = 3;
 
 /// Why something was not begun.
 const OVER: &str = "the time of one call was used up, or the service stops";
+/// The same, where the queue is the reason.
+const QUEUE_AWAY: &str = "the queue did not answer";
 /// Why a record that was asked for is not there.
 const REMOVED: &str = "it was removed meanwhile";
 
@@ -77,6 +79,16 @@ pub struct Worker {
     metrics: Metrics,
     name: Arc<str>,
     evidence: Evidence,
+}
+
+/// What a drain does next.
+enum Next {
+    /// A record that tests the way back to a destination.
+    Probe(Vec<Candidate>),
+    /// Records that run in their order or side by side.
+    Batch(Vec<Candidate>),
+    /// No record is left.
+    Nothing,
 }
 
 /// How one origin's records are worked off.
@@ -158,31 +170,19 @@ impl Worker {
         self.begin(origin, &mut drain, &sweep).await?;
         let mut probes = 0;
         while left > 0 && !drain.is_over() {
-            let probing = match self.destinations.admission(destination).await {
-                Admission::Available => false,
-                Admission::Probing => true,
+            // A destination that was in trouble is tried with one record; the rest follow if it went.
+            let to_probe = match self.destinations.admission(destination).await {
+                Admission::Available => None,
+                Admission::Probing => {
+                    probes += 1;
+                    Some(destination).filter(|_| probes <= PROBES_A_DRAIN)
+                }
                 Admission::Paused { reason } => {
                     drain.stop(destination, reason);
                     break;
                 }
             };
-            let next = async {
-                // A destination that was in trouble is tried with one record; the rest follow if it went.
-                if probing && probes < PROBES_A_DRAIN {
-                    let probe = drain.probe(destination, &sweep).await?;
-                    if !probe.is_empty() {
-                        return Ok((probe, true));
-                    }
-                }
-                let next = drain.take_next();
-                if next.is_empty() {
-                    Ok((self.queue.next_candidates(&mut sweep, left.min(at_a_time)).await?, false))
-                } else {
-                    Ok((next, false))
-                }
-            };
-            let (candidates, is_probe) = match next.await {
-                Ok((candidates, _)) if candidates.is_empty() => break,
+            let next = match self.next_records(&mut drain, &mut sweep, to_probe, left.min(at_a_time)).await {
                 Ok(next) => next,
                 // What was done before is reported; with nothing done, the trouble is the answer.
                 Err(error) if drain.is_untouched() => return Err(error),
@@ -194,12 +194,10 @@ impl Worker {
                     break;
                 }
             };
-            probes += u32::from(probing);
-            drain.leave_to_others(&sweep.take_in_work());
-            let done = if is_probe {
-                Box::pin(drain.run_probe(destination, candidates)).await
-            } else {
-                Box::pin(drain.run_batch(candidates)).await
+            let done = match next {
+                Next::Nothing => break,
+                Next::Probe(probe) => Box::pin(drain.run_probe(destination, probe)).await,
+                Next::Batch(batch) => Box::pin(drain.run_batch(batch)).await,
             };
             left = left.saturating_sub(done);
             for destination in destinations_of(origin) {
@@ -214,6 +212,28 @@ impl Worker {
             Box::pin(self.work_off_beside(&mut drain, &sweep, left)).await;
         }
         Ok(self.conclude(origin, trigger, drain, &sweep).await)
+    }
+
+    /// What a drain does next: it tests the way back to `probed`, else what waited follows, else what the sweep comes to.
+    async fn next_records(
+        &self,
+        drain: &mut Drain,
+        sweep: &mut Sweep,
+        probed: Option<Destination>,
+        limit: usize,
+    ) -> Result<Next, QueueError> {
+        if let Some(destination) = probed {
+            let probe = drain.probe(destination, sweep).await?;
+            if !probe.is_empty() {
+                return Ok(Next::Probe(probe));
+            }
+        }
+        let mut batch = drain.take_next(limit).await?;
+        if batch.is_empty() {
+            let in_work = &mut |candidate| drain.leave_to_others(&candidate);
+            batch = self.queue.next_candidates_beside(sweep, limit, in_work).await?;
+        }
+        Ok(if batch.is_empty() { Next::Nothing } else { Next::Batch(batch) })
     }
 
     /// Ends a drain that went over the queue, and tells of it.
@@ -260,15 +280,9 @@ impl Worker {
         let jobs = JOBS.iter().filter(|job| job.destination == beside).map(|job| job.name).collect();
         let mut sweep = sweep.of_jobs(jobs);
         while left > 0 && !drain.is_out_of_time() {
-            let woken = drain.take_next();
-            let next = if woken.is_empty() {
-                self.queue.next_candidates(&mut sweep, left.min(READ_PER_SLOT)).await
-            } else {
-                Ok(woken)
-            };
-            match next {
-                Ok(candidates) if candidates.is_empty() => break,
-                Ok(mut candidates) => {
+            match self.next_records(drain, &mut sweep, None, left.min(READ_PER_SLOT)).await {
+                Ok(Next::Nothing) => break,
+                Ok(Next::Probe(mut candidates) | Next::Batch(mut candidates)) => {
                     candidates.retain(|candidate| !drain.has_had(candidate.doc_id()));
                     left = left.saturating_sub(Box::pin(drain.run_batch(candidates)).await);
                 }

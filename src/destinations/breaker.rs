@@ -119,7 +119,7 @@ impl Breaker {
         matches!(&self.state, State::Paused { probe, .. } if *probe == Some(of))
     }
 
-    /// Gives back a probe that ended without telling anything.
+    /// Gives back a probe that ended without an answer.
     pub(super) fn leave(&mut self, ended: Probe) {
         if let State::Paused { probe, .. } = &mut self.state
             && *probe == Some(ended)

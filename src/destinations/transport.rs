@@ -40,14 +40,17 @@ pub(super) fn broken(error: ReadError) -> String {
     format!("{what} ({cause})")
 }
 
+/// A longer `Retry-After` is honoured so long: a slip in it must not stop a destination for days.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
 /// What `Retry-After` asks for: seconds or an HTTP date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
     }
     let date = DateTime::parse_from_rfc2822(value).ok()?;
-    Some((date.to_utc() - now).to_std().unwrap_or_default())
+    Some((date.to_utc() - now).to_std().unwrap_or_default().min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -64,6 +67,9 @@ mod tests {
             (" 120 ", Some(120)),
             ("Sun, 01 Mar 2026 10:00:30 GMT", Some(30)),
             ("Sun, 01 Mar 2026 09:00:00 GMT", Some(0)),
+            ("86400", Some(3_600)),
+            ("18446744073709551615", Some(3_600)),
+            ("Sun, 01 Mar 2099 10:00:30 GMT", Some(3_600)),
             ("-5", None),
             ("soon", None),
             ("", None),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::queue::QueueError;
+use crate::queue::{QueueError, Unreadable};
 use crate::submission::Origin;
 
 /// Seconds after which a sender should try again. CommCare has its own, longer, schedule.
@@ -91,6 +91,11 @@ pub(super) enum HttpError {
     KeysUnavailable,
     #[error("The service cannot reach its queue right now; send this again in a moment")]
     Unavailable,
+    #[error(
+        "The document {doc_id}, which the queue has for this id, cannot be read ({error}); mend or remove it, then send \
+         this again"
+    )]
+    UnreadableDocument { doc_id: String, error: String },
     #[error("The service could not reach its queue for {seconds} seconds; send this again in a moment")]
     UnavailableFor { seconds: u64 },
 }
@@ -115,9 +120,11 @@ impl HttpError {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NoSuchAnswer | Self::NoRecords { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::KeysUnavailable | Self::Busy | Self::Unavailable | Self::UnavailableFor { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::KeysUnavailable
+            | Self::Busy
+            | Self::Unavailable
+            | Self::UnreadableDocument { .. }
+            | Self::UnavailableFor { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -190,13 +197,23 @@ impl IntoResponse for HttpError {
     }
 }
 
+impl From<&Unreadable> for HttpError {
+    fn from(Unreadable { doc_id, error, .. }: &Unreadable) -> Self {
+        Self::UnreadableDocument { doc_id: doc_id.clone(), error: error.clone() }
+    }
+}
+
 impl From<QueueError> for HttpError {
     /// Any trouble of ours is a 503. CommCare sends a form again after a 503, and gives the form up for good
     /// after most other statuses.
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::TooLarge { size, limit } => Self::SubmissionTooLarge { size, limit },
-            QueueError::Unavailable { .. } | QueueError::Unreadable { .. } | QueueError::Contended { .. } => {
+            QueueError::Unreadable(ref unreadable) => {
+                error!(error = &error as &dyn std::error::Error, "queue failed");
+                Self::from(unreadable)
+            }
+            QueueError::Unavailable { .. } | QueueError::Contended { .. } => {
                 error!(error = &error as &dyn std::error::Error, "queue failed");
                 Self::Unavailable
             }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Queue;
 use crate::config::RetryPolicy;
-use crate::submission::{Awaits, ErrorKind, NextRetry, Record};
+use crate::submission::{ErrorKind, NextRetry};
 
 /// The back-off of a transient failure grows by this factor with each retry.
 const GROWTH: f64 = 5.0;
@@ -24,7 +23,7 @@ pub(super) struct Failed {
     pub(super) kind: ErrorKind,
     /// Retries so far.
     pub(super) retries: u32,
-    /// When its payload arrived.
+    /// When this service got its payload.
     pub(super) arrived: DateTime<Utc>,
 }
 
@@ -53,18 +52,6 @@ impl Failed {
         let mut waits = WAITS.into_iter().map(|times| policy.retry_backoff.saturating_mul(times));
         let wait = waits.find(|wait| *wait > age && *wait < DAY).unwrap_or(DAY);
         NextRetry::At((now + varied(wait.as_secs_f64(), jitter)).min(end))
-    }
-}
-
-impl Queue {
-    /// What the next run of a record will wait for that fails now.
-    pub fn awaits(&self, record: &Record, kind: ErrorKind) -> Awaits {
-        let failed = Failed { kind, retries: record.run_retries, arrived: record.arrived() };
-        match (failed.next_retry(self.now(), &self.policy, 0.0), kind) {
-            (NextRetry::Never, _) => Awaits::Person,
-            (_, ErrorKind::Dependency) => Awaits::Reference,
-            (_, ErrorKind::Transient | ErrorKind::Permanent) => Awaits::Retry,
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Records on their way into the hands of workers, and in them.
 
 use super::stored::Stored;
-use crate::submission::{Origin, Progress, Record, Status};
+use crate::submission::{Awaits, Cause, Origin, Progress, Record, Status};
 
 /// A record as it was read, which a worker may claim if it is still the same.
 #[derive(Debug, Clone)]
@@ -103,11 +103,27 @@ pub struct Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettleResult {
     /// The outcome was written.
-    Written,
+    Written(Written),
     /// An edited form arrived meanwhile: the record is `new` again.
     Replaced,
     /// Someone else has the record, or it is gone: nothing was written.
     Lost,
+}
+
+/// What a run's outcome made of its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It has completed.
+    Completed,
+    /// It has failed. An undecided run ends so too, where the trouble has lasted too long.
+    Failed {
+        /// Why, as a word.
+        cause: Cause,
+        /// What its next run waits for.
+        awaits: Awaits,
+    },
+    /// It was put back, to this status.
+    PutBack(Status),
 }
 
 /// What trying to claim a record came to.

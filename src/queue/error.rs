@@ -68,8 +68,8 @@ impl QueueError {
 }
 
 impl From<Unreadable> for QueueError {
-    fn from(odd: Unreadable) -> Self {
-        Self::Unreadable(odd)
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
     }
 }
 

@@ -25,7 +25,7 @@ use firestore::{FirestoreDb, FirestoreDbOptions, FirestoreQueryCursor, Firestore
 
 use super::edition::MEMBERS;
 use super::question::{Place, Shown};
-use super::stored::{Jobs, Read, Scanned, Since, Stored, Version};
+use super::stored::{Jobs, Read, Scanned, Since, Stored, Version, id_of};
 use super::{QueueError, limits};
 use crate::config::FirestoreSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
@@ -109,9 +109,7 @@ impl Firestore {
     }
 
     pub(super) async fn get(&self, origin: Origin, doc_id: &str) -> Result<Option<Stored>, QueueError> {
-        let found = self.db.fluent().select().by_id_in(origin.collection()).one(doc_id);
-        let found = within("reading a record", found).await?;
-        found.map(|document| stored(origin, document)).transpose().map_err(QueueError::from)
+        Ok(self.look_up(origin, doc_id, None).await?.transpose()?)
     }
 
     /// The original stored a form again each time it was sent; the latest of those counts. Without any of them nothing is
@@ -131,10 +129,16 @@ impl Firestore {
         Ok(own.map(|position| found.swap_remove(position)).or_else(|| found.pop()))
     }
 
-    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
+    pub(super) async fn find(&self, origin: Origin, id: &str, shown: Shown) -> Result<Vec<Read>, QueueError> {
+        let fields = match shown {
+            Shown::All => None,
+            Shown::Summary => Some(summary_with(&["id"])),
+        };
         let doc_ids = super::doc_id::named_by(id);
-        let named = futures::future::try_join_all(doc_ids.iter().map(|doc_id| self.look_up(origin, doc_id)));
-        let (mut found, named) = futures::try_join!(self.of_submission(origin, id), named)?;
+        let fields = fields.as_deref();
+        let named = doc_ids.iter().map(|doc_id| self.look_up(origin, doc_id, fields));
+        let named = futures::future::try_join_all(named);
+        let (mut found, named) = futures::try_join!(self.with_id(origin, id, fields), named)?;
         for named in named.into_iter().flatten() {
             if found.iter().all(|other| id_of(other) != id_of(&named)) {
                 found.push(named);
@@ -143,12 +147,19 @@ impl Firestore {
         Ok(found)
     }
 
-    async fn look_up(&self, origin: Origin, doc_id: &str) -> Result<Option<Read>, QueueError> {
-        match self.get(origin, doc_id).await {
-            Ok(found) => Ok(found.map(Ok)),
-            Err(QueueError::Unreadable(odd)) => Ok(Some(Err(odd))),
-            Err(error) => Err(error),
-        }
+    async fn look_up(
+        &self,
+        origin: Origin,
+        doc_id: &str,
+        fields: Option<&[String]>,
+    ) -> Result<Option<Read>, QueueError> {
+        let select = self.db.fluent().select();
+        let select = match fields {
+            Some(fields) => select.fields(fields),
+            None => select,
+        };
+        let found = within("reading a record", select.by_id_in(origin.collection()).one(doc_id)).await?;
+        Ok(found.map(|document| stored(origin, document)))
     }
 
     /// Documents whose `data.id` is `id`, as text or as the number that it reads as; oldest first.
@@ -158,16 +169,14 @@ impl Firestore {
 
     /// The same, without most of their payloads.
     pub(super) async fn editions_of(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
-        let of_payload = MEMBERS.map(|name| format!("data.{name}"));
-        let fields = codec::SUMMARY.map(str::to_owned).into_iter().chain(of_payload).collect();
-        self.with_id(origin, id, Some(fields)).await
+        self.with_id(origin, id, Some(&summary_with(&MEMBERS))).await
     }
 
     async fn with_id(
         &self,
         origin: Origin,
         id: &str,
-        fields: Option<Vec<String>>,
+        fields: Option<&[String]>,
     ) -> Result<Vec<Read>, QueueError> {
         let number = id.parse::<i64>().ok().filter(|number| number.to_string() == id);
         let text = FirestoreValue::from(codec::text(id));
@@ -258,7 +267,7 @@ impl Firestore {
 
     pub(super) async fn without_status(&self, origin: Origin, limit: u32) -> Result<Vec<Read>, QueueError> {
         let known = Status::ALL.map(Status::as_str).to_vec();
-        let odd = self
+        let without = self
             .db
             .fluent()
             .select()
@@ -266,23 +275,44 @@ impl Firestore {
             .filter(|q| q.for_all([q.field("status").is_not_in(known.clone())]))
             .limit(limit)
             .query();
-        Ok(read(origin, within(LOOKING, odd).await?))
+        Ok(read(origin, within(LOOKING, without).await?))
     }
 
     /// Only failed documents have the field.
-    pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
+    pub(super) async fn waiting(
+        &self,
+        origin: Origin,
+        records: &[String],
+        shown: Shown,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Read>, QueueError> {
         let records = indexed(records);
         let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
-            let waiting = self
-                .db
-                .fluent()
-                .select()
+            let select = self.db.fluent().select();
+            let select = match shown {
+                Shown::All => select,
+                Shown::Summary => select.fields(codec::SUMMARY),
+            };
+            let mut waiting = select
                 .from(origin.collection())
                 .filter(|q| q.for_all([q.field("waits_for").array_contains_any(records)]))
-                .query();
-            Ok::<_, QueueError>(read(origin, within(LOOKING, waiting).await?))
+                .order(|o| o.fields([o.field("__name__").asc()]))
+                .limit(page_size(limit));
+            if let Some(after) = after {
+                let last = codec::reference(self.document_name(origin, after));
+                waiting =
+                    waiting.start_at(FirestoreQueryCursor::AfterValue(vec![FirestoreValue::from(last)]));
+            }
+            Ok::<_, QueueError>(read(origin, within(LOOKING, waiting.query()).await?))
         });
-        Ok(futures::future::try_join_all(look_ups).await?.into_iter().flatten().collect())
+        let found = futures::future::try_join_all(look_ups).await?;
+        // Each answer begins at the same place, so that the first ones of all of them are the first of all.
+        let mut found: Vec<Read> = found.into_iter().flatten().collect();
+        found.sort_by(|a, b| id_of(a).cmp(id_of(b)));
+        found.dedup_by(|a, b| id_of(a) == id_of(b));
+        found.truncate(limit);
+        Ok(found)
     }
 
     pub(super) async fn writers(
@@ -346,6 +376,12 @@ fn indexed(keys: &[String]) -> Vec<&String> {
     keys.iter().filter(|key| key.len() <= limits::INDEXED_TEXT).collect()
 }
 
+/// Every field of a record except the large ones, and these members of its payload.
+fn summary_with(members: &[&str]) -> Vec<String> {
+    let of_payload = members.iter().map(|name| format!("data.{name}"));
+    codec::SUMMARY.map(str::to_owned).into_iter().chain(of_payload).collect()
+}
+
 /// A read, with its repetitions, within the time that its caller has.
 async fn within<T>(
     doing: &'static str,
@@ -359,9 +395,4 @@ async fn within<T>(
 
 fn page_size(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
-}
-
-/// The document of a read.
-fn id_of(read: &Read) -> &str {
-    read.as_ref().map_or_else(|odd| &odd.doc_id, |stored| &stored.doc_id)
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::arrival::{self, Replacement};
 use super::question::Place;
 use super::stored::Stored;
+use super::unreadable::Unreadable;
 use super::{Arriving, Fate, Queue, QueueError, doc_id, limits};
 use crate::submission::{Origin, Record, Status, commcare_time};
 
@@ -47,12 +48,19 @@ pub(super) struct HeldPage {
 #[derive(Debug)]
 pub struct Known {
     by_id: HashMap<String, Stored>,
+    /// Documents of theirs that cannot be read.
+    unreadable: Vec<Unreadable>,
     now: DateTime<Utc>,
 }
 
 impl Known {
-    /// What accepting a form would do, by what was there when it was looked up. An error where no record could hold it.
+    /// What accepting a form would do, by what was there when it was looked up. An error where no record could hold it, or
+    /// its document cannot be read.
     pub fn fate(&self, arriving: &Arriving) -> Result<Fate, QueueError> {
+        let doc_id = doc_id(&arriving.job_id);
+        if let Some(unreadable) = self.unreadable.iter().find(|unreadable| unreadable.doc_id == doc_id) {
+            return Err(unreadable.clone().into());
+        }
         let record = arrival::fetch(arriving, self.now);
         let Some(stored) = self.by_id.get(&arriving.job_id) else {
             return limits::check(&record.data).map(|()| Fate::Stored);
@@ -92,6 +100,7 @@ impl Queue {
     pub async fn known(&self, origin: Origin, job_ids: &[String]) -> Result<Known, QueueError> {
         let doc_ids: Vec<String> = job_ids.iter().map(|id| doc_id(id)).collect();
         let own = self.store.get_many(origin, &doc_ids).await?;
+        let unreadable = own.iter().filter_map(|read| read.as_ref().err().cloned()).collect();
         let mut by_doc_id: HashMap<String, Stored> =
             self.readable(origin, own).into_iter().map(|stored| (stored.doc_id.clone(), stored)).collect();
         let mut by_id = HashMap::with_capacity(job_ids.len());
@@ -109,7 +118,7 @@ impl Queue {
                 by_id.insert(id, stored);
             }
         }
-        Ok(Known { by_id, now: self.now() })
+        Ok(Known { by_id, unreadable, now: self.now() })
     }
 
     /// The next forms of a sweep; none once it is over.

@@ -64,8 +64,8 @@ impl Queue {
                 store.failed(origin, &filter, None, Shown::Summary, 1).await?;
                 store.count_failed(origin, &filter).await.map(drop)
             }
-            Kind::Id => store.find(origin, NOBODY).await.map(drop),
-            Kind::Waiting => store.waiting(origin, &keys).await.map(drop),
+            Kind::Id => store.find(origin, NOBODY, Shown::All).await.map(drop),
+            Kind::Waiting => store.waiting(origin, &keys, Shown::All, None, 1).await.map(drop),
             Kind::Written => writers(Since::Arrived(now)).await.map(drop),
             Kind::WrittenSince => writers(Since::Changed(now)).await.map(drop),
             Kind::Held => store.held(origin, Status::Completed, now, None, 1).await.map(drop),

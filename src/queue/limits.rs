@@ -25,6 +25,11 @@ const DOCUMENT_OVERHEAD: usize = 512;
 /// calculations").
 const MAP_OVERHEAD: usize = 32;
 
+/// Bytes of a record's fields without their texts and lists: thirty names of up to 17 bytes, and values of up to 8.
+const FIELDS_SIZE: usize = 1_024;
+/// Bytes of an attempt without its texts: a map of nine fields.
+const ATTEMPT_SIZE: usize = MAP_OVERHEAD + 128;
+
 /// Firestore: bytes of a text that an index holds whole: 1,500 for a value ("Usage and limits"), of which a
 /// text takes one beside its own ("Storage size calculations"). A query for a longer text is refused.
 pub(super) const INDEXED_TEXT: usize = 1_499;
@@ -94,6 +99,11 @@ pub(super) fn fit_beside(record: &mut Record, payload: usize) {
         record.attempts.remove(0);
     }
     record.written.truncate(KEYS);
+    // A record that waits looks by itself as well.
+    while payload + history_size(record) > limit && record.waits_for.len() > 1 {
+        record.waits_for.truncate(record.waits_for.len() / 2);
+    }
+    while payload + history_size(record) > limit && record.unmapped.pop().is_some() {}
     while payload + history_size(record) > limit && !record.written.is_empty() {
         record.written.truncate(record.written.len() / 2);
     }
@@ -165,20 +175,25 @@ fn history_size(record: &Record) -> usize {
     let attempts: usize = record
         .attempts
         .iter()
-        .map(|attempt| 100 + attempt.worker.len() + text(&attempt.step) + text(&attempt.error))
+        .map(|attempt| {
+            let by = attempt.by.as_ref().map_or(0, |by| by.len());
+            ATTEMPT_SIZE + attempt.worker.len() + by + text(&attempt.step) + text(&attempt.error)
+        })
         .sum();
-    let written: usize = record.written.iter().map(|key| key.len() + 1).sum();
+    let keys: usize = record.written.iter().chain(&record.waits_for).map(|key| key.len() + 1).sum();
     let unmapped: usize =
-        record.unmapped.iter().map(|answer| 32 + answer.path.len() + answer.code.len()).sum();
+        record.unmapped.iter().map(|answer| MAP_OVERHEAD + 16 + answer.path.len() + answer.code.len()).sum();
     let positions = (record.delivered.len() + record.refused.len()) * size_of::<i64>();
     let refusals: usize = record.refusals.iter().map(|refusal| 64 + refusal.error.len()).sum();
     DOCUMENT_OVERHEAD
+        + FIELDS_SIZE
         + positions
         + refusals
         + attempts
         + unmapped
-        + written
+        + keys
         + text(&record.error)
+        + text(&record.last_step)
         + text(&record.note)
 }
 
@@ -234,6 +249,37 @@ mod tests {
         assert!(!fits_map(&json!({ "a": u64::MAX })));
         assert!(!fits_map(&json!({ "__name__": 1 })));
         assert!(!fits_map(&json!({ "": 1 })));
+    }
+
+    #[test]
+    fn a_record_that_waits_for_much_and_had_much_to_tell_fits_beside_the_largest_payload() {
+        let attempt = json!({
+            "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:01Z", "worker": "w".repeat(60),
+            "trigger": "auto-retry", "role": "operator", "by": "n".repeat(60), "outcome": "undecided",
+            "step": "s".repeat(60), "error": "e".repeat(1_000),
+        });
+        let answer = json!({ "path": "p".repeat(100), "code": "c".repeat(30) });
+        let times = ["created_at", "timestamp", "updated_at", "first_received_at", "fetched_at"]
+            .map(|name| (name.to_owned(), json!("2026-01-01T00:00:00Z")));
+        let mut record = json!({
+            "job_name": "Attendance Full - Current Module", "job_id": "i".repeat(36), "status": "failed",
+            "payload_hash": "h".repeat(64), "error": "e".repeat(4_000), "error_kind": "dependency",
+            "last_step": "s".repeat(60), "note": "n".repeat(300), "attempts": vec![attempt; 20],
+            "waits_for": (0..100).map(|key| format!("{key:0250}")).collect::<Vec<_>>(),
+            "written": (0..100).map(|key| format!("{key:0250}")).collect::<Vec<_>>(),
+            "unmapped": vec![answer; 100],
+        });
+        record.as_object_mut().unwrap().extend(times);
+        let largest = DOCUMENT_LIMIT - RESERVE - DOCUMENT_OVERHEAD;
+        for payload in [largest, largest - 20_000] {
+            let mut record: Record = serde_json::from_value(record.clone()).unwrap();
+            fit_beside(&mut record, payload);
+            let Value::Object(mut fields) = serde_json::to_value(&record).unwrap() else { panic!("a map") };
+            fields.remove("data");
+            let size = payload + map_size(&fields) + DOCUMENT_OVERHEAD;
+            assert!(size <= DOCUMENT_LIMIT - RESERVE / 4, "{size}");
+            assert!(!record.attempts.is_empty() && !record.waits_for.is_empty() && record.error.is_some());
+        }
     }
 
     #[test]

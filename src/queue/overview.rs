@@ -7,7 +7,7 @@ use tracing::info;
 use super::groups::{Grouping, Groups};
 use super::question::{FailedFilter, Place, Shown, Sighting};
 use super::stored::{Read, Scanned};
-use super::sweep::Sweep;
+use super::sweep::{PAGE, Sweep};
 use super::unreadable::Unreadable;
 use super::{Queue, QueueError, by_hand, limits};
 use crate::submission::{Attempt, Awaits, Caller, Origin, Record, Status, Unmapped};
@@ -41,7 +41,7 @@ pub struct Counts {
     pub oldest_new: Option<DateTime<Utc>>,
 }
 
-/// What is not done: records by status but for the completed ones, which there may be very many of.
+/// What is not done: records by status, except completed ones, which there may be very many of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// A count each for `new`, `processing` and `failed`.
@@ -137,7 +137,7 @@ impl Queue {
                 is_free: record.is_free(now),
                 job_name: record.job_name,
             };
-            let found = self.find(origin, id).await?.records;
+            let found = self.find_summaries(origin, id).await?.records;
             Ok((id.clone(), found.into_iter().map(named).collect()))
         };
         stream::iter(ids.iter().map(look_up)).buffered(LOOK_UPS).try_collect().await
@@ -172,7 +172,7 @@ impl Queue {
                         page.records.push((stored.doc_id, stored.record));
                     }
                     Ok(_) => {}
-                    Err(odd) => page.unreadable.push(odd),
+                    Err(unreadable) => page.unreadable.push(unreadable),
                 }
             }
             let is_full = page.records.len() >= limit || bytes >= PAGE_ROOM || looked_at >= LOOKED_AT;
@@ -234,16 +234,31 @@ impl Queue {
     }
 
     /// Unreadable documents that are not `failed`: at the head of the queue, where they stay while the others go; among
-    /// those in work; and those whose status is none.
+    /// those in work; and those without a known status.
     async fn never_taken(&self, origin: Origin) -> Result<Vec<Unreadable>, QueueError> {
-        let oldest = |status| self.store.in_arrival_order(origin, status, None, None, UNREADABLE_SEARCHED);
-        let (new, processing, odd) = futures::try_join!(
-            oldest(Status::New),
-            oldest(Status::Processing),
+        let (mut unreadable, processing, without_status) = futures::try_join!(
+            self.oldest_unreadable(origin, Status::New),
+            self.oldest_unreadable(origin, Status::Processing),
             self.store.without_status(origin, UNREADABLE_LISTED),
         )?;
-        let found = new.found.into_iter().chain(processing.found).chain(odd);
-        Ok(found.filter_map(Result::err).collect())
+        unreadable.extend(processing);
+        unreadable.extend(without_status.into_iter().filter_map(Result::err));
+        Ok(unreadable)
+    }
+
+    /// The unreadable ones of the oldest documents with a status. A page at a time: their payloads are read with them.
+    async fn oldest_unreadable(&self, origin: Origin, status: Status) -> Result<Vec<Unreadable>, QueueError> {
+        let (mut unreadable, mut after, mut looked_at) = (Vec::new(), None, 0);
+        while looked_at < UNREADABLE_SEARCHED {
+            let page = self.store.in_arrival_order(origin, status, None, after.as_ref(), PAGE).await?;
+            looked_at += page.found.len();
+            unreadable.extend(page.found.into_iter().filter_map(Result::err));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(unreadable)
     }
 
     /// How many failed records there are of a kind.

@@ -20,13 +20,14 @@ impl Queue {
         let mut found = self.find(origin, id).await?;
         let keys = search_keys(id);
         let begin = Since::Arrived(DateTime::UNIX_EPOCH);
-        let (writers, waiting) = futures::try_join!(
+        let (writers, mut waiting) = futures::try_join!(
             self.store.writers(origin, begin, None, &keys, Shown::All),
-            self.store.waiting(origin, &keys),
+            self.store.waiting(origin, &keys, Shown::All, None, WAITING_LISTED),
         )?;
         // The latest come first.
         found.add(writers.found.into_iter().rev());
-        found.add(waiting.into_iter().take(WAITING_LISTED));
+        waiting.sort_by_key(|read| read.as_ref().ok().map(|stored| stored.record.created_at));
+        found.add(waiting.into_iter());
         if found.records.is_empty() && found.unreadable.is_empty() {
             // The ids of a form's own records are made of the form's.
             for form in uuids(id) {
@@ -47,8 +48,8 @@ impl Found {
                 Ok(stored) if self.records.iter().all(|(known, _)| *known != stored.doc_id) => {
                     self.records.push((stored.doc_id, stored.record));
                 }
-                Err(odd) if self.unreadable.iter().all(|known| known.doc_id != odd.doc_id) => {
-                    self.unreadable.push(odd);
+                Err(unreadable) if self.unreadable.iter().all(|known| known.doc_id != unreadable.doc_id) => {
+                    self.unreadable.push(unreadable);
                 }
                 Ok(_) | Err(_) => {}
             }

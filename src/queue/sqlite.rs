@@ -6,6 +6,7 @@
 
 mod arrivals;
 mod held;
+mod keys;
 mod overview;
 mod state;
 mod statements;
@@ -28,12 +29,13 @@ use sqlx::sqlite::{
 use super::QueueError;
 use super::edition::MEMBERS as EDITION;
 use super::question::{OrderedBy, Place, Shown};
-use super::stored::{Change, Jobs, Read, Scanned, Since, Stored, Version};
+use super::stored::{Change, Jobs, Read, Scanned, Stored, Version};
 use super::unreadable::Unreadable;
 use crate::config::SqliteSettings;
 use crate::submission::{NextRetry, Origin, Record, Status};
+use statements::Row;
 use watch::FileWatch;
-use writer::{Row, Writer};
+use writer::Writer;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/queue");
 
@@ -49,6 +51,9 @@ const COLUMNS: &str = "doc_id, state, data, version";
 /// The same without the payload and the plan.
 const SUMMARY: &str =
     "doc_id, CASE WHEN json_valid(state) THEN json_remove(state, '$.plan') ELSE state END, 'null', version";
+/// The same of a record of whose payload only the id is read.
+const SUMMARY_WITH_ID: &str = "doc_id, state, \
+     CASE WHEN json_valid(data) THEN json_object('id', json_extract(data, '$.id')) ELSE data END, version";
 
 /// The documents of one payload. The collection is written out, as in its partial index, or the index is not used.
 const OF_SUBMISSION: &str = "WHERE collection = 'salesforce_collection' AND json_extract(state, '$.job_id') = ? \
@@ -149,28 +154,36 @@ impl Sqlite {
     }
 
     /// Every document of a payload that may be stored in parts.
-    async fn of_submission(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
-        let query = select("created_at", OF_SUBMISSION).bind(job_id.to_owned());
+    async fn of_submission(
+        &self,
+        origin: Origin,
+        job_id: &str,
+        columns: &str,
+    ) -> Result<Vec<Read>, QueueError> {
+        let query = select_of(columns, "created_at", OF_SUBMISSION).bind(job_id.to_owned());
         read(origin, query.fetch_all(self.readers()?).await)
     }
 
     /// The same, without most of their payloads.
     pub(super) async fn editions_of(&self, origin: Origin, job_id: &str) -> Result<Vec<Read>, QueueError> {
         let members = EDITION.map(|name| format!("'{name}', json_extract(data, '$.{name}')")).join(", ");
-        let columns = format!("doc_id, state, json_object({members}), version");
-        let query = select_of(&columns, "created_at", OF_SUBMISSION).bind(job_id.to_owned());
-        read(origin, query.fetch_all(self.readers()?).await)
+        self.of_submission(origin, job_id, &format!("doc_id, state, json_object({members}), version")).await
     }
 
-    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
+    pub(super) async fn find(&self, origin: Origin, id: &str, shown: Shown) -> Result<Vec<Read>, QueueError> {
+        let columns = match shown {
+            Shown::All => COLUMNS,
+            Shown::Summary => SUMMARY_WITH_ID,
+        };
         if origin == Origin::Salesforce {
-            let parts = self.of_submission(origin, id).await?;
+            let parts = self.of_submission(origin, id, columns).await?;
             if !parts.is_empty() {
                 return Ok(parts);
             }
         }
         // Every other document's id is made of its submission's id: no index is needed for it.
-        let query = select("created_at", "WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at")
+        let tail = "WHERE collection = ? AND doc_id IN (?, ?) ORDER BY created_at";
+        let query = select_of(columns, "created_at", tail)
             .bind(origin.collection())
             .bind(super::doc_id(id))
             .bind(id.to_owned());
@@ -240,41 +253,6 @@ impl Sqlite {
             .bind(json_of(jobs))
             .bind(rows(limit));
         scanned(origin, query.fetch_all(self.readers()?).await, limit)
-    }
-
-    pub(super) async fn writers(
-        &self,
-        origin: Origin,
-        since: Since,
-        until: Option<DateTime<Utc>>,
-        records: &[String],
-        shown: Shown,
-        limit: u32,
-    ) -> Result<Vec<Read>, QueueError> {
-        let (field, since) = since.field();
-        let tail = format!(
-            "JOIN written USING (collection, doc_id) WHERE collection = ? \
-             AND record IN (SELECT value FROM json_each(?)) AND {field} > ? AND {field} <= ? GROUP BY doc_id \
-             ORDER BY {field} DESC LIMIT ?",
-        );
-        let query = select_of(columns_of(shown), "created_at", &tail)
-            .bind(origin.collection())
-            .bind(serde_json::json!(records).to_string())
-            .bind(since.timestamp_micros())
-            .bind(until.map_or(i64::MAX, |until| until.timestamp_micros()))
-            .bind(limit);
-        read(origin, query.fetch_all(self.readers()?).await)
-    }
-
-    pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
-        let query = select(
-            "created_at",
-            "JOIN waits USING (collection, doc_id) WHERE collection = ? AND status = 'failed' \
-             AND record IN (SELECT value FROM json_each(?)) GROUP BY doc_id ORDER BY created_at, doc_id",
-        )
-        .bind(origin.collection())
-        .bind(serde_json::json!(records).to_string());
-        read(origin, query.fetch_all(self.readers()?).await)
     }
 }
 

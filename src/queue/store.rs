@@ -106,11 +106,11 @@ impl Store {
     }
 
     /// Documents whose data has this id; where there are none, those which have it themselves; oldest first. A payload's id
-    /// may be spelt like the document of another payload, and means its own alone.
-    pub(super) async fn find(&self, origin: Origin, id: &str) -> Result<Vec<Read>, QueueError> {
+    /// may be spelt like the document of another payload, and means its own alone. A summary has the payload's id.
+    pub(super) async fn find(&self, origin: Origin, id: &str, shown: Shown) -> Result<Vec<Read>, QueueError> {
         let mut found = match self {
-            Self::Sqlite(store) => store.find(origin, id).await,
-            Self::Firestore(store) => store.find(origin, id).await,
+            Self::Sqlite(store) => store.find(origin, id, shown).await,
+            Self::Firestore(store) => store.find(origin, id, shown).await,
         }?;
         let has_it = |read: &Read| read.as_ref().is_ok_and(|stored| stored.has_id(id));
         if found.iter().any(has_it) {
@@ -184,7 +184,7 @@ impl Store {
         }
     }
 
-    /// Documents whose status is none. The embedded queue takes no such row.
+    /// Documents without a known status. The embedded queue takes no such row.
     pub(super) async fn without_status(&self, origin: Origin, limit: u32) -> Result<Vec<Read>, QueueError> {
         match self {
             Self::Sqlite(_) => Ok(Vec::new()),
@@ -192,11 +192,19 @@ impl Store {
         }
     }
 
-    /// `failed` documents that wait for one of `records`.
-    pub(super) async fn waiting(&self, origin: Origin, records: &[String]) -> Result<Vec<Read>, QueueError> {
+    /// `failed` documents that wait for one of `records`, in the order of their ids: `limit` of them, after one where it is
+    /// named.
+    pub(super) async fn waiting(
+        &self,
+        origin: Origin,
+        records: &[String],
+        shown: Shown,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Read>, QueueError> {
         match self {
-            Self::Sqlite(store) => store.waiting(origin, records).await,
-            Self::Firestore(store) => store.waiting(origin, records).await,
+            Self::Sqlite(store) => store.waiting(origin, records, shown, after, limit).await,
+            Self::Firestore(store) => store.waiting(origin, records, shown, after, limit).await,
         }
     }
 

@@ -38,6 +38,11 @@ impl Stored {
 /// A document, or why it cannot be read.
 pub(super) type Read = Result<Stored, Unreadable>;
 
+/// The document of a read.
+pub(super) fn id_of(read: &Read) -> &str {
+    read.as_ref().map_or_else(|unreadable| &unreadable.doc_id, |stored| &stored.doc_id)
+}
+
 /// Routing names that a listing is confined to; of all jobs without any.
 pub(super) type Jobs<'j> = Option<&'j [&'static str]>;
 

@@ -1,8 +1,11 @@
 //! Going over the queue once, oldest first, however much of it cannot be claimed.
 
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
+
 use super::claim::Candidate;
-use super::question::Place;
-use super::stored::{Read, Stored};
+use super::question::{Place, Shown};
+use super::stored::{Read, Stored, id_of};
 use super::unreadable::Unreadable;
 use super::{Queue, QueueError, limits};
 use crate::submission::{NextRetry, Origin, Status};
@@ -13,9 +16,25 @@ const PROBES: usize = 20;
 const IN_WORK: usize = 200;
 
 /// Records that are read at once. A form may be 1 MiB, and ten times that as values.
-const PAGE: usize = 16;
+pub(super) const PAGE: usize = 16;
 /// Memory of payloads from which on a sweep gives no more at a time.
 const MEMORY: usize = 48 * 1024 * 1024;
+
+/// Waiting records that are read at a time, without their payloads.
+const WAKING: usize = 200;
+/// Records for whose waiting ones is asked at a time: ten questions in Firestore.
+const WAKING_KEYS: usize = 300;
+/// Waiting records that are made due at a time.
+const WAKING_AT_A_TIME: usize = 16;
+
+/// A record that waits no longer, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Woken {
+    /// When its payload arrived.
+    pub arrived: Option<DateTime<Utc>>,
+    /// The document.
+    pub doc_id: String,
+}
 
 /// Which records a sweep goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +58,6 @@ pub struct Sweep {
     after: Option<Place>,
     begun: bool,
     ended: bool,
-    /// Records that other workers had in work when the sweep began.
-    in_work: Vec<Candidate>,
 }
 
 impl Sweep {
@@ -60,7 +77,7 @@ impl Sweep {
     }
 
     fn new(origin: Origin, over: Over) -> Self {
-        Self { origin, over, jobs: None, after: None, begun: false, ended: false, in_work: Vec::new() }
+        Self { origin, over, jobs: None, after: None, begun: false, ended: false }
     }
 
     /// The same from the beginning, confined to these jobs.
@@ -72,11 +89,6 @@ impl Sweep {
     /// Whether it has come to the end of the queue.
     pub fn is_over(&self) -> bool {
         self.ended
-    }
-
-    /// Records that other workers had in work when it began; given once.
-    pub fn take_in_work(&mut self) -> Vec<Candidate> {
-        std::mem::take(&mut self.in_work)
     }
 
     /// Whether it has come to the end of the `new` records.
@@ -91,6 +103,16 @@ impl Queue {
         &self,
         sweep: &mut Sweep,
         limit: usize,
+    ) -> Result<Vec<Candidate>, QueueError> {
+        self.next_candidates_beside(sweep, limit, &mut |_| {}).await
+    }
+
+    /// The same. As the sweep begins, `in_work` is given the records that other workers have in work, one after another.
+    pub async fn next_candidates_beside(
+        &self,
+        sweep: &mut Sweep,
+        limit: usize,
+        in_work: &mut (dyn FnMut(Candidate) + Send),
     ) -> Result<Vec<Candidate>, QueueError> {
         let mut found: Vec<Stored> = Vec::new();
         let memory =
@@ -107,18 +129,6 @@ impl Queue {
                     Over::Due => self.store.due(origin, now, jobs, after, wanted).await,
                 }
             };
-            // Few, and in an order of their own: they come with the first page.
-            let processing = async {
-                match sweep.over {
-                    Over::New => Ok(None),
-                    _ if sweep.begun => Ok(None),
-                    Over::Claimable | Over::Due => self
-                        .store
-                        .in_arrival_order(origin, Status::Processing, None, None, IN_WORK)
-                        .await
-                        .map(Some),
-                }
-            };
             let undated = async {
                 match sweep.over {
                     Over::Due if !sweep.begun => {
@@ -128,14 +138,9 @@ impl Queue {
                 }
             };
             let (page, undated) = futures::try_join!(page, undated)?;
-            // After the page, so that a record that is claimed between the two reads is in one of them.
-            let processing = processing.await?;
-            for stored in self.readable(origin, processing.map_or_else(Vec::new, |scanned| scanned.found)) {
-                match (stored.record.is_free(now), sweep.over) {
-                    (true, Over::Claimable) => found.push(stored),
-                    (true, _) => {}
-                    (false, _) => sweep.in_work.push(Candidate::new(stored)),
-                }
+            if !sweep.begun {
+                // After the page, so that a record that is claimed between the two reads is in one of them.
+                found.extend(self.left_by_dead_workers(sweep, in_work).await?);
             }
             sweep.begun = true;
             sweep.ended = page.next.is_none();
@@ -145,6 +150,34 @@ impl Queue {
         }
         found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
         Ok(found.into_iter().map(Candidate::new).collect())
+    }
+
+    /// Records whose lease ran out, where the sweep goes over them: few, and in an order of their own. The others in work
+    /// are given to `in_work`.
+    async fn left_by_dead_workers(
+        &self,
+        sweep: &Sweep,
+        in_work: &mut (dyn FnMut(Candidate) + Send),
+    ) -> Result<Vec<Stored>, QueueError> {
+        let (origin, now) = (sweep.origin, self.now());
+        let (mut found, mut after, mut looked_at) = (Vec::new(), None, 0);
+        while sweep.over != Over::New && looked_at < IN_WORK {
+            let page =
+                self.store.in_arrival_order(origin, Status::Processing, None, after.as_ref(), PAGE).await?;
+            looked_at += page.found.len();
+            for stored in self.readable(origin, page.found) {
+                match (stored.record.is_free(now), sweep.over) {
+                    (true, Over::Claimable) => found.push(stored),
+                    (true, Over::New | Over::Due) => {}
+                    (false, _) => in_work(Candidate::new(stored)),
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Records that may test the way back to a destination: from both ends of the queue, so that neither a dozen bad ones
@@ -181,11 +214,14 @@ impl Queue {
 
     /// The records among these; the others are logged and counted, and stop nobody.
     pub(super) fn readable(&self, origin: Origin, found: Vec<Read>) -> Vec<Stored> {
-        found.into_iter().filter_map(|read| read.map_err(|odd| self.report(origin, &odd)).ok()).collect()
+        found
+            .into_iter()
+            .filter_map(|read| read.map_err(|unreadable| self.report(origin, &unreadable)).ok())
+            .collect()
     }
 
-    pub(super) fn report(&self, origin: Origin, odd: &Unreadable) {
-        let Unreadable { doc_id, field, error } = odd;
+    pub(super) fn report(&self, origin: Origin, unreadable: &Unreadable) {
+        let Unreadable { doc_id, field, error } = unreadable;
         tracing::error!(
             collection = origin.collection(),
             doc_id,
@@ -196,27 +232,66 @@ impl Queue {
         self.unreadable.count(origin);
     }
 
-    /// Failed records that wait for one of these records, oldest first: they are due at once.
-    pub async fn wake(&self, origin: Origin, records: &[String]) -> Result<Vec<Candidate>, QueueError> {
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
-        let waiting = self.store.waiting(origin, records).await?;
-        let now = self.now();
-        let mut woken = Vec::new();
-        for stored in self.readable(origin, waiting) {
-            let mut record = stored.record.clone();
-            // Nothing is written for a record that is due already, or that waits for a person by now.
-            if matches!(record.next_retry_at, NextRetry::At(time) if time > now) {
-                record.next_retry_at = NextRetry::At(now);
-                let Some(version) = self.swap(&stored, &mut record).await? else { continue };
-                woken.push(Candidate::new(Stored { record, version, ..stored }));
-            } else if record.next_retry_at.is_due(now) {
-                woken.push(Candidate::new(stored));
+    /// Makes failed records due at once that wait for one of these records. They are added to `woken`; so are those of
+    /// before an error.
+    pub async fn wake(
+        &self,
+        origin: Origin,
+        records: &[String],
+        woken: &mut Vec<Woken>,
+    ) -> Result<(), QueueError> {
+        for records in records.chunks(WAKING_KEYS) {
+            let mut after: Option<String> = None;
+            loop {
+                let found =
+                    self.store.waiting(origin, records, Shown::Summary, after.as_deref(), WAKING).await?;
+                after = found.last().filter(|_| found.len() >= WAKING).map(|last| id_of(last).to_owned());
+                let waiting = self.readable(origin, found).into_iter().map(|stored| self.wake_one(stored));
+                let mut waking = stream::iter(waiting).buffer_unordered(WAKING_AT_A_TIME);
+                let mut page = Ok(());
+                while let Some(one) = waking.next().await {
+                    match one {
+                        Ok(one) => woken.extend(one),
+                        Err(error) => page = Err(error),
+                    }
+                }
+                page?;
+                if after.is_none() {
+                    break;
+                }
             }
         }
-        woken.sort_by(|a, b| (a.record().created_at, a.doc_id()).cmp(&(b.record().created_at, b.doc_id())));
-        woken.dedup_by(|a, b| a.doc_id() == b.doc_id());
-        Ok(woken)
+        Ok(())
+    }
+
+    /// `None` where it waits for a person by now, or somebody else has changed it.
+    async fn wake_one(&self, stored: Stored) -> Result<Option<Woken>, QueueError> {
+        let now = self.now();
+        let woken = Woken { arrived: stored.record.created_at, doc_id: stored.doc_id.clone() };
+        // Nothing is written for a record that is due already.
+        if stored.record.next_retry_at.is_due(now) {
+            return Ok(Some(woken));
+        }
+        if !matches!(stored.record.next_retry_at, NextRetry::At(_)) {
+            return Ok(None);
+        }
+        let mut record = stored.record.clone();
+        record.next_retry_at = NextRetry::At(now);
+        Ok(self.swap(&stored, &mut record).await?.map(|_| woken))
+    }
+
+    /// The records among these that are failed and due, oldest first.
+    pub async fn due_candidates(
+        &self,
+        origin: Origin,
+        doc_ids: &[String],
+    ) -> Result<Vec<Candidate>, QueueError> {
+        let (found, now) = (self.store.get_many(origin, doc_ids).await?, self.now());
+        let mut found = self.readable(origin, found);
+        found.retain(|Stored { record, .. }| {
+            record.status == Status::Failed && record.next_retry_at.is_due(now)
+        });
+        found.sort_by(|a, b| (a.record.created_at, &a.doc_id).cmp(&(b.record.created_at, &b.doc_id)));
+        Ok(found.into_iter().map(Candidate::new).collect())
     }
 }

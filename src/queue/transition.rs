@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::SettleResult;
 use super::backoff::Failed;
+use super::{SettleResult, Written};
 use crate::config::RetryPolicy;
 use crate::submission::{
-    ATTEMPTS_KEPT, Attempt, AttemptOutcome, Caller, Cause, ErrorKind, FETCHED, NextRetry, Record, Status,
-    Trigger, Unmapped,
+    ATTEMPTS_KEPT, Attempt, AttemptOutcome, Awaits, Caller, Cause, ErrorKind, FETCHED, NextRetry, Record,
+    Status, Trigger, Unmapped,
 };
 use crate::text;
 
@@ -41,7 +41,8 @@ pub enum ClaimOutcome {
     /// The run failed, and nobody can say yet whether that is the destination's trouble (`docs/service.md`, guarantee
     /// 7): the record goes back to what it was, uncounted.
     Undecided(RecordFailure),
-    /// Nothing was tried: back to `new`, uncounted.
+    /// The run was cut off before its plan was done, or before anything was sent: back to `new`, also where the record
+    /// was failed, and uncounted.
     Released,
 }
 
@@ -154,12 +155,17 @@ impl Record {
         self.unmapped = failure.unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
     }
 
-    fn fail(&mut self, failure: &RecordFailure, next_retry_at: NextRetry) {
+    fn fail(&mut self, failure: &RecordFailure, next_retry_at: NextRetry) -> Written {
         self.forget_outcome();
         self.status = Status::Failed;
         self.undecided_since = None;
         self.explain(failure);
         self.next_retry_at = next_retry_at;
+        self.as_failed(failure.cause)
+    }
+
+    fn as_failed(&self, cause: Cause) -> Written {
+        Written::Failed { cause, awaits: self.awaits().unwrap_or(Awaits::Person) }
     }
 
     /// Back to what it was, with this error to be seen. A failed record keeps why it had failed, what it waits for, and
@@ -326,7 +332,7 @@ pub(super) fn settle(
         record.status = Status::New;
         return Some((record, SettleResult::Replaced));
     }
-    match outcome {
+    let written = match outcome {
         ClaimOutcome::Completed { note, dry_run, unmapped } => {
             record.forget_outcome();
             record.complete(now, policy);
@@ -337,45 +343,52 @@ pub(super) fn settle(
             record.plan.clone_from(dry_run);
             record.unmapped = unmapped.iter().take(UNMAPPED_KEPT).cloned().collect();
             record.close_attempt(AttemptOutcome::Completed, now, None);
+            Written::Completed
         }
         ClaimOutcome::Failed(failure) => {
             let failed =
                 Failed { kind: failure.kind, retries: record.run_retries, arrived: record.came_in() };
-            record.fail(failure, failed.next_retry(now, policy, jitter));
             record.close_attempt(AttemptOutcome::Failed, now, Some((&failure.step, &failure.error)));
+            record.fail(failure, failed.next_retry(now, policy, jitter))
         }
         ClaimOutcome::Undecided(failure) => {
+            record.close_attempt(AttemptOutcome::Undecided, now, Some((&failure.step, &failure.error)));
             let since = *record.undecided_since.get_or_insert(now);
             if now - since >= TimeDelta::from_std(policy.outage_patience).unwrap_or(TimeDelta::MAX) {
                 let outage = RecordFailure { cause: Cause::Outage, ..failure.clone() };
-                record.fail(&outage, NextRetry::Never);
+                record.fail(&outage, NextRetry::Never)
             } else {
                 uncount(&mut record, claim.was);
                 record.put_back_undecided(claim.was, failure);
+                Written::PutBack(record.status)
             }
-            record.close_attempt(AttemptOutcome::Undecided, now, Some((&failure.step, &failure.error)));
         }
         ClaimOutcome::Released => {
             record.status = Status::New;
             uncount(&mut record, claim.was);
             record.forget_outcome();
             record.close_attempt(AttemptOutcome::Released, now, None);
+            Written::PutBack(record.status)
         }
-    }
-    Some((record, SettleResult::Written))
+    };
+    Some((record, SettleResult::Written(written)))
 }
 
 /// What became of a claim that is no longer there to settle: its attempt says whether its outcome
 /// was written.
 pub(super) fn settled_before(stored: &Record, claimed: &Record) -> SettleResult {
     let of_claim = |attempt: &&Attempt| Some(&attempt.worker) == claimed.lease_owner.as_ref();
+    let cause = stored.cause.unwrap_or(Cause::Refused);
     match stored.attempts.iter().find(of_claim).and_then(|attempt| attempt.outcome) {
-        Some(
-            AttemptOutcome::Completed
-            | AttemptOutcome::Failed
-            | AttemptOutcome::Undecided
-            | AttemptOutcome::Released,
-        ) => SettleResult::Written,
+        Some(AttemptOutcome::Completed) => SettleResult::Written(Written::Completed),
+        Some(AttemptOutcome::Failed) => SettleResult::Written(stored.as_failed(cause)),
+        // A record that is put back keeps `undecided_since`.
+        Some(AttemptOutcome::Undecided) if cause == Cause::Outage && stored.undecided_since.is_none() => {
+            SettleResult::Written(stored.as_failed(cause))
+        }
+        Some(AttemptOutcome::Undecided | AttemptOutcome::Released) => {
+            SettleResult::Written(Written::PutBack(stored.status))
+        }
         Some(AttemptOutcome::Replaced) => SettleResult::Replaced,
         Some(AttemptOutcome::Abandoned | AttemptOutcome::Updated) | None => SettleResult::Lost,
     }

@@ -1,4 +1,4 @@
-//! Stored documents that are no records.
+//! Stored documents that cannot be read as records.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

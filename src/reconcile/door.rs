@@ -36,8 +36,13 @@ pub(super) async fn let_in(
         };
         match fate {
             Ok(fate) => count(tally, &form, fate, &known, asked.dry_run),
-            Err(error @ QueueError::TooLarge { .. }) => tally.refuse(Some(form.job_id), error.to_string()),
-            Err(error) => return Err(error),
+            Err(error @ QueueError::Unavailable { .. }) => return Err(error),
+            // The form's own trouble, or its stored document's: the others go on.
+            Err(
+                error @ (QueueError::TooLarge { .. }
+                | QueueError::Unreadable(_)
+                | QueueError::Contended { .. }),
+            ) => tally.refuse(Some(form.job_id), error.to_string()),
         }
     }
     Ok(())

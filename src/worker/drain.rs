@@ -19,11 +19,29 @@ use super::overlap::{self, Overlap};
 use super::verdict::OpenVerdict;
 use super::{DrainReport, Planned, RunEnd, Worker, order};
 use crate::destinations::{Admission, Suspicion};
-use crate::queue::{Candidate, ClaimOutcome, RecordFailure};
+use crate::queue::{Candidate, ClaimOutcome, QueueError, RecordFailure, Woken};
 use crate::submission::{Destination, Origin, Status};
 use batch::Batch;
 use run::{Run, RunResult};
 use suspects::{Suspects, suspect};
+
+/// Records that waited and that run together: as many as are read at once.
+const NEXT_AT_A_TIME: usize = 16;
+
+/// A record that is to run next.
+struct Upcoming {
+    of: Woken,
+    /// Itself, where it has been read: it waited for its destination. One that waited for another record is read when its
+    /// turn comes, since there may be thousands.
+    candidate: Option<Candidate>,
+}
+
+impl From<Candidate> for Upcoming {
+    fn from(candidate: Candidate) -> Self {
+        let of = Woken { arrived: candidate.record().created_at, doc_id: candidate.doc_id().to_owned() };
+        Self { of, candidate: Some(candidate) }
+    }
+}
 
 /// A drain under way. [`Drain::finish`] ends it.
 pub(super) struct Drain {
@@ -39,8 +57,8 @@ pub(super) struct Drain {
     open: Vec<OpenVerdict>,
     /// Runs whose records other forms may have written at the same time.
     looks: Vec<Overlap>,
-    /// Records that are to run next: they waited for what this drain has written, or for their destination.
-    next: Vec<Candidate>,
+    /// Records that are to run next.
+    next: Vec<Upcoming>,
     suspects: Suspects,
     /// Whether what runs tests the way back.
     is_probing: bool,
@@ -106,17 +124,33 @@ impl Drain {
         self.stops.add(destination, reason);
     }
 
-    /// Records that waited for what this drain has written, or for their destination; oldest first.
-    pub(super) fn take_next(&mut self) -> Vec<Candidate> {
-        let mut next = std::mem::take(&mut self.next);
+    /// The first of the records that waited for what this drain has written, or for their destination; oldest first.
+    pub(super) async fn take_next(&mut self, limit: usize) -> Result<Vec<Candidate>, QueueError> {
+        let mut next = Vec::new();
+        self.next.sort_by(|a, b| a.of.cmp(&b.of));
+        self.next.dedup_by(|a, b| a.of == b.of);
+        while next.is_empty() && !self.next.is_empty() {
+            let later = self.next.split_off(limit.clamp(1, NEXT_AT_A_TIME).min(self.next.len()));
+            let mut unread = Vec::new();
+            for upcoming in std::mem::replace(&mut self.next, later) {
+                match upcoming.candidate {
+                    Some(candidate) => next.push(candidate),
+                    None => unread.push(upcoming.of.doc_id),
+                }
+            }
+            if !unread.is_empty() {
+                next.extend(self.worker.queue.due_candidates(self.origin, &unread).await?);
+            }
+        }
         next.sort_by(|a, b| (a.record().created_at, a.doc_id()).cmp(&(b.record().created_at, b.doc_id())));
-        next
+        Ok(next)
     }
 
-    /// Leaves to other workers what the records write that these have in work: forms of the same records keep their order.
-    pub(super) fn leave_to_others(&mut self, in_work: &[Candidate]) {
-        let plans = in_work.iter().filter_map(|candidate| run::plan(&self.worker, candidate).ok());
-        self.unwritten.extend(plans.flat_map(|(_, plan)| order::writes(&plan)).collect::<Vec<_>>());
+    /// Leaves to another worker what a record writes that it has in work: forms of the same records keep their order.
+    pub(super) fn leave_to_others(&mut self, in_work: &Candidate) {
+        if let Ok((_, plan)) = run::plan(&self.worker, in_work) {
+            self.unwritten.extend(order::writes(&plan));
+        }
     }
 
     /// Ends the verdicts that are open still; what the drain did.
@@ -141,6 +175,12 @@ impl Drain {
                 self.settle(open, ClaimOutcome::Undecided).await
             };
             self.report(doc_id, end);
+        }
+        for (destination, candidates) in std::mem::take(&mut self.set_aside) {
+            let reason = self.why_paused(destination);
+            for candidate in candidates {
+                self.report(candidate.doc_id().to_owned(), RunEnd::NotStarted(reason.clone()));
+            }
         }
         self.report.stopped = self.stops.first();
         if let Some(stopped) = &self.report.stopped {
@@ -238,6 +278,17 @@ impl Drain {
         self.stops.of(*destination).is_some().then_some(*destination)
     }
 
+    /// Why a destination took no more.
+    fn why_paused(&self, destination: Destination) -> String {
+        match self.worker.destinations.known_admission(destination) {
+            Admission::Paused { reason } => reason,
+            Admission::Available | Admission::Probing => {
+                let stopped = self.stops.of(destination).map(|stopped| stopped.reason);
+                stopped.unwrap_or_else(|| super::OVER.to_owned())
+            }
+        }
+    }
+
     /// Why a record is not begun in this drain, if so.
     fn not_now(&self, status: Status, plan: &Planned) -> Option<RunEnd> {
         if self.is_out_of_time() {
@@ -270,8 +321,10 @@ impl Drain {
     /// A record's run has ended, or its verdict is open.
     async fn ended(&mut self, batch: &mut Batch, position: usize, doc_id: String, result: RunResult) {
         let writes = batch.finished(position);
-        let is_written = matches!(result.end, Ok(RunEnd::Completed | RunEnd::PutBack(..)));
-        if !is_written {
+        // A record that is put back holds up no form after it: a newer edition or a later record takes its place, or
+        // its destination takes none of them anyway.
+        let lets_later_forms_run = matches!(result.end, Ok(RunEnd::Completed | RunEnd::PutBack(..)));
+        if !lets_later_forms_run {
             self.unwritten.extend(writes);
         }
         self.looks.extend(result.overlap);
@@ -296,13 +349,12 @@ impl Drain {
 
     /// Finds the records that waited for what has been written.
     async fn wake(&mut self, provided: &[String]) {
-        match self.worker.queue.wake(self.origin, provided).await {
-            Ok(woken) => self.next.extend(woken),
-            // They look by themselves, later.
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "waiting records could not be looked up");
-            }
+        let mut woken = Vec::new();
+        // They look by themselves, later.
+        if let Err(error) = self.worker.queue.wake(self.origin, provided, &mut woken).await {
+            warn!(error = &error as &dyn std::error::Error, "waiting records could not be looked up");
         }
+        self.next.extend(woken.into_iter().map(|of| Upcoming { of, candidate: None }));
     }
 
     /// Counts open failures against their records where the destination has taken another record since.
@@ -331,7 +383,7 @@ impl Drain {
             RunEnd::Completed => self.report.completed.push(doc_id),
             RunEnd::Failed(error) => self.report.failed.push((doc_id, error)),
             RunEnd::PutBack(status, reason) => self.report.released.push((doc_id, status, reason)),
-            RunEnd::NotStarted(_) | RunEnd::Processing => {}
+            end @ (RunEnd::NotStarted(_) | RunEnd::Processing) => self.report.not_run.push((doc_id, end)),
         }
     }
 }

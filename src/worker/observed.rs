@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::metrics::{Metrics, RecordEnd};
-use crate::queue::{Claim, ClaimOutcome, Queue, SettleResult};
+use crate::queue::{Claim, ClaimOutcome, Queue, SettleResult, Written};
 use crate::submission::{Origin, Trigger, Unmapped};
 
 /// A run that has come to its outcome.
@@ -12,6 +12,7 @@ pub(super) struct Observed {
     origin: Origin,
     job_name: String,
     started: Instant,
+    /// How it ends unless the record is put back.
     end: RecordEnd,
     /// What made it run, where that counts as a retry.
     retry: Option<Trigger>,
@@ -29,11 +30,13 @@ impl Observed {
                 (RecordEnd::WithoutEffect, unmapped)
             }
             ClaimOutcome::Completed { unmapped, .. } => (RecordEnd::Completed, unmapped),
-            ClaimOutcome::Failed(failure) => (RecordEnd::Failed(failure.kind), &failure.unmapped),
-            ClaimOutcome::Released | ClaimOutcome::Undecided(_) => (RecordEnd::Released, &[]),
+            ClaimOutcome::Failed(failure) | ClaimOutcome::Undecided(failure) => {
+                (RecordEnd::Failed(failure.kind), &failure.unmapped)
+            }
+            ClaimOutcome::Released => (RecordEnd::Released, &[]),
         };
-        // A claim that counts as a retry bears its time; one that is released gives it back.
-        let attempt = record.attempts.last().filter(|_| end != RecordEnd::Released);
+        // A claim that counts as a retry bears its time.
+        let attempt = record.attempts.last();
         let counted = attempt.filter(|attempt| Some(attempt.started) == record.last_retried_at);
         Self {
             origin: claim.origin(),
@@ -48,12 +51,14 @@ impl Observed {
     /// The queue has taken the outcome, or not.
     pub(super) fn settled(self, metrics: &Metrics, settled: Option<SettleResult>) {
         let end = match settled {
-            Some(SettleResult::Written) => self.end,
+            Some(SettleResult::Written(Written::PutBack(_))) => RecordEnd::Released,
+            Some(SettleResult::Written(Written::Completed | Written::Failed { .. })) => self.end,
             Some(SettleResult::Replaced) => RecordEnd::Replaced,
             Some(SettleResult::Lost) | None => RecordEnd::Lost,
         };
         metrics.record_ended(self.origin, &self.job_name, end, self.started.elapsed());
-        if let Some(trigger) = self.retry {
+        // One that is put back gives its count back.
+        if let Some(trigger) = self.retry.filter(|_| end != RecordEnd::Released) {
             metrics.record_retried(self.origin, trigger);
         }
         if end == self.end {

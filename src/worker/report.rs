@@ -13,12 +13,14 @@ pub struct DrainReport {
     pub failed: Vec<(String, String)>,
     /// Documents that were put back: the status that they have now, and why.
     pub released: Vec<(String, Status, String)>,
+    /// Documents that it came to and that did not run: another worker has them, or why else.
+    pub(super) not_run: Vec<(String, RunEnd)>,
     /// Why the drain stopped before its end.
     pub stopped: Option<Stopped>,
 }
 
 impl DrainReport {
-    /// How each document's run ended.
+    /// How it ended with each document that it came to.
     pub(super) fn ends(self) -> HashMap<String, RunEnd> {
         let stopped = self.stopped.map(|stopped| stopped.reason);
         let completed = self.completed.into_iter().map(|doc_id| (doc_id, RunEnd::Completed));
@@ -26,7 +28,7 @@ impl DrainReport {
         let released = self.released.into_iter().map(|(doc_id, status, reason)| {
             (doc_id, RunEnd::PutBack(status, stopped.clone().unwrap_or(reason)))
         });
-        completed.chain(failed).chain(released).collect()
+        self.not_run.into_iter().chain(completed).chain(failed).chain(released).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use tracing::error;
 
 use super::asked::Order;
 use super::drain::Drain;
-use super::{OVER, READ_PER_SLOT, REMOVED, RunEnd, Worker};
+use super::{OVER, QUEUE_AWAY, READ_PER_SLOT, REMOVED, RunEnd, Worker};
 use crate::destinations::Admission;
 use crate::jobs;
 use crate::queue::{Candidate, Named, QueueError};
@@ -59,8 +59,8 @@ impl Worker {
         Ok(named.into_iter().map(|(id, named)| (id, named.into_iter().map(retried).collect())).collect())
     }
 
-    /// How each record that was begun ended, or why it could not; and why others were not begun, where a
-    /// destination is to blame.
+    /// How each record ended that the drain came to; and why it came to no others, where the queue or a destination is to
+    /// blame.
     async fn run_again(
         &self,
         mut drain: Drain,
@@ -74,7 +74,7 @@ impl Worker {
         for destination in &destinations {
             self.destinations.drain_begins(*destination);
         }
-        let mut ends = HashMap::new();
+        let (mut ends, mut stopped) = (HashMap::new(), None);
         while !waiting.is_empty() && !drain.is_over() {
             let mut admissions = HashMap::new();
             for destination in &destinations {
@@ -91,12 +91,13 @@ impl Worker {
                         error = &error as &dyn std::error::Error,
                         "records could not be read; the retry ends"
                     );
+                    stopped = Some(QUEUE_AWAY.to_owned());
                     break;
                 }
             };
         }
         let report = Box::pin(drain.finish()).await;
-        let stopped = report.stopped.as_ref().map(|stopped| stopped.reason.clone());
+        let stopped = stopped.or_else(|| report.stopped.as_ref().map(|stopped| stopped.reason.clone()));
         ends.extend(report.ends());
         Ok((ends, stopped))
     }

@@ -43,7 +43,7 @@ pub(crate) fn state_of_a_new_record() -> String {
 }
 
 /// Processor time of a process so far, in seconds: its number, or `self`. In steps of a hundredth
-/// (proc_pid_stat(5): `utime` and `stime`, in ticks of which Linux has a hundred a second).
+/// (`proc_pid_stat(5)`: `utime` and `stime`, in ticks of which Linux has a hundred a second).
 pub(crate) fn cpu(process: impl std::fmt::Display) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     // The name before it may hold spaces.

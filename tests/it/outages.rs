@@ -1,6 +1,7 @@
 //! Outages longer than all back-offs together, records that a destination chokes on, and what both do to the other
 //! records (`docs/service.md`, guarantee 7), over the wire.
 
+mod by_hand;
 mod commcare;
 mod poison;
 mod postgis;

@@ -15,5 +15,5 @@ mod sqlite {
     mod disk;
     mod file;
 }
-mod unreadable;
+pub(crate) mod unreadable;
 mod writers;

@@ -2,11 +2,13 @@
 
 mod out_of_order;
 
+use commcare_sf_integration::submission::{Origin, Trigger};
 use serde_json::{Value, json};
 
 use crate::queue::backend::{Backend, on_both_back_ends};
 use crate::support::app::TestApp;
-use crate::support::forms::{attendance, mill, mill_visit, registration};
+use crate::support::claims::ClaimMany;
+use crate::support::forms::{attendance, attendance_light, mill, mill_visit, registration};
 use crate::support::metrics::Metrics;
 use crate::support::postgres::TestDatabase;
 
@@ -17,6 +19,7 @@ on_both_back_ends!(
     a_waiting_form_is_told_apart_from_one_that_needs_a_person,
     wet_mill_forms_do_not_wait_for_salesforce,
     a_mill_is_found_by_each_of_its_ids,
+    a_batch_takes_no_more_of_the_woken_than_it_has_room_for,
 );
 
 async fn found(app: &TestApp, id: &str) -> Vec<String> {
@@ -54,6 +57,42 @@ async fn what_a_form_waits_for_leads_to_the_form_that_would_bring_it(backend: Ba
     app.get("/retry/sf/r").await.expect(200);
     app.auto_retry().await;
     assert_eq!(found(&app, "session-r").await, ["r", "a"]);
+}
+
+async fn a_batch_takes_no_more_of_the_woken_than_it_has_room_for(backend: Backend) {
+    let stand_in = SalesforceStandIn::start().await;
+    let app = TestApp::on(&backend, &stand_in, &[]).await;
+    for id in ["a-1", "a-2", "a-3"] {
+        let mut form = attendance(id, 1);
+        form["form"]["present_participants"] = "farmer-r".into();
+        assert_eq!(app.process(&form).await["error_kind"], "dependency");
+    }
+    app.accept(&registration("r")).await;
+    let drained = app.post("/process-firestore-to-sf?limit=2", "").await.expect(200);
+    assert_eq!(drained["processed_records"], json!(["r", "a-1"]), "the oldest of them: {drained}");
+    // The others are due all the same.
+    let retried = app.auto_retry().await;
+    assert_eq!(retried["processed_records_count"], 2, "{retried}");
+}
+
+#[tokio::test]
+async fn a_form_keeps_its_place_behind_one_of_many_in_work() {
+    let stand_in = SalesforceStandIn::start().await;
+    let app = TestApp::sending_to(&stand_in, &[]).await;
+    for number in 0..20 {
+        app.accept(&attendance_light(&format!("f-{number}"))).await;
+    }
+    let queue = &app.app.queue;
+    let claims = queue.claim_oldest(Origin::CommCare, 20, "another", Trigger::Batch).await.unwrap().claims;
+    assert_eq!(claims.len(), 20);
+    for (id, session) in [("behind", "session-f-19"), ("free", "session-free")] {
+        let mut form = attendance_light(id);
+        form["form"]["selected_training_module"] = session.into();
+        app.accept(&form).await;
+    }
+    let drained = app.drain().await;
+    assert_eq!(drained["released_records"], json!(["behind"]), "{drained}");
+    assert_eq!(drained["processed_records"], json!(["free"]), "{drained}");
 }
 
 async fn a_waiting_form_is_told_apart_from_one_that_needs_a_person(backend: Backend) {

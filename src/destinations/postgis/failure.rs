@@ -54,8 +54,11 @@ impl StoreError {
 
     /// No connection became free, or none could be made.
     pub(super) fn no_connection(pool: &PgPool) -> Self {
-        let (connected, most) = (pool.size(), pool.options().get_max_connections());
-        let message = format!("no connection to PostgreSQL: {connected} of {most} are in use");
+        let (open, most) = (pool.size(), pool.options().get_max_connections());
+        let seconds = pool.options().get_acquire_timeout().as_secs();
+        let message = format!(
+            "no connection to PostgreSQL within {seconds} s (DATABASE_URL): {open} of {most} connections are open"
+        );
         Self::new(Class::Outage, CONNECTION, message)
     }
 

@@ -111,7 +111,7 @@ async fn siblings(
     let Some(job_id) = record.job_id.as_deref().filter(|_| record.first_position.is_some()) else {
         return Ok(Vec::new());
     };
-    let found = app.queue.find(origin, job_id).await?.records;
+    let found = app.queue.find_summaries(origin, job_id).await?.records;
     let is_part = found.iter().any(|(other, _)| other == doc_id) && found.len() > 1;
     let with_origin = found.into_iter().map(|(doc_id, record)| (origin, doc_id, record));
     Ok(if is_part { with_origin.collect() } else { Vec::new() })

@@ -44,6 +44,10 @@ pub(super) async fn accept(
         Ok(Err(QueueError::TooLarge { size, limit })) => {
             return Err(HttpError::SubmissionTooLarge { size, limit });
         }
+        Ok(Err(QueueError::Unreadable(unreadable))) => {
+            let answer = HttpError::from(&unreadable);
+            (Some(unreadable.into()), answer)
+        }
         Ok(Err(error)) => (Some(error), HttpError::Unavailable),
         Err(_) => (last_error, HttpError::UnavailableFor { seconds: PATIENCE.as_secs() }),
     };

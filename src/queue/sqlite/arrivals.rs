@@ -20,7 +20,7 @@ impl Sqlite {
     ) -> Result<(), QueueError> {
         let day = TimeDelta::days(1).num_microseconds().unwrap_or(i64::MAX);
         let sql = format!(
-            "SELECT created_at / {day}, coalesce(json_extract(state, '$.job_name'), ''), \
+            "SELECT created_at / {day}, coalesce(CAST(json_extract(state, '$.job_name') AS TEXT), ''), \
              coalesce(json_extract(state, '$.dry_run'), 0) OR (json_extract(state, '$.note') IS NOT NULL \
              AND json_extract(state, '$.delivered') IS NULL AND json_extract(state, '$.written') IS NULL), \
              count(*) FROM submissions WHERE collection = ? AND status = ? AND created_at >= ? \

@@ -42,11 +42,10 @@ impl Sqlite {
             |after| (micros_of(after), after.doc_id.as_str()),
         );
         let sql = format!(
-            "SELECT doc_id, created_at, \
-             CASE WHEN json_valid(state) THEN json_extract(state, '$.job_id') END, \
-             CASE WHEN json_valid(data) THEN json_extract(data, '$.received_on') END \
-             FROM submissions WHERE collection = ? AND status = '{}' AND (created_at, doc_id) > (?, ?) \
+            "SELECT doc_id, created_at, {}, {} FROM submissions WHERE collection = ? AND status = '{}' AND (created_at, doc_id) > (?, ?) \
              ORDER BY created_at, doc_id LIMIT ?",
+            text_of("state", "job_id"),
+            text_of("data", "received_on"),
             status.as_str()
         );
         let found: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
@@ -70,4 +69,12 @@ impl Sqlite {
         };
         Ok(HeldPage { found: found.into_iter().map(held).collect(), next })
     }
+}
+
+/// A member that is text. Others write payloads, and anything may stand there.
+fn text_of(column: &str, member: &str) -> String {
+    format!(
+        "CASE WHEN json_valid({column}) THEN CASE json_type({column}, '$.{member}') \
+         WHEN 'text' THEN json_extract({column}, '$.{member}') END END"
+    )
 }

@@ -64,7 +64,7 @@ impl Sqlite {
     ) -> Result<Vec<Vec<Attempt>>, QueueError> {
         // The status is written out, as in its partial index, or the index is not used.
         let sql = format!(
-            "SELECT json_extract(state, '$.attempts') FROM submissions \
+            "SELECT CAST(json_extract(state, '$.attempts') AS TEXT) FROM submissions \
              WHERE collection = ? AND status = '{}' AND updated_at >= ? AND json_valid(state) \
              ORDER BY updated_at DESC LIMIT ?",
             status.as_str()

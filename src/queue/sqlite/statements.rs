@@ -1,13 +1,35 @@
 //! What the writer does in SQL, each function within a transaction that is open already.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Sqlite};
 
-use super::writer::{Change, Row};
 use crate::queue::question::Sighting;
 use crate::submission::{Origin, Unmapped};
+
+/// What a row will hold.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) collection: &'static str,
+    pub(super) doc_id: String,
+    pub(super) status: &'static str,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+    pub(super) lease_expires_at: Option<i64>,
+    pub(super) due_at: Option<i64>,
+    pub(super) state: String,
+    /// The payload; `None` leaves it as it is.
+    pub(super) data: Option<Arc<str>>,
+    /// The records that it wrote; `None` leaves them as they are.
+    pub(super) written: Option<Vec<String>>,
+    /// The records that it waits for; `None` leaves them as they are.
+    pub(super) waits: Option<Vec<String>>,
+}
+
+/// A row, and the version that it must still have; `None` inserts.
+pub(super) type Change = (Row, Option<i64>);
 
 /// All changes, or none of them.
 pub(super) async fn all(connection: &mut SqliteConnection, changes: &[Change]) -> Result<bool, sqlx::Error> {

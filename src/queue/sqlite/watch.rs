@@ -7,8 +7,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::queue::QueueError;
 
@@ -24,7 +23,7 @@ struct Files {
     database: Watched,
     log: Watched,
     /// The log's length when it was last looked at.
-    log_length: AtomicU64,
+    log_length: Mutex<u64>,
 }
 
 #[derive(Debug)]
@@ -42,21 +41,21 @@ impl FileWatch {
         Self(Arc::new(Files {
             database: watched(database.to_owned()),
             log: watched(log.into()),
-            log_length: AtomicU64::new(0),
+            log_length: Mutex::default(),
         }))
     }
 
     /// An error once one of the files is gone, another, or cut off. A file counts from the first time that it is seen.
     pub(super) fn check(&self) -> Result<(), QueueError> {
         self.0.database.check()?;
+        // Held during the look: another thread may see a longer log meanwhile.
+        let mut before = self.0.log_length.lock().unwrap_or_else(PoisonError::into_inner);
         let length = self.0.log.check()?;
-        let before = self.0.log_length.fetch_max(length, Ordering::Relaxed);
         // SQLite writes a log from its beginning again, or empties it; it makes none shorter.
-        if length == 0 {
-            self.0.log_length.store(0, Ordering::Relaxed);
-        } else if length < before {
+        if length > 0 && length < *before {
             return Err(self.0.log.lost("cut off"));
         }
+        *before = length;
         Ok(())
     }
 }
@@ -77,5 +76,40 @@ impl Watched {
     fn lost(&self, how: &str) -> QueueError {
         let why = format!("{} was {how} while it was in use: restart the service", self.path.display());
         QueueError::unavailable("using its file", io::Error::other(why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_grows_under_many_looks_is_not_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("queue.db");
+        fs::write(&database, "x").unwrap();
+        let mut log = fs::File::create(folder.path().join("queue.db-wal")).unwrap();
+        let watch = FileWatch::new(&database);
+        let is_done = AtomicBool::new(false);
+        thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    while !is_done.load(Ordering::Relaxed) {
+                        watch.check().unwrap();
+                    }
+                });
+            }
+            for _ in 0..50_000 {
+                log.write_all(b"x").unwrap();
+            }
+            is_done.store(true, Ordering::Relaxed);
+        });
+        log.set_len(10).unwrap();
+        assert!(watch.check().is_err() && watch.check().is_err(), "it stays so");
     }
 }

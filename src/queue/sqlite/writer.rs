@@ -3,13 +3,13 @@
 //! While a commit waits for the disk, further writes gather; the next transaction takes them all.
 //! Nobody is answered before the commit that holds their write is on disk.
 
-use std::sync::Arc;
-
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::statements::{add_unmapped, all, insert, mark, probe, remove_completed, set_state, update};
+use super::statements::{
+    Change, Row, add_unmapped, all, insert, mark, probe, remove_completed, set_state, update,
+};
 use super::watch::FileWatch;
 use crate::queue::QueueError;
 use crate::queue::question::Sighting;
@@ -21,28 +21,6 @@ const GROUP: usize = 512;
 const ROWS: usize = 128;
 /// Writes that may wait; further ones wait to be let in.
 const WAITING: usize = 4 * GROUP;
-
-/// What a row will hold.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) collection: &'static str,
-    pub(super) doc_id: String,
-    pub(super) status: &'static str,
-    pub(super) created_at: i64,
-    pub(super) updated_at: i64,
-    pub(super) lease_expires_at: Option<i64>,
-    pub(super) due_at: Option<i64>,
-    pub(super) state: String,
-    /// The payload; `None` leaves it as it is.
-    pub(super) data: Option<Arc<str>>,
-    /// The records that it wrote; `None` leaves them as they are.
-    pub(super) written: Option<Vec<String>>,
-    /// The records that it waits for; `None` leaves them as they are.
-    pub(super) waits: Option<Vec<String>>,
-}
-
-/// A row, and the version that it must still have; `None` inserts.
-pub(super) type Change = (Row, Option<i64>);
 
 /// What one caller asks for.
 #[derive(Debug)]

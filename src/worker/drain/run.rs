@@ -14,11 +14,13 @@ use super::super::newer::{self, Cases, LeftOut};
 use super::super::observed::{Observed, Sighted};
 use super::super::overlap::Overlap;
 use super::super::verdict::{self, Begun, OpenVerdict};
-use super::super::{Planned, REMOVED, RunEnd, Worker};
+use super::super::{Planned, QUEUE_AWAY, REMOVED, RunEnd, Worker};
 use crate::destinations::Suspicion;
 use crate::jobs::{self, Job};
 use crate::plan::{Document, Plan, Refused};
-use crate::queue::{Candidate, Claim, ClaimOutcome, ClaimResult, QueueError, RecordFailure, SettleResult};
+use crate::queue::{
+    Candidate, Claim, ClaimOutcome, ClaimResult, QueueError, RecordFailure, SettleResult, Written,
+};
 use crate::submission::{Cause, ErrorKind, Record, Status};
 
 /// How long an outcome is offered to a queue that does not answer, before the record is left to
@@ -83,7 +85,7 @@ impl Run {
             Ok(ClaimResult::Gone) => RunResult::ended(RunEnd::Failed(REMOVED.to_owned())),
             Err(error) => {
                 error!(doc_id, error = &error as &dyn std::error::Error, "record could not be claimed");
-                RunResult::ended(RunEnd::NotStarted("the queue did not answer".to_owned()))
+                RunResult::ended(RunEnd::NotStarted(QUEUE_AWAY.to_owned()))
             }
         }
     }
@@ -253,33 +255,20 @@ fn left_to_do(plan: Plan, record: &Record) -> Plan {
     plan.without(&record.refused)
 }
 
+/// Writes an outcome. What the queue has written of it is logged, counted and reported.
 pub(super) async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome, started: Instant) -> RunEnd {
     let observed = Observed::of(&claim, &outcome, started);
     let sighted = Sighted::of(&claim, &outcome);
-    let end = match &outcome {
-        ClaimOutcome::Completed { .. } => {
-            info!("record completed");
-            RunEnd::Completed
-        }
-        ClaimOutcome::Failed(RecordFailure { error, step, kind, cause, .. }) => {
-            let (error_kind, cause) = (kind.as_str(), cause.as_str());
-            let awaits = worker.queue.awaits(claim.record(), *kind).as_str();
-            warn!(processing_step = step, error_kind, cause, awaits, error, "record failed");
-            RunEnd::Failed(error.clone())
-        }
-        ClaimOutcome::Undecided(RecordFailure { error, step, .. }) => {
-            warn!(processing_step = step, error, "record was put back: its failure may be the destination's");
-            let back = if claim.was() == Status::Failed { Status::Failed } else { Status::New };
-            RunEnd::PutBack(back, error.clone())
-        }
-        ClaimOutcome::Released => RunEnd::PutBack(Status::New, "it was put back untouched".to_owned()),
+    let failure = match &outcome {
+        ClaimOutcome::Failed(failure) | ClaimOutcome::Undecided(failure) => Some(failure.clone()),
+        ClaimOutcome::Completed { .. } | ClaimOutcome::Released => None,
     };
     let settled = worker.queue.settle_patiently(claim, outcome, SETTLE_PATIENCE).await;
     observed.settled(&worker.metrics, settled.as_ref().ok().copied());
     match settled {
-        Ok(SettleResult::Written) => {
+        Ok(SettleResult::Written(written)) => {
             sighted.keep(&worker.queue).await;
-            end
+            tell(written, failure)
         }
         Ok(SettleResult::Replaced) => {
             RunEnd::PutBack(Status::New, "an edited form replaced it meanwhile".to_owned())
@@ -288,8 +277,33 @@ pub(super) async fn settle(worker: &Worker, claim: Claim, outcome: ClaimOutcome,
             RunEnd::Failed("another worker took it over; its outcome counts".to_owned())
         }
         Err(error) => {
-            error!(error = &error as &dyn std::error::Error, "outcome of a record could not be written");
+            let failure = failure.map(|failure| failure.error);
+            let error = &error as &dyn std::error::Error;
+            error!(failure, error, "outcome of a record could not be written");
             RunEnd::Failed("its outcome could not be written; it will be processed again".to_owned())
+        }
+    }
+}
+
+/// Logs what has been written of a run's outcome.
+fn tell(written: Written, failure: Option<RecordFailure>) -> RunEnd {
+    match (written, failure) {
+        (Written::Completed, _) => {
+            info!("record completed");
+            RunEnd::Completed
+        }
+        (Written::Failed { cause, awaits }, Some(RecordFailure { error, step, kind, .. })) => {
+            let (error_kind, cause, awaits) = (kind.as_str(), cause.as_str(), awaits.as_str());
+            warn!(processing_step = step, error_kind, cause, awaits, error, "record failed");
+            RunEnd::Failed(error)
+        }
+        (Written::PutBack(status), Some(RecordFailure { error, step, .. })) => {
+            warn!(processing_step = step, error, "record was put back: its failure may be the destination's");
+            RunEnd::PutBack(status, error)
+        }
+        // A run that has no failure does not fail.
+        (Written::PutBack(_) | Written::Failed { .. }, None) => {
+            RunEnd::PutBack(Status::New, "it was put back untouched".to_owned())
         }
     }
 }

@@ -5,11 +5,11 @@ use tracing::warn;
 
 use super::super::verdict;
 use super::super::{Worker, order};
-use super::{Drain, run, suspects};
+use super::{Drain, Upcoming, run, suspects};
 use crate::destinations::Admission;
 use crate::plan::Plan;
 use crate::queue::{Candidate, QueueError, Sweep};
-use crate::submission::{Destination, Status, Trigger};
+use crate::submission::{Awaits, Destination, Status, Trigger};
 
 /// Records whose failures are remembered that one drain reads, at most.
 const REMEMBERED_READ: usize = 10;
@@ -76,11 +76,12 @@ impl Drain {
         }
         if self.worker.destinations.known_admission(destination) == Admission::Available {
             self.stops.lift(destination);
-            self.next.extend(self.set_aside.remove(&destination).unwrap_or_default());
+            let set_aside = self.set_aside.remove(&destination).unwrap_or_default();
+            self.next.extend(set_aside.into_iter().map(Upcoming::from));
         }
         let open = &self.open;
         let open_of = |of: Destination| open.iter().filter(|open| open.destination == of).count();
-        self.next.extend(self.suspects.release(open_of));
+        self.next.extend(self.suspects.release(open_of).into_iter().map(Upcoming::from));
     }
 
     /// Runs failed records again that got no usable answer, where the destination has taken another one since: it is then
@@ -101,8 +102,16 @@ impl Drain {
         let room = suspects::AT_A_TIME.saturating_sub(self.open_of(destination));
         let mut due = Vec::new();
         for doc_id in evidence.remembered(destination, REMEMBERED_READ) {
-            let candidate = queue.candidate(self.origin, &doc_id).await?;
+            let candidate = match queue.candidate(self.origin, &doc_id).await {
+                // The oldest are read: one that is never run again would stand before all others.
+                Err(QueueError::Unreadable(_)) => None,
+                candidate => candidate?,
+            };
             match candidate {
+                // So would one that waits for a person.
+                Some(candidate) if candidate.record().awaits() == Some(Awaits::Person) => {
+                    evidence.forget(destination, &doc_id);
+                }
                 Some(candidate) if candidate.record().status == Status::Failed => due.push(candidate),
                 Some(candidate) if candidate.record().status != Status::Completed => {}
                 Some(_) | None => {

@@ -1,11 +1,14 @@
 //! Salesforce in trouble.
 
+use chrono::TimeDelta;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{PAGE, TIMES, assert_uncounted, sit_out};
+use super::{PAGE, TIMES, assert_uncounted, scheduled, sit_out};
 use crate::support::app::TestApp;
 use crate::support::forms::attendance_light;
+use crate::support::log::Log;
+use crate::support::metrics::Metrics;
 use crate::support::salesforce::{Fault, SalesforceStandIn};
 
 fn code(code: &str, message: &str) -> String {
@@ -87,4 +90,26 @@ async fn the_first_drain_after_an_outage_delivers_everything() {
     salesforce.set_outage(None);
     let drained = app.post("/process-firestore-to-sf?drain=true", "").await.expect(200);
     assert_eq!(drained["processed_records"].as_array().unwrap().len(), 30, "{drained}");
+}
+
+#[tokio::test]
+async fn an_outage_that_outlasts_the_patience_is_told_as_the_failure_that_it_is() {
+    let salesforce = SalesforceStandIn::start().await;
+    let app = TestApp::sending_to(&salesforce, &TIMES).await;
+    salesforce.set_outage(Some(Fault::Answer(503, String::new())));
+    app.accept(&attendance_light("f-1")).await;
+    let drained = scheduled(&app, "sf").await;
+    assert_eq!((&drained["failed_records"], &drained["released_records"]), (&json!([]), &json!(["f-1"])));
+    app.app.queue.pass(TimeDelta::days(8));
+    let log = Log::production(None);
+    let drained = scheduled(&app, "sf").await;
+    let record = app.record("f-1").await;
+    assert_eq!((&record["status"], &record["cause"]), (&json!("failed"), &json!("outage")), "{record}");
+    assert_eq!(drained["released_records"], json!([]), "{drained}");
+    assert_eq!(drained["failed_records"][0], json!({ "doc_id": "f-1", "error": record["error"] }));
+    let [failed] = &log.events("record failed")[..] else { panic!("{}", log.text()) };
+    assert_eq!((&failed["cause"], &failed["awaits"]), (&json!("outage"), &json!("person")), "{failed}");
+    let metrics = Metrics::of(&app).await;
+    let of_outcome = |outcome| metrics.get("records_processed_total", &[("outcome", outcome)]);
+    assert_eq!((of_outcome("failed"), of_outcome("released")), (Some(1.0), Some(1.0)), "{}", metrics.text);
 }

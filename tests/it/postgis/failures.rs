@@ -74,7 +74,10 @@ async fn a_form_that_finds_every_connection_in_use_comes_through_later() {
     assert_eq!((&first["record_status"], &second["record_status"]), (&json!("completed"), &json!("new")));
     let record = app.record("second").await;
     assert_eq!(kind_and_step(&record), ("new", "transient", "connection"));
-    assert_eq!(record["error"], "no connection to PostgreSQL: 1 of 1 are in use");
+    assert_eq!(
+        record["error"],
+        "no connection to PostgreSQL within 5 s (DATABASE_URL): 1 of 1 connections are open"
+    );
     app.until_completed(3).await;
 }
 

@@ -7,7 +7,7 @@ use crate::support::claims::ClaimMany;
 use commcare_sf_integration::clock;
 use commcare_sf_integration::config::RetryPolicy;
 use commcare_sf_integration::queue::{
-    ClaimOutcome, ClaimResult, FailedFilter, Fate, ID_LIMIT, QueueError, SettleResult, Shown,
+    ClaimOutcome, ClaimResult, FailedFilter, Fate, ID_LIMIT, QueueError, SettleResult, Shown, Written,
 };
 use commcare_sf_integration::submission::{
     AttemptOutcome, ErrorKind, NextRetry, Origin, Record, Status, Trigger, Unmapped,
@@ -160,7 +160,10 @@ async fn a_form_edited_while_it_is_processed_is_new_again_whatever_the_outcome(b
         assert_eq!(record.attempts[0].outcome, Some(AttemptOutcome::Replaced));
         assert_eq!(record.data["form"]["x"], "2");
         let again = claim_one(&queue).await;
-        assert_eq!(queue.settle(again, completed()).await.unwrap(), SettleResult::Written);
+        assert_eq!(
+            queue.settle(again, completed()).await.unwrap(),
+            SettleResult::Written(Written::Completed)
+        );
     }
 }
 
@@ -224,7 +227,7 @@ async fn a_run_out_lease_is_taken_over_and_the_first_worker_is_fenced(backend: B
     assert!(!dying.renew(&first.lease()).await.unwrap());
     assert_eq!(dying.settle(first, failed(ErrorKind::Permanent)).await.unwrap(), SettleResult::Lost);
     assert_eq!(the(&queue, "f-1").await.status, Status::Processing);
-    assert_eq!(queue.settle(second, completed()).await.unwrap(), SettleResult::Written);
+    assert_eq!(queue.settle(second, completed()).await.unwrap(), SettleResult::Written(Written::Completed));
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.attempts.len()), (Status::Completed, 2));
 }
@@ -235,7 +238,7 @@ async fn a_renewed_lease_is_not_taken_over(backend: Backend) {
     let short = claim_one(&backend.open_without_leases().await).await;
     assert!(queue.renew(&short.lease()).await.unwrap());
     assert!(claim(&queue, 1).await.is_empty());
-    assert_eq!(queue.settle(short, completed()).await.unwrap(), SettleResult::Written);
+    assert_eq!(queue.settle(short, completed()).await.unwrap(), SettleResult::Written(Written::Completed));
 }
 
 async fn a_record_that_kills_its_workers_fails_for_good(backend: Backend) {
@@ -266,7 +269,10 @@ async fn a_released_record_is_new_and_uncounted(backend: Backend) {
         panic!("free");
     };
     assert_eq!(claim.record().run_retries, 1);
-    assert_eq!(queue.settle(*claim, ClaimOutcome::Released).await.unwrap(), SettleResult::Written);
+    assert_eq!(
+        queue.settle(*claim, ClaimOutcome::Released).await.unwrap(),
+        SettleResult::Written(Written::PutBack(Status::New))
+    );
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.run_retries, record.lease_owner), (Status::New, 0, None));
     assert_eq!(record.attempts[1].outcome, Some(AttemptOutcome::Released));
@@ -513,7 +519,10 @@ async fn a_submission_beyond_a_document_is_refused(backend: Backend) {
             queue.claim_for_retry(Origin::CommCare, "f-1", "worker", Trigger::Manual, None).await.unwrap();
         let ClaimResult::Claimed(claim) = retry else { panic!("{retry:?}") };
         let outcome = failing("Household__c", "é".repeat(5_000));
-        assert_eq!(queue.settle(*claim, outcome).await.unwrap(), SettleResult::Written);
+        assert!(matches!(
+            queue.settle(*claim, outcome).await.unwrap(),
+            SettleResult::Written(Written::Failed { .. })
+        ));
     }
     let record = the(&queue, "f-1").await;
     assert_eq!((record.status, record.run_retries), (Status::Failed, 24));
@@ -527,7 +536,7 @@ async fn a_plan_that_does_not_fit_is_cut(backend: Backend) {
     let upsert = json!({ "object": "Household__c", "fields": { "a": "y".repeat(10_000) } });
     let plan = json!({ "upserts": vec![upsert; 100] });
     let outcome = ClaimOutcome::Completed { note: None, dry_run: Some(plan), unmapped: Vec::new() };
-    assert_eq!(queue.settle(claimed, outcome).await.unwrap(), SettleResult::Written);
+    assert_eq!(queue.settle(claimed, outcome).await.unwrap(), SettleResult::Written(Written::Completed));
     let record = the(&queue, "f-1").await;
     let plan = record.plan.unwrap();
     let kept = plan["upserts"].as_array().map_or(0, Vec::len);

@@ -4,10 +4,14 @@
 use std::time::Duration;
 
 use commcare_sf_integration::config::RetryPolicy;
-use commcare_sf_integration::queue::{Claim, ClaimOutcome, ClaimResult, Queue, RecordFailure, SettleResult};
-use commcare_sf_integration::submission::{
-    AttemptOutcome, Cause, ErrorKind, NextRetry, Origin, Record, Status, Trigger,
+use commcare_sf_integration::queue::{
+    Claim, ClaimOutcome, ClaimResult, Queue, RecordFailure, SettleResult, Written,
 };
+use commcare_sf_integration::submission::{
+    AttemptOutcome, Awaits, Cause, ErrorKind, NextRetry, Origin, Record, Status, Trigger,
+};
+
+use futures::future::join_all;
 
 use super::backend::{
     Backend, POLICY, claim, claim_one, completed, failed, failure, ids, on_both_back_ends, put_id, the,
@@ -25,6 +29,7 @@ on_both_back_ends!(
     a_record_that_meets_only_trouble_fails_at_the_end_of_the_patience,
     a_lowered_bound_of_retries_leaves_no_record_in_limbo,
     a_waiting_record_is_woken_by_what_it_waits_for_and_uses_up_nothing,
+    hundreds_that_wait_are_woken_although_one_of_them_cannot_be,
     an_outage_does_not_count_against_a_waiting_record,
     a_waiting_record_needs_a_person_at_the_end_of_its_patience,
 );
@@ -61,7 +66,15 @@ async fn due(queue: &Queue) -> Vec<Claim> {
 }
 
 async fn settle(queue: &Queue, claim: Claim, outcome: ClaimOutcome) {
-    assert_eq!(queue.settle(claim, outcome).await.unwrap(), SettleResult::Written);
+    written(queue, claim, outcome).await;
+}
+
+/// What the queue has written.
+async fn written(queue: &Queue, claim: Claim, outcome: ClaimOutcome) -> Written {
+    match queue.settle(claim, outcome).await.unwrap() {
+        SettleResult::Written(written) => written,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn by_hand(queue: &Queue, id: &str) -> Claim {
@@ -187,7 +200,8 @@ async fn a_record_that_meets_only_trouble_fails_at_the_end_of_the_patience(backe
             "new" => claim_one(&queue).await,
             _ => due(&queue).await.remove(0),
         };
-        settle(&impatient, claimed, undecided()).await;
+        let gave_up = Written::Failed { cause: Cause::Outage, awaits: Awaits::Person };
+        assert_eq!(written(&impatient, claimed, undecided()).await, gave_up, "{id}");
         let record = the(&queue, id).await;
         assert_eq!((record.status, record.cause), (Status::Failed, Some(Cause::Outage)), "{id}");
         assert_eq!((record.next_retry_at, last_error(&record)), (NextRetry::Never, TOLD), "{id}");
@@ -230,8 +244,10 @@ async fn a_lowered_bound_of_retries_leaves_no_record_in_limbo(backend: Backend) 
 
 /// What waits for a household, as auto-retry takes it.
 async fn woken(queue: &Queue, household: &str) -> Vec<Claim> {
-    let mut claims = Vec::new();
-    for candidate in queue.wake(Origin::CommCare, &[format!("Household__c/{household}")]).await.unwrap() {
+    let (mut claims, mut woken) = (Vec::new(), Vec::new());
+    queue.wake(Origin::CommCare, &[format!("Household__c/{household}")], &mut woken).await.unwrap();
+    let woken: Vec<String> = woken.into_iter().map(|woken| woken.doc_id).collect();
+    for candidate in queue.due_candidates(Origin::CommCare, &woken).await.unwrap() {
         let claimed = queue.claim(candidate, "worker", Trigger::AutoRetry, None).await.unwrap();
         let ClaimResult::Claimed(claim) = claimed else { panic!("{claimed:?}") };
         claims.push(*claim);
@@ -255,6 +271,30 @@ async fn a_waiting_record_is_woken_by_what_it_waits_for_and_uses_up_nothing(back
     }
     settle(&queue, claimed, completed()).await;
     assert!(woken(&queue, "H1").await.is_empty(), "it waits no more");
+}
+
+async fn hundreds_that_wait_are_woken_although_one_of_them_cannot_be(backend: Backend) {
+    const WAITING: usize = 210;
+    let queue = backend.open().await;
+    join_all((0..WAITING).map(async |number| put_id(&queue, &format!("f-{number}")).await)).await;
+    let claims = claim(&queue, WAITING).await;
+    assert_eq!(claims.len(), WAITING);
+    join_all(claims.into_iter().map(async |claimed| settle(&queue, claimed, waiting()).await)).await;
+    let keys = ["Household__c/H1".to_owned(), "Household__c/H2".to_owned()];
+    let mut woken = Vec::new();
+    if let Some(firestore) = &backend.firestore {
+        firestore.fail_next("Commit", tonic::Code::PermissionDenied, 1);
+        let failed = queue.wake(Origin::CommCare, &keys, &mut woken).await;
+        assert!(failed.is_err() && woken.len() > 100 && woken.len() < WAITING, "{}", woken.len());
+        woken.clear();
+    }
+    queue.wake(Origin::CommCare, &keys, &mut woken).await.unwrap();
+    woken.sort();
+    woken.dedup();
+    assert_eq!(woken.len(), WAITING);
+    assert!(woken.is_sorted_by_key(|woken| woken.arrived), "oldest first");
+    assert_eq!(the(&queue, "f-209").await.data["id"], "f-209", "the payload stays");
+    assert_eq!(due(&queue).await.len(), 10, "auto-retry takes them too");
 }
 
 async fn an_outage_does_not_count_against_a_waiting_record(backend: Backend) {

@@ -13,6 +13,7 @@ use super::backend::{Backend, completed, on_both_back_ends};
 on_both_back_ends!(
     a_payload_that_fits_is_one_record,
     a_larger_one_is_stored_in_parts_that_know_their_place,
+    parts_are_listed_without_their_payloads,
     the_same_payload_again_is_a_duplicate,
     eight_simultaneous_sendings_are_one_set_of_parts,
     a_replacement_with_fewer_parts_leaves_nothing_of_the_old_ones,
@@ -90,6 +91,21 @@ async fn a_larger_one_is_stored_in_parts_that_know_their_place(backend: Backend)
     }
     let one = find(&queue, "j-1-7").await;
     assert_eq!((one.len(), one[0].0.as_str()), (1, "j-1-7"), "a part by its own id");
+}
+
+async fn parts_are_listed_without_their_payloads(backend: Backend) {
+    let queue = backend.open().await;
+    put(&queue, payload("j-1", 30, 100 * KILOBYTE, "a")).await;
+    let whole = find(&queue, "j-1").await;
+    assert!(whole.len() > 1);
+    let listed = queue.find_summaries(Origin::Salesforce, "j-1").await.unwrap().records;
+    let without = |(doc_id, record): &(String, Record)| {
+        (doc_id.clone(), Record { data: Arc::new(json!({ "id": "j-1" })), ..record.clone() })
+    };
+    assert_eq!(listed, whole.iter().map(without).collect::<Vec<_>>());
+    assert_eq!(queue.find_summaries(Origin::Salesforce, &whole[1].0).await.unwrap().records.len(), 1);
+    let named = queue.named(Origin::Salesforce, &["j-1".to_owned()]).await.unwrap();
+    assert_eq!(named[0].1.len(), whole.len());
 }
 
 async fn the_same_payload_again_is_a_duplicate(backend: Backend) {

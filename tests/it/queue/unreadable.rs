@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::backend::Backend;
 use crate::support::app::TestApp;
 use crate::support::forms::registration;
+use crate::support::log::Log;
 use crate::support::metrics::Metrics;
 use crate::support::process::{borrowed, queue_variables};
 use commcare_sf_integration::config::QueueSettings;
@@ -27,6 +28,24 @@ async fn start(backend: &Backend) -> TestApp {
 async fn connect(backend: &Backend) -> SqliteConnection {
     let QueueSettings::Sqlite(settings) = &backend.settings else { panic!("SQLite") };
     SqliteConnectOptions::new().filename(&settings.path).connect().await.unwrap()
+}
+
+/// Makes a stored form unreadable.
+pub(crate) async fn spoil(backend: &Backend, id: &str) {
+    if let Some(firestore) = &backend.firestore {
+        firestore.put(COLLECTION, id, &json!({ "status": "new", "attempts": "not a list" })).await;
+        return;
+    }
+    set(backend, id, r#"state = '{"status": "new", "attempts": "not a list"}'"#).await;
+}
+
+/// Changes a row as another program does.
+pub(crate) async fn set(backend: &Backend, id: &str, what: &str) {
+    let mut connection = connect(backend).await;
+    let sql = format!("UPDATE submissions SET {what} WHERE doc_id = '{id}'");
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    connection.close().await.unwrap();
 }
 
 fn listed(answer: &Value) -> Vec<&str> {
@@ -64,6 +83,45 @@ async fn stopped_nobody(app: &TestApp, odd: &[&str], on_overview: &[&str]) {
     app.get("/ready").await.expect(200);
 }
 
+async fn a_form_whose_stored_document_is_unreadable_is_to_be_sent_again(backend: Backend) {
+    let app = start(&backend).await;
+    spoil(&backend, "good-1").await;
+    let log = Log::production(None);
+    for again in 0..2 {
+        let mut form = registration("good-1");
+        form["form"]["First_Name"] = json!(format!("Edited {again}"));
+        let answer = app.post("/process-data-cc", form.to_string()).await;
+        let error = answer.expect(503)["error"].clone();
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+        assert_eq!(
+            error,
+            "The document good-1, which the queue has for this id, cannot be read (attempts: not what this field \
+             holds); mend or remove it, then send this again"
+        );
+    }
+    assert_eq!(log.events("webhook not stored").len(), 2, "{}", log.text());
+    // The queue itself is well.
+    app.get("/ready").await.expect(200);
+    assert_eq!(app.accept(&registration("good-2")).await["duplicate"], true);
+}
+
+#[tokio::test]
+async fn a_form_whose_row_is_unreadable_is_to_be_sent_again() {
+    a_form_whose_stored_document_is_unreadable_is_to_be_sent_again(Backend::sqlite()).await;
+}
+
+#[tokio::test]
+async fn one_behind_many_others_is_shown_too() {
+    let backend = Backend::sqlite();
+    let app = start(&backend).await;
+    for number in 0..20 {
+        app.accept(&registration(&format!("f-{number}"))).await;
+    }
+    spoil(&backend, "f-19").await;
+    let failed = app.get("/failed/sf").await.expect(200);
+    assert_eq!(listed(&failed), ["f-19"], "{failed}");
+}
+
 #[tokio::test]
 async fn rows_that_are_no_records_stop_nobody() {
     let backend = Backend::sqlite();
@@ -76,14 +134,10 @@ async fn rows_that_are_no_records_stop_nobody() {
         ("failed", "status = 'failed', due_at = 0, state = '{}'"),
         ("failed-payload", "status = 'failed', due_at = 0, data = ''"),
     ];
-    let mut connection = connect(&backend).await;
-    for (id, set) in broken {
+    for (id, what) in broken {
         app.accept(&registration(id)).await;
-        let sql = format!("UPDATE submissions SET {set} WHERE doc_id = '{id}'");
-        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-        assert_eq!(done.rows_affected(), 1);
+        set(&backend, id, what).await;
     }
-    connection.close().await.unwrap();
     let odd = broken.map(|(id, _)| id);
     // The overview reads no payload of a failed record.
     stopped_nobody(&app, &odd, &odd[..5]).await;
@@ -91,6 +145,11 @@ async fn rows_that_are_no_records_stop_nobody() {
 
 mod firestore {
     use super::*;
+
+    #[tokio::test]
+    async fn a_form_whose_document_is_unreadable_is_to_be_sent_again() {
+        a_form_whose_stored_document_is_unreadable_is_to_be_sent_again(Backend::firestore()).await;
+    }
 
     #[tokio::test]
     async fn documents_that_are_no_records_stop_nobody() {

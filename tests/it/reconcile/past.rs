@@ -9,6 +9,7 @@ use crate::queue::backend::{Backend, on_both_back_ends};
 use crate::support::app::TestApp;
 use crate::support::forms::{attendance, attendance_light};
 use crate::support::forms_api::{HqForms, forwarded};
+use crate::support::log::Log;
 use crate::support::salesforce::SalesforceStandIn;
 
 on_both_back_ends!(
@@ -125,9 +126,12 @@ async fn a_form_of_the_past_waits_for_what_it_needs(backend: Backend) {
     hq.has(&forwarded(visit, hours_ago(200 * DAY)));
     let since = hours_ago(300 * DAY).date_naive();
     assert_eq!(reconcile(&app, &format!("?since={since}")).await["accepted"], 1);
+    let log = Log::production(None);
     app.drain().await;
     let record = app.record("f-1").await;
     assert_eq!(record["error_kind"], "dependency", "{record}");
+    let [failed] = &log.events("record failed")[..] else { panic!("{}", log.text()) };
+    assert_eq!(failed["awaits"], "reference", "{failed}");
     let next = record["next_retry_at"].as_str().expect("its patience begins when it was fetched");
     assert!(next.parse::<DateTime<Utc>>().unwrap() > clock::now(), "{record}");
 }

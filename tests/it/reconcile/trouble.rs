@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{form, hours_ago, reconcile, service};
+use super::{counts, form, hours_ago, reconcile, service};
 use crate::queue::backend::{Backend, on_both_back_ends};
+use crate::queue::unreadable::{set, spoil};
 use crate::support::app::TestApp;
 use crate::support::forms_api::{HqForms, Trouble};
 
-on_both_back_ends!(a_refused_key_changes_nothing);
+on_both_back_ends!(a_refused_key_changes_nothing, a_form_whose_document_is_unreadable_stops_no_other);
 
 /// A service that does not wait long, with one form; and one that it lacks.
 async fn start(backend: &Backend, hq: &HqForms, variables: &[(&str, &str)]) -> TestApp {
@@ -40,6 +41,51 @@ async fn a_refused_key_changes_nothing(backend: Backend) {
     drop(app);
     let app = service(&backend, &hq, &[]).await;
     assert_eq!(reconcile(&app, "").await["accepted"], 1);
+}
+
+async fn a_form_whose_document_is_unreadable_stops_no_other(backend: Backend) {
+    let hq = HqForms::start().await;
+    let app = service(&backend, &hq, &[]).await;
+    for form in [form("f-0", 48), form("spoilt", 30)] {
+        app.accept(&form).await;
+        hq.has(&form);
+    }
+    hq.has(&form("f-1", 20));
+    spoil(&backend, "spoilt").await;
+    for query in ["?dry_run=true", ""] {
+        let answer = reconcile(&app, query).await;
+        assert_eq!(counts(&answer), [3, 1, 0, 1, 0, 0, 0, 1], "{answer}");
+        assert_eq!(answer["finished"], true, "{answer}");
+        let error = "document spoilt cannot be read: attempts: not what this field holds";
+        assert_eq!(answer["refused_forms"], json!([{ "id": "spoilt", "error": error }]), "{answer}");
+    }
+    assert_eq!(app.record("f-1").await["status"], "new");
+}
+
+/// Whatever stands where a text is looked for.
+#[tokio::test]
+async fn a_payload_of_another_shape_stops_no_reconciliation_and_no_page() {
+    let hq = HqForms::start().await;
+    let backend = Backend::sqlite();
+    let app = service(&backend, &hq, &[]).await;
+    for (id, what) in [
+        ("number", "data = json_set(data, '$.received_on', 5)"),
+        ("list", "data = json_set(data, '$.received_on', json('[1]'))"),
+        ("history", "status = 'failed', state = json_set(state, '$.attempts', 5, '$.status', 'failed')"),
+        ("job", "state = json_set(state, '$.job_name', 5, '$.job_id', 7)"),
+        ("state", "state = '['"),
+    ] {
+        let form = form(id, 20);
+        app.accept(&form).await;
+        hq.has(&form);
+        set(&backend, id, what).await;
+    }
+    hq.has(&form("f-1", 10));
+    let answer = reconcile(&app, "").await;
+    assert_eq!((&answer["accepted"], &answer["finished"]), (&json!(1), &json!(true)), "{answer}");
+    for page in ["/dashboard", "/dashboard/summary"] {
+        assert_eq!(app.get(page).await.status, 200, "{page}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use commcare_sf_integration::clock;
-use commcare_sf_integration::queue::{Fate, SettleResult};
+use commcare_sf_integration::queue::{Fate, SettleResult, Written};
 use commcare_sf_integration::submission::{ErrorKind, NextRetry, Origin, Status, Trigger};
 use serde_json::{Value, json};
 
@@ -49,7 +49,10 @@ async fn they_are_drained_oldest_first_beside_ours() {
     assert_eq!(ids(&claims), ["Xa82", "Xa81", "ours"]);
     assert_eq!(claims[0].record().run_retries, 2, "the take-over counts");
     for claim in claims {
-        assert_eq!(queue.settle(claim, completed()).await.unwrap(), SettleResult::Written);
+        assert_eq!(
+            queue.settle(claim, completed()).await.unwrap(),
+            SettleResult::Written(Written::Completed)
+        );
     }
     assert_eq!(the(&queue, "theirs").await.status, Status::Completed);
 }
