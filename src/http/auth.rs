@@ -22,9 +22,8 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tracing::warn;
 
-use super::credential;
 use super::error::HttpError;
-use super::observe;
+use super::{browsers, credential, observe};
 use crate::config::{Access, OperatorToken};
 use crate::submission::{Caller, Role};
 use csrf::Csrf;
@@ -171,22 +170,15 @@ pub(super) async fn operator(
     mut request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    let visitor = gatekeeper.admit_operator(request.headers(), reads_only(&request))?;
+    // A preview stores and sends nothing.
+    let reads_only = browsers::reads_only(&request) || request.uri().path().starts_with("/preview/");
+    let visitor = gatekeeper.admit_operator(request.headers(), reads_only)?;
     if let Visitor(Some(caller)) = &visitor {
         observe::name_operator(caller);
         request.extensions_mut().insert(caller.clone());
     }
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
-}
-
-/// Whether an operator's call changes nothing. A preview stores and sends nothing.
-fn reads_only(request: &Request) -> bool {
-    let path = request.uri().path();
-    match *request.method() {
-        Method::GET | Method::HEAD | Method::OPTIONS => !path.starts_with("/retry/"),
-        _ => path.starts_with("/preview/"),
-    }
 }
 
 /// The credential of an `Authorization` header with this scheme.
