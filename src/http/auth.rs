@@ -1,8 +1,9 @@
 //! Who may call what (`docs/service.md`, section 7): one layer for each group of endpoints.
 //!
 //! Webhooks take the webhook credentials. Drains take the scheduler's or the operator's. Everything else
-//! takes the operator's; what changes nothing takes the viewer's too. With no credential configured every call is open, and the configuration has made
-//! sure that only this machine can call. With some configured, a group without one is closed.
+//! takes the operator's; what changes nothing takes the viewer's too. With no credential configured every
+//! call is open, and the configuration has made sure that only this machine can call. With some configured,
+//! a group without one is closed.
 
 mod csrf;
 #[cfg(any(test, fuzzing))]
@@ -61,7 +62,7 @@ impl Gatekeeper {
             return Ok(());
         }
         if self.webhook_basic.is_empty() && self.webhook_keys.is_empty() {
-            return Err(CLOSED);
+            return Err(NO_WEBHOOK);
         }
         let basic = authorization(headers, "basic").and_then(|pair| decode_basic(&pair));
         let header_key = headers.get(credential::API_KEY).map(|value| text(value.as_bytes()));
@@ -88,7 +89,7 @@ impl Gatekeeper {
         }
         match (&self.scheduler, authorization(headers, "bearer")) {
             (Some(scheduler), Some(token)) => scheduler.verify(&token).await.map(|()| None),
-            (None, _) if self.operators.is_empty() => Err(CLOSED),
+            (None, _) if self.operators.is_empty() => Err(NO_SCHEDULER),
             _ => Err(HttpError::Unauthenticated),
         }
     }
@@ -104,7 +105,7 @@ impl Gatekeeper {
         } else if token.is_some_and(|token| self.viewer_tokens.contain(&token)) {
             if reads_only { Ok(Visitor(None)) } else { Err(READ_ONLY) }
         } else if self.operators.is_empty() && self.viewer_tokens.is_empty() {
-            Err(CLOSED)
+            Err(NO_OPERATOR)
         } else {
             Err(HttpError::Unauthenticated)
         }
@@ -133,7 +134,15 @@ fn operator_credential(headers: &HeaderMap) -> Option<String> {
 
 const READ_ONLY: HttpError = HttpError::Forbidden("This token may look at everything, and change nothing");
 
-const CLOSED: HttpError = HttpError::Forbidden("No credential is configured for this call");
+/// The answers of a group without a credential, each with the variables that open it.
+const NO_WEBHOOK: HttpError = HttpError::Forbidden(
+    "No credential is configured for this call; set WEBHOOK_BASIC_AUTH or WEBHOOK_API_KEY",
+);
+const NO_SCHEDULER: HttpError = HttpError::Forbidden(
+    "No credential is configured for this call; set SCHEDULER_OIDC_AUDIENCE or OPERATOR_TOKEN",
+);
+const NO_OPERATOR: HttpError =
+    HttpError::Forbidden("No credential is configured for this call; set OPERATOR_TOKEN");
 
 /// Admits those who may post data.
 pub(super) async fn webhook(

@@ -43,7 +43,8 @@ impl FromRequest<HttpState> for SentForm {
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, HttpError> {
         let sent = Form::<Vec<(String, String)>>::from_request(request, state).await;
-        let Form(sent) = sent.map_err(|_| HttpError::InvalidPayload)?;
+        let unreadable = |_| HttpError::InvalidPayload { details: "the form cannot be read".to_owned() };
+        let Form(sent) = sent.map_err(unreadable)?;
         let ids = sent.iter().filter(|(name, _)| name == "id").map(|(_, id)| id.clone()).collect();
         let fields = Params::from(HashMap::from_iter(sent));
         let gatekeeper = Arc::<Gatekeeper>::from_ref(state);

@@ -84,6 +84,11 @@ async fn rows_that_are_no_records_stop_nobody() {
         assert_eq!(done.rows_affected(), 1);
     }
     connection.close().await.unwrap();
+    // Its sender sends it again, and an operator is told which document it is.
+    let refused = app.post("/process-data-cc", registration("fields").to_string()).await.expect(503);
+    let told =
+        "Document fields of the queue cannot be read; an operator has to mend it, then send this again";
+    assert_eq!(refused["error"], told);
     let odd = broken.map(|(id, _)| id);
     // The overview reads no payload of a failed record.
     stopped_nobody(&app, &odd, &odd[..5]).await;
