@@ -26,7 +26,7 @@ mod scheduler;
 mod slow;
 mod state;
 mod status;
-pub(crate) mod time;
+mod time;
 mod unmapped;
 mod unread;
 mod webhooks;

@@ -7,8 +7,9 @@
 //!
 //! Imports go from left to right, never back (`tests/it/tidy.rs` holds them to it). [`http`] takes submissions and
 //! operators' calls, [`queue`] keeps one record for each submission, [`worker`] claims records and settles them,
-//! [`jobs`] turns a form into a [`plan::Plan`], [`destinations`] perform it. [`reconcile`] fetches what CommCare could not deliver. [`submission`] has the words that all
-//! of them use. [`app`] puts the parts together from a [`config::Config`]; [`server`] and [`cli`] run it.
+//! [`jobs`] turns a form into a [`plan::Plan`], [`destinations`] perform it. [`reconcile`] fetches what CommCare could
+//! not deliver. [`submission`] has the words that all of them use. [`app`] puts the parts together from a
+//! [`config::Config`]; [`server`] and [`cli`] run it.
 //!
 //! `docs/architecture.md` follows a form through these modules and says where to change what. `docs/service.md` is
 //! the contract of the outside, `docs/mappings/` the mappings; comments cite their sections, guarantees and
@@ -41,4 +42,5 @@ pub mod submission;
 mod summary;
 pub mod telemetry;
 mod text;
+mod time;
 pub mod worker;

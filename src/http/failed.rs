@@ -15,11 +15,12 @@ use super::error::{ErrorBody, HttpError};
 use super::format;
 use super::origin_of_destination;
 use super::params::{Dest, Params, Segments};
-use super::time::{self, Edge};
+use super::time;
 use crate::app::App;
 use crate::csv;
 use crate::queue::{FailedFilter, Group, Place, QueueError, Shown};
 use crate::submission::{Awaits, Cause, ErrorKind, NextRetry, Origin, Record};
+use crate::time::Edge;
 
 /// The columns of the table (`docs/service.md`, section 11).
 const COLUMNS: [&str; 12] = [
