@@ -17,6 +17,7 @@ use crate::destinations::{DeliveryError, Destinations, Fault, NotAsked};
 use crate::jobs::{self, Entry, JOBS};
 use crate::queue::{Queue, QueueError};
 use crate::submission::Destination;
+use crate::text::with_causes;
 pub use report::{CheckStatus, Checked, Finding, Report};
 use salesforce::Org;
 
@@ -34,11 +35,7 @@ const DOMAIN: usize = 25;
 
 /// The length of the longest address of a photo that the mappings write.
 pub fn longest_file_url(config: &Config) -> usize {
-    let domain = config.commcare.as_ref().and_then(|commcare| {
-        let mut segments = commcare.receiver.path_segments()?;
-        segments.by_ref().find(|segment| *segment == "a")?;
-        segments.next().map(str::len)
-    });
+    let domain = config.commcare.as_ref().map(|commcare| commcare.domain.len());
     let fixed = "/a//api/form/attachment//".len();
     config.hq.len() + fixed + domain.unwrap_or(DOMAIN) + INSTANCE_ID + FILE_NAME
 }
@@ -177,7 +174,7 @@ async fn of_queue(queue: Option<&Queue>) -> Part {
             let missing = missing.into_iter().map(fault).collect();
             of_faults(NAME, "a query of each kind was asked", Ok(missing), &all)
         }
-        Err(error) => (part(NAME, CheckStatus::Unreachable, error.to_string()), Vec::new()),
+        Err(error) => (part(NAME, CheckStatus::Unreachable, with_causes(&error)), Vec::new()),
     }
 }
 

@@ -25,13 +25,13 @@ use crate::config::{Config, QueueSettings};
 use crate::demo;
 use crate::destinations::postgis;
 use crate::http::openapi;
-use crate::http::time::{self, Edge};
 use crate::mappings;
 use crate::queue::Queue;
 use crate::server::{self, Server};
 use crate::submission::Origin;
 use crate::summary::Summary;
 use crate::telemetry;
+use crate::time::{self, Edge};
 
 /// Joins CommCare, Salesforce and PostGIS: every form takes effect once, and none is lost.
 ///

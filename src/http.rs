@@ -26,7 +26,7 @@ mod scheduler;
 mod slow;
 mod state;
 mod status;
-pub(crate) mod time;
+mod time;
 mod unmapped;
 mod unread;
 mod webhooks;
@@ -149,8 +149,7 @@ fn router(state: HttpState) -> Router {
         .method_not_allowed_fallback(async || HttpError::WrongMethod)
         .layer(from_fn(slow::time_body))
         .layer(from_fn(browsers::refuse_cross_site))
-        // CommCare sends a form again after a 503. Its older versions gave a form up after a 500.
-        .layer(CatchPanicLayer::custom(|_| HttpError::Unavailable.into_response()))
+        .layer(CatchPanicLayer::custom(|_| HttpError::BrokeDown.into_response()))
         .layer(from_fn(browsers::protect))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         // Outside of what observes: the rest of a body is no time of the call's.
@@ -160,12 +159,13 @@ fn router(state: HttpState) -> Router {
 
 /// The origin of the records that go to `{dest}`; 404 for another word.
 fn origin_of_destination(dest: &str) -> Result<Origin, HttpError> {
-    Origin::from_destination(dest).ok_or(HttpError::NoSuchPath)
+    Origin::from_destination(dest).ok_or(HttpError::NoSuchWord { details: "dest must be sf or cc" })
 }
 
 /// The origin of a `{collection}`; 404 for another word.
 fn origin_of_collection(collection: &str) -> Result<Origin, HttpError> {
-    Origin::from_collection(collection).ok_or(HttpError::NoSuchPath)
+    let details = "collection must be commcare_collection or salesforce_collection";
+    Origin::from_collection(collection).ok_or(HttpError::NoSuchWord { details })
 }
 
 /// Runs work on records as a task of its own, so that the records are settled even where the caller hangs up.
@@ -178,7 +178,7 @@ async fn work<T: Send + 'static>(
         // The panic hook has logged the place. The panic's message may quote a payload.
         Err(_panic) => {
             error!("work on records broke down");
-            Err(HttpError::Unavailable)
+            Err(HttpError::BrokeDown)
         }
     }
 }

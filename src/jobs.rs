@@ -32,7 +32,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
-use crate::submission::{Destination, Origin, Sender};
+use crate::submission::{Destination, Origin, Sender, id_text};
 use describe::Description;
 pub use entry::{Entry, Gives, Label};
 use salesforce_to_commcare::{
@@ -236,11 +236,7 @@ pub fn find(origin: Origin, name: &str) -> Option<&'static Job> {
 
 /// The payload's `id` as text; a number counts as its text. `None` where the id is missing or blank.
 pub fn job_id(payload: &Value) -> Option<String> {
-    match payload.get("id") {
-        Some(Value::String(id)) if !id.trim().is_empty() => Some(id.clone()),
-        Some(Value::Number(id)) => Some(id.to_string()),
-        _ => None,
-    }
+    payload.get("id").and_then(id_text).filter(|id| !id.trim().is_empty())
 }
 
 /// The job name of a payload: `form.@name` from CommCare, `jobType` from Salesforce. A `Followup` may be a

@@ -42,4 +42,5 @@ pub mod submission;
 mod summary;
 pub mod telemetry;
 mod text;
+mod time;
 pub mod worker;

@@ -140,6 +140,18 @@ pub enum Fate {
     Stale,
 }
 
+impl Fate {
+    /// The word of log lines and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "duplicate",
+            Self::Replaced => "replaced",
+            Self::Stale => "stale",
+        }
+    }
+}
+
 /// The queue, on one of its back ends.
 #[derive(Debug, Clone)]
 pub struct Queue {

@@ -25,7 +25,7 @@ use crate::queue::{HeldSweep, Queue, QueueError};
 use crate::submission::Origin;
 use crate::worker::Shutdown;
 
-pub use asked::{Asked, AskedError, end_of, start_of};
+pub use asked::{Asked, AskedError};
 use kept::OpenRun;
 pub use kept::{Kept, PastRun, RUNS};
 use place::PageSeen;

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use attempt::{Attempt, AttemptOutcome, Caller, Role, Trigger};
@@ -218,6 +219,15 @@ pub struct Unmapped {
     pub path: String,
     /// The code as sent.
     pub code: String,
+}
+
+/// An id as text: a number counts as its text, and nothing else is an id.
+pub(crate) fn id_text(id: &Value) -> Option<String> {
+    match id {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
 }
 
 /// What has become of the records of a payload for CommCare, by position in the payload.

@@ -18,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock;
 use crate::config::{Config, LogFormat};
+use crate::text::with_causes;
 
 /// Starts logging, to standard error, as the configuration asks. Fails on a filter that cannot be
 /// read.
@@ -184,7 +185,6 @@ impl Visit for Fields {
 
     /// An error with its causes.
     fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
-        let chain = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
-        self.put_text(field, &chain.collect::<Vec<_>>().join(": "));
+        self.put_text(field, &with_causes(error));
     }
 }

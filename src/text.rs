@@ -8,6 +8,15 @@ pub(crate) fn shorten(text: &str, most: usize) -> String {
     }
 }
 
+/// What stands for a value that is shown to nobody.
+pub(crate) const MASKED: &str = "[masked]";
+
+/// An error with its causes, joined by colons.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    chain.collect::<Vec<_>>().join(": ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -17,5 +26,11 @@ mod tests {
         for (text, expected) in [("", ""), ("éé", "éé"), ("ééé", "éé…")] {
             assert_eq!(shorten(text, 2), expected);
         }
+    }
+
+    #[test]
+    fn an_error_is_said_with_its_causes() {
+        let error = anyhow::anyhow!("no route").context("no connection").context("reading");
+        assert_eq!(with_causes(error.as_ref()), "reading: no connection: no route");
     }
 }

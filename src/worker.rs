@@ -60,9 +60,9 @@ const REMOVED: &str = "it was removed meanwhile";
 /// How much one drain takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
-    /// Records that it takes; as configured where `None`.
+    /// Records that it takes at most. Where `None`, one batch as configured, or all where it goes on.
     pub limit: Option<usize>,
-    /// Whether to go on, batch after batch, until the queue is empty or the budget is spent.
+    /// Whether to go on, batch after batch, until the limit, the end of the queue or of the budget.
     pub until_empty: bool,
 }
 
@@ -158,8 +158,8 @@ impl Worker {
         let settings = self.lane(origin).settings;
         let destination = destination_of(origin);
         let at_a_time = settings.read_at_a_time.min(READ_PER_SLOT * settings.concurrency);
-        let mut left =
-            if extent.until_empty { usize::MAX } else { extent.limit.unwrap_or(settings.batch_size) };
+        let without_limit = if extent.until_empty { usize::MAX } else { settings.batch_size };
+        let mut left = extent.limit.unwrap_or(without_limit);
         let mut drain = Drain::new(self.clone(), origin, self.deadline(origin), Order::from_trigger(trigger));
         let mut sweep = match trigger {
             Trigger::AutoRetry => Sweep::over_due(origin),

@@ -13,6 +13,8 @@ use crate::submission::Sender;
 /// Everything the CommCare destination needs (`docs/service.md`, section 6).
 #[derive(Debug, Clone)]
 pub struct CommCareSettings {
+    /// `CC_DOMAIN`: the project space.
+    pub domain: String,
     /// Where forms are posted, by `CC_BASE_URL` and `CC_DOMAIN`.
     pub receiver: Url,
     /// HQ's list of the forms that it has, by the same two.
@@ -72,6 +74,7 @@ pub(super) fn load(reader: &mut Reader<'_>, base: Option<&Url>, bounds: &Bounds)
         reader.problem("CC_BASE_URL: must be an address that a path can follow");
     }
     Some(CommCareSettings {
+        domain,
         receiver: receiver?,
         forms: forms?,
         username: username?,

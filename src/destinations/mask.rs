@@ -15,13 +15,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::plan::Upsert;
-use crate::text::shorten;
+use crate::text::{MASKED, shorten};
 use folded::Folded;
 use known::Known;
 use quotes::{Place, Quotes};
 
-/// What stands for a value.
-const MASKED: &str = "[masked]";
 /// Characters of a message that are kept: an Apex stack trace can be pages.
 const MAX_MESSAGE: usize = 1_000;
 /// Characters of a message that are read for that.

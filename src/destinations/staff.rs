@@ -17,7 +17,7 @@ use crate::plan::rows::Rows;
 /// How long a mill waits for its user. After that it is stored without a user.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes of the longest text that is worth a query: ids have 18, and no address holds a novel.
+/// Bytes of the longest text that is worth a query: ids have 18, and a longer text would not fit a URL.
 const LONGEST_ROLE: usize = 255;
 
 /// The Salesforce id of the staff member whose project role `rows` name. `None` where they name no role, and

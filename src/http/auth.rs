@@ -2,8 +2,8 @@
 //!
 //! Webhooks take the webhook credentials. What the scheduler calls takes the scheduler's or the operator's. Everything
 //! else takes the operator's; what changes nothing takes the viewer's too. With no credential configured every call is
-//! open, and the configuration has made sure that only this machine can call. With some configured, a group without one is
-//! closed.
+//! open, and the configuration has made sure that only this machine can call. With some configured, a group without
+//! one is closed.
 
 mod csrf;
 #[cfg(any(test, fuzzing))]
@@ -23,9 +23,8 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tracing::warn;
 
-use super::credential;
 use super::error::HttpError;
-use super::observe;
+use super::{browsers, credential, observe};
 use crate::config::{Access, OperatorToken};
 use crate::submission::{Caller, Role};
 use csrf::Csrf;
@@ -63,7 +62,7 @@ impl Gatekeeper {
             return Ok(());
         }
         if self.webhook_basic.is_empty() && self.webhook_keys.is_empty() {
-            return Err(CLOSED);
+            return Err(NO_WEBHOOK);
         }
         let basic = authorization(headers, "basic").and_then(|pair| decode_basic(&pair));
         let header_key = headers.get(credential::API_KEY).map(|value| text(value.as_bytes()));
@@ -90,7 +89,7 @@ impl Gatekeeper {
         }
         match (&self.scheduler, authorization(headers, "bearer")) {
             (Some(scheduler), Some(token)) => scheduler.verify(&token).await.map(|()| None),
-            (None, _) if self.operators.is_empty() => Err(CLOSED),
+            (None, _) if self.operators.is_empty() => Err(NO_SCHEDULER),
             _ => Err(HttpError::Unauthenticated),
         }
     }
@@ -106,7 +105,7 @@ impl Gatekeeper {
         } else if token.is_some_and(|token| self.viewer_tokens.contain(&token)) {
             if reads_only { Ok(Visitor(None)) } else { Err(READ_ONLY) }
         } else if self.operators.is_empty() && self.viewer_tokens.is_empty() {
-            Err(CLOSED)
+            Err(NO_OPERATOR)
         } else {
             Err(HttpError::Unauthenticated)
         }
@@ -135,7 +134,15 @@ fn operator_credential(headers: &HeaderMap) -> Option<String> {
 
 const READ_ONLY: HttpError = HttpError::Forbidden("This token may look at everything, and change nothing");
 
-const CLOSED: HttpError = HttpError::Forbidden("No credential is configured for this call");
+/// The answers of a group without a credential, each with the variables that open it.
+const NO_WEBHOOK: HttpError = HttpError::Forbidden(
+    "No credential is configured for this call; set WEBHOOK_BASIC_AUTH or WEBHOOK_API_KEY",
+);
+const NO_SCHEDULER: HttpError = HttpError::Forbidden(
+    "No credential is configured for this call; set SCHEDULER_OIDC_AUDIENCE or OPERATOR_TOKEN",
+);
+const NO_OPERATOR: HttpError =
+    HttpError::Forbidden("No credential is configured for this call; set OPERATOR_TOKEN");
 
 /// Admits those who may post data.
 pub(super) async fn webhook(
@@ -172,22 +179,15 @@ pub(super) async fn operator(
     mut request: Request,
     next: Next,
 ) -> Result<Response, HttpError> {
-    let visitor = gatekeeper.admit_operator(request.headers(), reads_only(&request))?;
+    // A preview stores and sends nothing.
+    let reads_only = browsers::reads_only(&request) || request.uri().path().starts_with("/preview/");
+    let visitor = gatekeeper.admit_operator(request.headers(), reads_only)?;
     if let Visitor(Some(caller)) = &visitor {
         observe::name_operator(caller);
         request.extensions_mut().insert(caller.clone());
     }
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
-}
-
-/// Whether an operator's call changes nothing. A preview stores and sends nothing.
-fn reads_only(request: &Request) -> bool {
-    let path = request.uri().path();
-    match *request.method() {
-        Method::GET | Method::HEAD | Method::OPTIONS => !path.starts_with("/retry/"),
-        _ => path.starts_with("/preview/"),
-    }
 }
 
 /// The credential of an `Authorization` header with this scheme.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
+use tracing::error;
 
 use super::error::HttpError;
 use super::slow::TooSlow;
@@ -40,7 +41,7 @@ pub(super) struct NamedPayload {
 impl NamedPayload {
     /// The payload with the job of `origin` that it names.
     pub(super) fn new(origin: Origin, data: Value) -> Result<Self, HttpError> {
-        let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName)?.to_owned();
+        let job_name = jobs::job_name(origin, &data).ok_or(HttpError::NoJobName(origin))?.to_owned();
         Ok(Self { job: jobs::find(origin, &job_name), job_name, data })
     }
 
@@ -123,18 +124,31 @@ async fn values(bodies: &Bodies, origin: Origin, bytes: Bytes, held: &mut Held) 
 }
 
 fn object(data: Value) -> Result<Value, HttpError> {
-    match &data {
-        Value::Object(members) if !members.is_empty() => Ok(data),
-        _ => Err(HttpError::InvalidPayload),
-    }
+    let details = match &data {
+        Value::Object(members) if members.is_empty() => "is an empty object",
+        Value::Object(_) => return Ok(data),
+        Value::Array(_) => "must be an object, but is a list",
+        Value::String(_) => "must be an object, but is a text",
+        Value::Number(_) => "must be an object, but is a number",
+        Value::Bool(_) => "must be an object, but is true or false",
+        Value::Null => "must be an object, but is null",
+    };
+    Err(invalid(details))
+}
+
+fn invalid(details: impl Into<String>) -> HttpError {
+    HttpError::InvalidPayload { details: details.into() }
 }
 
 /// Does what takes long on a thread of its own.
 async fn off_the_calls<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HttpError> + Send + 'static,
 ) -> Result<T, HttpError> {
-    // It does not panic, and nobody aborts it.
-    spawn_blocking(work).await.map_err(|_| HttpError::Unavailable)?
+    spawn_blocking(work).await.unwrap_or_else(|_panic| {
+        // The panic hook has logged the place. The panic's message may quote a payload.
+        error!("reading a body broke down");
+        Err(HttpError::BrokeDown)
+    })
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, HttpError> {
@@ -144,10 +158,23 @@ fn parse(bytes: &[u8]) -> Result<Value, HttpError> {
 impl From<PayloadError> for HttpError {
     fn from(error: PayloadError) -> Self {
         match error {
-            PayloadError::NotUnicode(details) => Self::UnreadablePayload { details },
-            PayloadError::NotJson(_) => Self::InvalidPayload,
+            PayloadError::NotUnicode(details) => invalid(details),
+            PayloadError::NotJson(error) => not_json(&error),
         }
     }
+}
+
+/// The place of a fault of JSON. The parser's own words may quote the payload.
+fn not_json(error: &serde_json::Error) -> HttpError {
+    let (line, column) = (error.line(), error.column());
+    let fault = if error.is_eof() {
+        "the JSON ends too early,"
+    } else if error.to_string().starts_with("recursion limit exceeded") {
+        "nested too deeply"
+    } else {
+        "not JSON"
+    };
+    invalid(format!("{fault} at line {line}, column {column}"))
 }
 
 /// The whole body, unpacked. The limit holds before and after unpacking.
@@ -163,7 +190,11 @@ async fn collect(
     while let Some(piece) = stream.next().await {
         // What is not too slow has hung up, or broke the protocol.
         let trouble = |error: axum::Error| {
-            if error.into_inner().is::<TooSlow>() { HttpError::TooSlow } else { HttpError::InvalidPayload }
+            if error.into_inner().is::<TooSlow>() {
+                HttpError::TooSlow
+            } else {
+                invalid("the body broke off")
+            }
         };
         let piece = piece.map_err(trouble)?;
         received = received.saturating_add(piece.len());
@@ -183,4 +214,15 @@ fn is_xml(headers: &HeaderMap, bytes: &[u8]) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let says_so = content_type.is_some_and(|value| value.to_ascii_lowercase().contains("xml"));
     says_so || payload::without_mark(bytes).trim_ascii_start().first() == Some(&b'<')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reading_that_breaks_down_is_no_trouble_of_the_queue() {
+        let answer = off_the_calls::<()>(|| panic!("a bug")).await;
+        assert!(matches!(answer, Err(HttpError::BrokeDown)), "{answer:?}");
+    }
 }

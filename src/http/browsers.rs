@@ -14,13 +14,22 @@ const REFUSED: HttpError = HttpError::Forbidden("A page of another site may not 
 /// Refuses a call that changes state where a page of another site makes a browser send it. Most browsers name the site
 /// in `Sec-Fetch-Site`, the others the page's `Origin`, or its address as `Referer`. No page can change these headers.
 pub(super) async fn refuse_cross_site(request: Request, next: Next) -> Result<Response, HttpError> {
-    let reads_only = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        && !request.uri().path().starts_with("/retry/");
-    if reads_only || is_own(request.headers(), request.uri()) {
+    if reads_only(&request) || is_own(request.headers(), request.uri()) {
         Ok(next.run(request).await)
     } else {
         Err(REFUSED)
     }
+}
+
+/// Calls that change something although their method says otherwise: retries, as the original's, and the check of the
+/// destinations, which logs in to them and keeps its report.
+const CHANGING: [&str; 2] = ["/retry/", "/check-destinations"];
+
+/// Whether a call changes nothing, by method and path.
+pub(super) fn reads_only(request: &Request) -> bool {
+    let path = request.uri().path();
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && !CHANGING.iter().any(|changing| path.starts_with(changing))
 }
 
 /// Whether no other site has a part in a call. Programs send none of these headers.

@@ -9,17 +9,19 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use tracing::error;
 use utoipa::ToSchema;
 
 use super::error::{ErrorBody, HttpError};
 use super::format;
 use super::origin_of_destination;
 use super::params::{Dest, Params, Segments};
-use super::time::{self, Edge};
+use super::time;
 use crate::app::App;
 use crate::csv;
-use crate::queue::{FailedFilter, Group, Place, QueueError, Shown};
+use crate::queue::{FailedFilter, Group, Place, QueueError, Shown, Unreadable};
 use crate::submission::{Awaits, Cause, ErrorKind, NextRetry, Origin, Record};
+use crate::time::Edge;
 
 /// The columns of the table (`docs/service.md`, section 11).
 const COLUMNS: [&str; 12] = [
@@ -168,7 +170,9 @@ pub(super) async fn csv(
     let head = csv::line(COLUMNS) + &rows;
     let rest = stream::try_unfold((table, next), async |(mut table, next)| {
         let Some(place) = next.filter(|_| table.left > 0) else { return Ok::<_, QueueError>(None) };
-        let (rows, next) = table.rows(Some(&place)).await?;
+        let (rows, next) = table.rows(Some(&place)).await.inspect_err(|error| {
+            error!(error = error as &dyn std::error::Error, "the table of failed records breaks off");
+        })?;
         Ok(Some((rows, (table, next))))
     });
     let body = Body::from_stream(stream::once(async { Ok(head) }).chain(rest));
@@ -190,9 +194,22 @@ impl Table {
         let limit = self.left.min(READ_AT_A_TIME);
         let page = self.app.queue.failed(self.origin, &self.filter, after, Shown::Summary, limit).await?;
         self.left -= page.records.len().min(self.left);
+        let unreadable = page.unreadable.iter().map(|odd| unreadable_row(self.origin, odd));
         let rows = page.records.iter().map(|(doc_id, record)| row(self.origin, doc_id, record));
-        Ok((rows.collect(), page.next))
+        Ok((unreadable.chain(rows).collect(), page.next))
     }
+}
+
+/// The row of a document that cannot be read: it has an id and an error, and no form type.
+fn unreadable_row(origin: Origin, odd: &Unreadable) -> String {
+    let mut cells = [""; COLUMNS.len()];
+    let error = format!("cannot be read: {}", odd.error);
+    for (column, cell) in [("id", &*odd.doc_id), ("collection", origin.collection()), ("error", &*error)] {
+        if let Some(position) = COLUMNS.iter().position(|name| *name == column) {
+            cells[position] = cell;
+        }
+    }
+    csv::line(cells)
 }
 
 fn row(origin: Origin, doc_id: &str, record: &Record) -> String {

@@ -44,9 +44,9 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.metrics.render(&scrape))
 }
 
-/// What the last reconciliation came to.
+/// What the last reconciliation came to; `None` before the first, and where the queue doesn't answer.
 async fn reconciliation(app: &App) -> Option<Reconciled> {
-    let kept = timeout(QUEUE_PATIENCE, app.reconciler.kept()).await.ok()?.ok()?;
+    let kept = in_time("the last reconciliation", app.reconciler.kept()).await?;
     kept.runs.first()?;
     let finished = kept.runs.iter().find(|run| run.finished);
     Some(Reconciled {
@@ -58,8 +58,9 @@ async fn reconciliation(app: &App) -> Option<Reconciled> {
 
 /// The findings of the last check, by destination; none where the queue doesn't answer.
 async fn findings(app: &App) -> Vec<(String, u64)> {
-    let last = timeout(QUEUE_PATIENCE, check::last(&app.queue)).await;
-    let Ok(Ok(Some(report))) = last else { return Vec::new() };
+    let Some(Some(report)) = in_time("the last check", check::last(&app.queue)).await else {
+        return Vec::new();
+    };
     let of = |checked: &Checked| {
         let findings = report.findings.iter().filter(|finding| finding.destination == checked.name);
         (checked.name.clone(), findings.count() as u64)
@@ -76,14 +77,19 @@ async fn depths(app: &App) -> Option<Vec<Depths>> {
         let awaiting = app.queue.count_awaiting(origin).await?;
         Ok::<_, QueueError>(Depths { origin, by_status: backlog.by_status, awaiting, oldest_new })
     };
-    match timeout(QUEUE_PATIENCE, futures::future::try_join_all(Origin::ALL.map(of))).await {
-        Ok(Ok(depths)) => Some(depths),
+    in_time("depths", futures::future::try_join_all(Origin::ALL.map(of))).await
+}
+
+/// What the queue says; `None`, with a line in the log, where it doesn't in time.
+async fn in_time<T>(what: &'static str, asked: impl Future<Output = Result<T, QueueError>>) -> Option<T> {
+    match timeout(QUEUE_PATIENCE, asked).await {
+        Ok(Ok(said)) => Some(said),
         Ok(Err(error)) => {
-            warn!(error = &error as &dyn std::error::Error, "queue down at a scrape");
+            warn!(asked = what, error = &error as &dyn std::error::Error, "queue down at a scrape");
             None
         }
         Err(_) => {
-            warn!(error = "no answer in time", "queue down at a scrape");
+            warn!(asked = what, error = "no answer in time", "queue down at a scrape");
             None
         }
     }

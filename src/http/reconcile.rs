@@ -39,7 +39,7 @@ pub(super) async fn reconcile(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<Json<Report>, HttpError> {
-    let (since, until) = (params.text("since"), params.text("until"));
+    let (since, until) = (params.filled("since"), params.filled("until"));
     let retention = app.reconciler.retention();
     let asked = Asked::from_texts(since, until, params.flag("dry_run")?, app.queue.now(), retention)?;
     let reconciler = app.reconciler.clone();

@@ -112,7 +112,7 @@ struct FailedJob {
 ///
 /// The first page begins with the records that cannot be read, whatever their status: they have the members
 /// `unreadable`, `field` and `error`. As CSV every record that the filters let through is listed, without payloads, up to
-/// `limit` where that is given.
+/// `limit` where that is given; those that cannot be read come first, with an error and without a form type.
 #[utoipa::path(get, path = "/failed/{dest}", tag = "operators",
     params(
         ("dest" = Dest, Path, description = "Where the records go"),

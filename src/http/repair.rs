@@ -18,11 +18,11 @@ use super::state::HttpSettings;
 use super::{body, origin_of_collection, origin_of_destination, payloads, work};
 use crate::app::App;
 use crate::queue::{HandSet, Named};
-use crate::submission::{Caller, Origin, Status};
+use crate::submission::{Caller, Origin, Status, id_text};
 use crate::worker::{Asked, Retried, RunEnd};
 
 /// Most ids of one batch retry (`docs/service.md`, section 2), and of one bulk update, which does less for each.
-const RETRIED_MOST: usize = 1_000;
+pub(super) const RETRIED_MOST: usize = 1_000;
 const UPDATED_MOST: usize = 10_000;
 /// Records whose status is set at a time.
 const SET_AT_A_TIME: usize = 16;
@@ -322,12 +322,13 @@ fn ids(body: &Value, most: usize) -> Result<Vec<String>, HttpError> {
         return Err(bad("must be a list of ids".to_owned()));
     };
     if items.is_empty() || items.len() > most {
-        return Err(bad(format!("must be 1 to {most} ids, and are {}", items.len())));
+        return Err(bad(format!("must have 1 to {most} entries, but has {}", items.len())));
     }
     let text = |(position, item): (usize, &Value)| match item {
-        Value::String(id) if !id.trim().is_empty() => Ok(id.clone()),
-        Value::Number(id) => Ok(id.to_string()),
-        _ => Err(bad(format!("must be texts, and number {} is none", position + 1))),
+        Value::String(id) if id.trim().is_empty() => Err(bad(format!("entry {} is blank", position + 1))),
+        _ => {
+            id_text(item).ok_or_else(|| bad(format!("entry {} is neither a text nor a number", position + 1)))
+        }
     };
     let mut ids = items.iter().enumerate().map(text).collect::<Result<Vec<_>, _>>()?;
     let mut seen = HashSet::new();

@@ -20,7 +20,7 @@ use crate::worker::{DrainReport, Extent, Stopped};
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the parameters are read one by one, to name the bad one")]
 struct Range {
-    /// Records that are claimed at a time; as configured where it isn't given.
+    /// Records that this call takes at most. Where it isn't given, one batch as configured; with `drain` all.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// Go on, batch after batch, until the queue is empty or the time of one call is used up.
@@ -36,7 +36,7 @@ pub(super) struct DrainAnswer {
     processed_records: Vec<String>,
     /// Documents that failed.
     failed_records: Vec<FailedRecord>,
-    /// Documents that are `new` again, untouched.
+    /// Documents that were put back as they were: not begun, or without a verdict.
     released_records: Vec<String>,
     /// The destination that took no more; absent where the drain came to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ struct StoppedAt {
     reason: String,
 }
 
-/// Most records that one call may claim at a time (`docs/service.md`, section 2).
+/// The largest `limit` (`docs/service.md`, section 2).
 const LIMIT: usize = 500;
 
 /// Processes new forms, oldest first

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The longest that a body may take.
 const LONGEST: Duration = Duration::from_mins(1);
-/// The time in which the rate does not count: a moment's stall is none.
+/// The time in which the rate does not count: a short stall is allowed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes a second, on average.
 const RATE: u64 = 1024;

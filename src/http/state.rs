@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use chrono::{DateTime, Utc};
-use percent_encoding::percent_decode_str;
-use url::Url;
 
 use super::auth::Gatekeeper;
 use super::body::Bodies;
@@ -60,17 +58,11 @@ impl HttpState {
                 (Destination::Postgis, config.postgis.is_none()),
             ],
             hq: config.hq.as_str().into(),
-            commcare_domain: config.commcare.as_ref().and_then(|commcare| domain_of(&commcare.receiver)),
+            commcare_domain: config.commcare.as_ref().map(|commcare| commcare.domain.as_str().into()),
         };
         let gatekeeper = Arc::new(Gatekeeper::new(&config.access)?);
         Ok(Self { app, gatekeeper, settings, known: Arc::new(KnownParameters::new()) })
     }
-}
-
-/// The project space of a receiver's address, `…/a/{domain}/receiver/GCP_Forms/`.
-fn domain_of(receiver: &Url) -> Option<Arc<str>> {
-    let encoded = receiver.path_segments()?.rev().nth(3)?;
-    Some(percent_decode_str(encoded).decode_utf8_lossy().as_ref().into())
 }
 
 impl FromRef<HttpState> for Arc<App> {

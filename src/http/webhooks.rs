@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use serde::Serialize;
 use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use utoipa::ToSchema;
 
 use super::body::{self, NamedPayload, Posted};
@@ -43,7 +43,7 @@ pub(super) struct WebhookAnswer {
     /// Whether a newer edition was there already; absent where not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stale: bool,
-    /// The status of a wet-mill form after its immediate try; absent for other forms.
+    /// The status of a wet-mill form after its immediate try; absent where it is not known, and for other forms.
     #[serde(skip_serializing_if = "Option::is_none")]
     record_status: Option<Status>,
 }
@@ -63,7 +63,7 @@ impl WebhookAnswer {
     }
 }
 
-/// Time in which an unfinished record is put back into the queue.
+/// Time in which an unfinished record is put back into the queue, and in which the queue tells a record's status.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Stores a form from CommCare
@@ -167,7 +167,7 @@ async fn accept(
     };
     let accepted = holding::accept(&app.queue, arriving, list).await?;
     drop(held);
-    let fate = word(accepted.fate);
+    let fate = accepted.fate.as_str();
     app.metrics.webhook_accepted(origin, &payload.job_name, fate);
     info!(
         request_id = job_id,
@@ -187,42 +187,41 @@ async fn accept(
         record_status: None,
     };
     if job.destination == Destination::Postgis && accepted.fate != Fate::Stale {
-        answer.record_status = Some(try_at_once(app, settings.inline, origin, accepted.doc_id).await);
+        answer.record_status = try_at_once(app, settings.inline, origin, &accepted.doc_id).await;
     }
     Ok(Json(answer))
 }
 
-/// The word for it in log lines and metrics.
-fn word(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Stored => "stored",
-        Fate::Duplicate => "duplicate",
-        Fate::Replaced => "replaced",
-        Fate::Stale => "stale",
-    }
-}
-
-/// Tries a record inside its call, and returns its status after the try. The form is safe in the queue
-/// whatever the outcome.
-async fn try_at_once(app: &App, within: Duration, origin: Origin, doc_id: String) -> Status {
-    let worker = app.worker.clone();
+/// Tries a record inside its call, and returns its status after the try; `None` where that is not known. The form is
+/// safe in the queue whatever the outcome.
+async fn try_at_once(app: &App, within: Duration, origin: Origin, doc_id: &str) -> Option<Status> {
+    let (worker, id) = (app.worker.clone(), doc_id.to_owned());
     // A task of its own, so that the record is settled even where the caller hangs up.
-    let trying = app.worker.shutdown().work(async move { worker.try_at_once(origin, &doc_id, within).await });
+    let trying = app.worker.shutdown().work(async move { worker.try_at_once(origin, &id, within).await });
     match timeout(within + LAST_WORDS, trying).await {
-        Ok(Ok(Ok(RunEnd::Completed))) => Status::Completed,
-        Ok(Ok(Ok(RunEnd::Failed(_)))) => Status::Failed,
-        Ok(Ok(Ok(RunEnd::PutBack(status, _)))) => status,
-        Ok(Ok(Ok(RunEnd::NotStarted(_)))) => Status::New,
-        // The outcome is not written yet.
-        Ok(Ok(Ok(RunEnd::Processing))) | Err(_) => Status::Processing,
+        Ok(Ok(Ok(RunEnd::Completed))) => return Some(Status::Completed),
+        Ok(Ok(Ok(RunEnd::Failed(_)))) => return Some(Status::Failed),
+        Ok(Ok(Ok(RunEnd::PutBack(status, _)))) => return Some(status),
+        // Not tried here, or the outcome is not written yet: the record tells.
+        Ok(Ok(Ok(RunEnd::NotStarted(_) | RunEnd::Processing))) | Err(_) => {}
         Ok(Ok(Err(error))) => {
             error!(error = &error as &dyn std::error::Error, "record not tried in its webhook call");
-            Status::New
         }
         // The panic hook has logged the place. The panic's message may quote a payload.
-        Ok(Err(_panic)) => {
-            error!("try in the webhook call broke down");
-            Status::Processing
+        Ok(Err(_panic)) => error!("try in the webhook call broke down"),
+    }
+    match timeout(LAST_WORDS, app.queue.candidate(origin, doc_id)).await {
+        Ok(Ok(candidate)) => candidate.map(|candidate| candidate.record().status),
+        Ok(Err(error)) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "status after the try in the webhook call is not known"
+            );
+            None
+        }
+        Err(_) => {
+            warn!(error = "no answer in time", "status after the try in the webhook call is not known");
+            None
         }
     }
 }

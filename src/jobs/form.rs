@@ -26,6 +26,8 @@ pub(super) type Labels = &'static [(&'static str, &'static str)];
 
 /// The longest answer, in characters, that may be the code of an option.
 const LONGEST_CODE: usize = 64;
+/// Digits in a row that no code has, and every phone number.
+const DIGITS_OF_A_NUMBER: usize = 7;
 
 /// One group of a payload and the path to it. A missing group counts as an empty group.
 pub(super) struct Form<'a> {
@@ -180,12 +182,9 @@ impl<'a> Form<'a> {
     /// Remembers a code that no label table knows, once per form. An answer that doesn't look like a
     /// code is left out, because it may be somebody's words.
     pub(super) fn remember_unmapped(&self, path: &str, code: &str) {
-        let like_a_code = !code.is_empty()
-            && code.chars().count() <= LONGEST_CODE
-            && !code.chars().any(|c| c.is_whitespace() || c.is_control());
         let found = Unmapped { path: self.full_path(path), code: code.to_owned() };
         let mut unmapped = self.unmapped.borrow_mut();
-        if like_a_code && !unmapped.contains(&found) {
+        if looks_like_a_code(code) && !unmapped.contains(&found) {
             unmapped.push(found);
         }
     }
@@ -303,6 +302,20 @@ fn members(value: &Value) -> Result<Option<&Map<String, Value>>, &'static str> {
 /// The label of a code.
 pub(super) fn find_label(labels: Labels, code: &str) -> Option<&'static str> {
     labels.iter().find(|(known, _)| *known == code).map(|(_, label)| *label)
+}
+
+/// Whether an answer may be the code of an option. Anything else may be somebody's words or number, and is shown to
+/// nobody.
+pub(super) fn looks_like_a_code(answer: &str) -> bool {
+    !answer.is_empty()
+        && answer.chars().count() <= LONGEST_CODE
+        && !answer.chars().any(|c| c.is_whitespace() || c.is_control())
+        && !has_a_number(answer)
+}
+
+/// Whether a text has as many digits in a row as a phone number.
+pub(super) fn has_a_number(text: &str) -> bool {
+    text.split(|c: char| !c.is_numeric()).any(|digits| digits.chars().count() >= DIGITS_OF_A_NUMBER)
 }
 
 /// Whether a path counts from the top wherever it is read.

@@ -137,6 +137,6 @@ fn why_nothing(form: &Form, kind: &FormKind) -> Result<String, MapError> {
     if kind.is_field_day() {
         return attendance::why_nothing(form, kind);
     }
-    let detail = note::quote(form.text_if_sent("form.survey_detail")?.as_deref());
+    let detail = note::quote_words(form.text_if_sent("form.survey_detail")?.as_deref());
     Ok(format!("survey_detail {detail} matches no registration step"))
 }

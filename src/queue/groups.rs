@@ -10,11 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::doc_id::hex;
 use crate::submission::{Cause, ErrorKind, Record};
+use crate::text::MASKED;
 
 /// What stands for an id, a number or a masked value.
 const LEFT_OUT: char = '…';
-/// What destinations' messages have in the place of a value.
-const MASKED: &str = "[masked]";
 /// Bytes of a group's key.
 const KEY: usize = 8;
 /// Shorter ids of a record are not looked for in its error: they are found inside of other words.

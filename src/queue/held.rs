@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use super::arrival::{self, Replacement};
 use super::question::Place;
 use super::stored::Stored;
 use super::unreadable::Unreadable;
 use super::{Arriving, Fate, Queue, QueueError, doc_id, limits};
-use crate::submission::{Origin, Record, Status, commcare_time};
+use crate::submission::{Origin, Record, Status, commcare_time, id_text};
 
 /// Held forms that are read at a time: only a few members of each.
 const PAGE: usize = 1_000;
@@ -114,7 +113,7 @@ impl Queue {
         // Documents of the original service, with random ids: the latest of a form counts.
         let originals = self.store.of_submissions(origin, &absent).await?;
         for stored in self.readable(origin, originals) {
-            if let Some(id) = stored.record.data.get("id").and_then(as_text) {
+            if let Some(id) = stored.record.data.get("id").and_then(id_text) {
                 by_id.insert(id, stored);
             }
         }
@@ -146,13 +145,5 @@ impl Queue {
             Some((held, arrived))
         });
         Ok(firsts.min_by_key(|(_, arrived)| *arrived))
-    }
-}
-
-fn as_text(id: &Value) -> Option<String> {
-    match id {
-        Value::String(id) => Some(id.clone()),
-        Value::Number(id) => Some(id.to_string()),
-        _ => None,
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use super::question::Place;
 use super::unreadable::Unreadable;
-use crate::submission::{Origin, Record};
+use crate::submission::{Origin, Record, id_text};
 
 /// Identifies one state of one document: any change gives another. SQLite counts changes,
 /// Firestore gives its update time in nanoseconds.
@@ -26,11 +25,7 @@ pub(super) struct Stored {
 impl Stored {
     /// Whether it is of the payload with this id. The original service's documents may lack it beside the payload.
     pub(super) fn has_id(&self, id: &str) -> bool {
-        let in_payload = || match self.record.data.get("id") {
-            Some(Value::String(text)) => text == id,
-            Some(Value::Number(number)) => number.to_string() == id,
-            _ => false,
-        };
+        let in_payload = || self.record.data.get("id").and_then(id_text).is_some_and(|own| own == id);
         self.record.job_id.as_ref().map_or_else(in_payload, |own| own == id)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::time::{self, Edge};
 
 /// What somebody asks for; by default the forms of the last days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,13 +37,12 @@ impl Asked {
         now: DateTime<Utc>,
         retention: Option<Duration>,
     ) -> Result<Self, AskedError> {
-        const FORM: &str = "must be a date or a date and time, such as 2024-01-01 or 2024-01-01T06:00:00Z";
         let error = |name, rule: &str| AskedError { name, rule: rule.to_owned() };
-        let read = |name, text: Option<&str>, of: fn(&str) -> Option<DateTime<Utc>>| {
-            text.map(|text| of(text).ok_or_else(|| error(name, FORM))).transpose()
+        let read = |name, text: Option<&str>, edge| {
+            text.map(|text| time::read(text, edge).ok_or_else(|| error(name, time::RULE))).transpose()
         };
-        let since = read("since", since, start_of)?;
-        let until = read("until", until, end_of)?;
+        let since = read("since", since, Edge::From)?;
+        let until = read("until", until, Edge::Through)?;
         if since.is_some_and(|since| since > now) {
             return Err(error("since", "must not be in the future"));
         }
@@ -66,26 +67,6 @@ impl Asked {
     pub fn is_routine(&self) -> bool {
         self.since.is_none() && !self.dry_run
     }
-}
-
-/// The time of a text; of a date its beginning. UTC where the text names no zone.
-pub fn start_of(text: &str) -> Option<DateTime<Utc>> {
-    let date = || Some(text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0)?.and_utc());
-    date().or_else(|| time_of(text))
-}
-
-/// The same; of a date its end.
-pub fn end_of(text: &str) -> Option<DateTime<Utc>> {
-    let date = || {
-        let next = text.parse::<NaiveDate>().ok()?.checked_add_days(Days::new(1))?;
-        Some(next.and_hms_opt(0, 0, 0)?.and_utc() - TimeDelta::milliseconds(1))
-    };
-    date().or_else(|| time_of(text))
-}
-
-fn time_of(text: &str) -> Option<DateTime<Utc>> {
-    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
-    zoned.or_else(|_| text.parse::<NaiveDateTime>().map(|time| time.and_utc())).ok()
 }
 
 #[cfg(test)]
@@ -113,15 +94,19 @@ mod tests {
             (time.since, time.until),
             (Some(at("2024-01-01T06:00:00Z")), Some(at("2024-01-01T06:00:00Z")))
         );
+        // A plus that is not percent-encoded arrives as a blank.
+        let zoned = asked(Some("2024-01-01T06:00:00 03:00"), None).unwrap();
+        assert_eq!(zoned.since, Some(at("2024-01-01T03:00:00Z")));
         assert!(asked(None, None).unwrap().is_routine() && !day.is_routine());
     }
 
     #[test]
     fn what_cannot_be_meant_is_named() {
         for (since, until, expected) in [
-            (Some("yesterday"), None, "since: must be a date or a date and time"),
-            (Some("2024-13-01"), None, "since: must be a date or a date and time"),
-            (Some("2024-01-01"), Some(""), "until: must be a date or a date and time"),
+            (Some("yesterday"), None, "since: must be a date or date-time"),
+            (Some("-0001-01-01"), None, "since: must be a date or date-time"),
+            (Some("2024-13-01"), None, "since: must be a date or date-time"),
+            (Some("2024-01-01"), Some(""), "until: must be a date or date-time"),
             (Some("2026-03-18"), None, "since: must not be in the future"),
             (None, Some("2026-03-01"), "until: needs since"),
             (Some("2026-01-02"), Some("2026-01-01"), "until: must not be before since"),

@@ -95,7 +95,7 @@ fn count(tally: &mut Tally, form: &Arriving, fate: Fate, known: &Known, dry_run:
                 tally.add_archived(form.job_id.clone());
             }
             if !dry_run {
-                let fate = if is_new { "stored" } else { "replaced" };
+                let fate = fate.as_str();
                 info!(
                     request_id = form.job_id,
                     job_name = form.job_name,

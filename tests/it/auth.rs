@@ -63,7 +63,7 @@ async fn refuses(app: &TestApp, group: &[(&str, &str, u16)], headers: &[(&str, &
 
 #[track_caller]
 fn assert_unauthenticated(answer: &TestAnswer) {
-    assert_eq!(answer.expect(401), serde_json::json!({ "error": "Authentication required" }));
+    assert_eq!(answer.expect(401), serde_json::json!({ "error": "The credential is missing or wrong" }));
     let challenge = answer.headers["www-authenticate"].to_str().unwrap();
     assert!(challenge.starts_with("Basic realm="), "{challenge}");
 }
@@ -72,7 +72,12 @@ fn assert_unauthenticated(answer: &TestAnswer) {
 async fn is_closed(app: &TestApp, group: &[(&str, &str, u16)], headers: &[(&str, &str)]) {
     for (method, path, _) in group {
         let answer = app.call(method, path, headers).await;
-        let closed = serde_json::json!({ "error": "No credential is configured for this call" });
-        assert_eq!(answer.expect(403), closed, "{method} {path} with {headers:?}");
+        let variables = match *group {
+            ref webhooks if webhooks == WEBHOOKS => "WEBHOOK_BASIC_AUTH or WEBHOOK_API_KEY",
+            ref scheduler if scheduler == SCHEDULER => "SCHEDULER_OIDC_AUDIENCE or OPERATOR_TOKEN",
+            _ => "OPERATOR_TOKEN",
+        };
+        let closed = format!("No credential is configured for this call; set {variables}");
+        assert_eq!(answer.expect(403)["error"], closed, "{method} {path} with {headers:?}");
     }
 }

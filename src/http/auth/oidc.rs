@@ -54,6 +54,7 @@ impl SchedulerIdentity {
                 if email.is_some_and(|email| self.emails.contains(&email)) {
                     Ok(())
                 } else {
+                    warn!("identity token of another account refused");
                     Err(HttpError::Forbidden("This identity may not call the scheduler's endpoints"))
                 }
             }
@@ -61,7 +62,10 @@ impl SchedulerIdentity {
                 warn!(%reason, "identity token refused");
                 Err(HttpError::Unauthenticated)
             }
-            Err(IdTokenVerifyError::KeysUnavailable(_)) => Err(HttpError::KeysUnavailable),
+            Err(IdTokenVerifyError::KeysUnavailable(error)) => {
+                warn!(error = &error as &dyn std::error::Error, "the scheduler's signing keys cannot be had");
+                Err(HttpError::KeysUnavailable)
+            }
         }
     }
 }

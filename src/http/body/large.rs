@@ -7,15 +7,19 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::HttpError;
+use super::{HttpError, invalid};
 use crate::jobs::JOBS;
 use crate::payload;
+use crate::text::shorten;
 
 /// Bytes from which on a payload counts as large: what one document of the queue holds.
 pub(super) const LARGE: usize = 1024 * 1024;
 
 /// Bytes that the members beside the list may have: they are repeated in each part of the payload.
 const HEAD: usize = 256 * 1024;
+
+/// Characters of a member's name that an error quotes.
+const NAME_QUOTED: usize = 100;
 
 /// The members that are read whatever else there is.
 const NAMES: [&str; 2] = ["jobType", "id"];
@@ -33,6 +37,8 @@ pub(in crate::http) struct LargePayload {
     lists: Vec<(&'static str, Bytes)>,
     /// Bytes of the members beside the list.
     size: usize,
+    /// The largest of them, and its bytes.
+    largest: (String, usize),
 }
 
 impl LargePayload {
@@ -40,9 +46,16 @@ impl LargePayload {
     pub(super) fn read(body: &Bytes) -> Result<Self, HttpError> {
         payload::check(body).map_err(HttpError::from)?;
         let body = body.slice_ref(payload::without_mark(body));
-        let mut large = Self { body: body.clone(), head: Map::new(), lists: Vec::new(), size: 0 };
+        let mut large = Self {
+            body: body.clone(),
+            head: Map::new(),
+            lists: Vec::new(),
+            size: 0,
+            largest: (String::new(), 0),
+        };
         let read = (&mut large).deserialize(&mut serde_json::Deserializer::from_slice(&body));
-        read.map_err(|_| HttpError::InvalidPayload)?;
+        // The JSON was checked: what is left to be wrong is that it is no object.
+        read.map_err(|_| invalid("must be an object"))?;
         Ok(large)
     }
 
@@ -63,13 +76,23 @@ impl LargePayload {
             }
         }
         if self.size > HEAD {
-            return Err(HttpError::HeadTooLarge { size: self.size, limit: HEAD });
+            let (name, bytes) = &self.largest;
+            let details = format!(
+                "the records are the list {records}; of the other members {} is the largest, with {bytes} bytes; leave \
+                 it out, or send its entries in {records}",
+                shorten(name, NAME_QUOTED)
+            );
+            return Err(HttpError::HeadTooLarge { size: self.size, limit: HEAD, details });
         }
         Ok((self.head.into(), taken))
     }
 
     fn add(&mut self, name: String, text: &[u8]) {
-        self.size += name.len() + text.len();
+        let bytes = name.len() + text.len();
+        self.size += bytes;
+        if bytes > self.largest.1 {
+            self.largest = (name.clone(), bytes);
+        }
         let has_room = self.size <= HEAD || (NAMES.contains(&&*name) && text.len() <= HEAD);
         if let Some(value) = has_room.then(|| serde_json::from_slice(text).ok()).flatten() {
             self.head.insert(name, value);

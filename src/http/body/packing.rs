@@ -65,7 +65,7 @@ fn trouble(error: &io::Error, limit: usize) -> HttpError {
         _ => {}
     }
     let details = "Content-Encoding says gzip, and the body is none, or is cut".to_owned();
-    HttpError::UnreadablePayload { details }
+    HttpError::InvalidPayload { details }
 }
 
 /// Memory for a body.

@@ -13,7 +13,7 @@ use super::super::error::HttpError;
 use super::super::failed::failed_filter;
 use super::super::origin_of_destination;
 use super::super::params::{Params, Segments};
-use super::super::repair::{RetryAnswer, retry_all};
+use super::super::repair::{RETRIED_MOST, RetryAnswer, retry_all};
 use super::super::state::HttpState;
 use super::filter::{failed_path, filter_pairs};
 use super::groups::advice;
@@ -25,11 +25,11 @@ use crate::submission::{Caller, Origin, Unmapped};
 use crate::text::shorten;
 use crate::worker::Asked;
 
-/// Most failed records that one press of the button retries: as many as one batch retry.
-const RETRIED_MOST: usize = 1_000;
 /// Causes that the question before a retry lists, and characters of their errors.
 const GROUPS_SHOWN: usize = 10;
 const ERROR_SHOWN: usize = 300;
+/// A time of a filter.
+const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 /// The fields of a form whose token proves that this service made the form.
 pub(super) struct SentForm {
@@ -43,7 +43,8 @@ impl FromRequest<HttpState> for SentForm {
 
     async fn from_request(request: Request, state: &HttpState) -> Result<Self, HttpError> {
         let sent = Form::<Vec<(String, String)>>::from_request(request, state).await;
-        let Form(sent) = sent.map_err(|_| HttpError::InvalidPayload)?;
+        let unreadable = |_| HttpError::InvalidPayload { details: "the form cannot be read".to_owned() };
+        let Form(sent) = sent.map_err(unreadable)?;
         let ids = sent.iter().filter(|(name, _)| name == "id").map(|(_, id)| id.clone()).collect();
         let fields = Params::from(HashMap::from_iter(sent));
         let gatekeeper = Arc::<Gatekeeper>::from_ref(state);
@@ -174,10 +175,19 @@ pub(super) async fn retry_failed(
     Ok(page("Retried", &results(origin, &filter, &answers)))
 }
 
-/// The documents that the filter shows, the last changed first.
+/// The documents that the filter shows, the last changed first, up to [`RETRIED_MOST`]. A page of them may end early:
+/// the queue looks at a bounded number of records for each.
 async fn failed_ids(app: &App, origin: Origin, filter: &FailedFilter) -> Result<Vec<String>, HttpError> {
-    let page = app.queue.failed(origin, filter, None, Shown::Summary, RETRIED_MOST).await?;
-    Ok(page.records.into_iter().map(|(doc_id, _)| doc_id).collect())
+    let (mut ids, mut next) = (Vec::new(), None);
+    loop {
+        let left = RETRIED_MOST - ids.len();
+        let page = app.queue.failed(origin, filter, next.as_ref(), Shown::Summary, left).await?;
+        ids.extend(page.records.into_iter().map(|(doc_id, _)| doc_id).take(left));
+        next = page.next;
+        if next.is_none() || ids.len() >= RETRIED_MOST {
+            return Ok(ids);
+        }
+    }
 }
 
 /// The filter in words.
@@ -185,9 +195,12 @@ fn of(filter: &FailedFilter) -> String {
     let job = filter.job_name.as_ref().map(|job_name| format!(", form type {job_name}"));
     let kind = filter.error_kind.map(|kind| format!(", kind {}", kind.as_str()));
     let awaits = filter.awaits.map(|awaits| format!(", {}", words::awaits(awaits)));
+    let cause = filter.cause.map(|cause| format!(", cause {}", cause.as_str().replace('_', " ")));
+    let since = filter.since.map(|since| format!(", changed since {}", since.format(TIME)));
+    let until = filter.until.map(|until| format!(", changed before {}", until.format(TIME)));
     let text = filter.text.as_ref().map(|text| format!(", with “{text}” in the error"));
     let group = filter.group.as_ref().map(|_| ", of one cause".to_owned());
-    [job, kind, awaits, text, group].into_iter().flatten().collect()
+    [job, kind, awaits, cause, since, until, text, group].into_iter().flatten().collect()
 }
 
 fn results(origin: Origin, filter: &FailedFilter, answers: &[RetryAnswer]) -> Markup {

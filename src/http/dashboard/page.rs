@@ -83,7 +83,7 @@ pub(in crate::http) async fn frame(
     let is_shut_out = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     let for_people = is_browser || (!is_shut_out && path.starts_with("/dashboard"));
     let problem = response.extensions_mut().remove::<ErrorWords>().filter(|_| for_people);
-    let content = content.or_else(|| problem.map(|words| problem_page(response.status(), &words.0, &path)));
+    let content = content.or_else(|| problem.map(|words| problem_page(response.status(), &words, &path)));
     if let Some(content) = content {
         *response.body_mut() = Body::from(content.framed(&path, &settings));
         response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -195,18 +195,11 @@ pub(super) fn name(destination: Destination) -> &'static str {
     }
 }
 
-fn problem_page(status: StatusCode, words: &str, path: &str) -> Content {
-    let title = match status {
-        StatusCode::UNAUTHORIZED => "Log in",
-        StatusCode::FORBIDDEN => "Not allowed",
-        StatusCode::NOT_FOUND => "Not found",
-        StatusCode::SERVICE_UNAVAILABLE => "The queue does not answer",
-        _ => "That did not work",
-    };
+fn problem_page(status: StatusCode, problem: &ErrorWords, path: &str) -> Content {
     page(
-        title,
+        problem.title,
         &html! {
-            p .error role="alert" { (words) }
+            p .error role="alert" { (problem.words) }
             @if status == StatusCode::UNAUTHORIZED {
                 p { "Your browser asks for a name and a password. Any name will do; the password is the token that you were given." }
                 p { a .button href=(path) { "Log in" } }

@@ -10,10 +10,11 @@ use maud::{Markup, html};
 use super::super::error::HttpError;
 use super::super::format;
 use super::super::params::Params;
-use super::super::time::{self, Edge};
+use super::super::time;
 use super::page::{Page, page, query};
 use crate::app::App;
 use crate::summary::{Summary, Sums};
+use crate::time::Edge;
 
 /// The words of the columns.
 const COLUMNS: [&str; 5] = ["Received", "Written", "Waiting", "Failed", "Without effect"];

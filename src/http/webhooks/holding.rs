@@ -16,6 +16,9 @@ use crate::queue::{Accepted, Arriving, Queue, QueueError, SplitPayload};
 /// Time for which a call is held. Apex waits 10 seconds for an answer by default (Apex Developer Guide, "Callout
 /// Limits and Limitations"), CommCare HQ 5 minutes (`READ_TIMEOUT` in its `corehq/motech/const.py`).
 const PATIENCE: Duration = Duration::from_secs(6);
+/// Time of one try, so that another one fits after a Firestore that hangs: its own time-out is longer than the patience
+/// of a call. A try that was given up may have stored the form; the next one then finds it.
+const TRY: Duration = Duration::from_secs(3);
 /// The first pause; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,21 +44,19 @@ pub(super) async fn accept(
     let mut last_error = None;
     let (error, answer) = match timeout(PATIENCE, persist(queue, submission, &mut last_error)).await {
         Ok(Ok(accepted)) => return Ok(accepted),
-        Ok(Err(QueueError::TooLarge { size, limit })) => {
-            return Err(HttpError::SubmissionTooLarge { size, limit });
+        Ok(Err(error @ QueueError::TooLarge { .. })) => return Err(HttpError::of_queue(&error)),
+        Ok(Err(error)) => {
+            let answer = HttpError::of_queue(&error);
+            (Some(error), answer)
         }
-        Ok(Err(QueueError::Unreadable(unreadable))) => {
-            let answer = HttpError::from(&unreadable);
-            (Some(unreadable.into()), answer)
-        }
-        Ok(Err(error)) => (Some(error), HttpError::Unavailable),
         Err(_) => (last_error, HttpError::UnavailableFor { seconds: PATIENCE.as_secs() }),
     };
-    error!(
-        collection,
-        error = error.as_ref().map(|error| error as &dyn std::error::Error),
-        "webhook not stored"
-    );
+    if let Some(error) = error {
+        error!(collection, error = &error as &dyn std::error::Error, "webhook not stored");
+    } else {
+        let error = format!("no answer within {} s", PATIENCE.as_secs());
+        error!(collection, error, "webhook not stored");
+    }
     Err(answer)
 }
 
@@ -65,21 +66,24 @@ async fn persist(
     mut submission: Submission,
     last_error: &mut Option<QueueError>,
 ) -> Result<Accepted, QueueError> {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut held) = (FIRST_PAUSE, false);
     loop {
-        let accepted = match &mut submission {
-            Submission::Whole(arriving) => queue.accept(arriving.clone()).await,
-            Submission::Split(payload) => queue.accept_split(payload).await,
+        let tried = match &mut submission {
+            Submission::Whole(arriving) => timeout(TRY, queue.accept(arriving.clone())).await,
+            // Many parts take their time.
+            Submission::Split(payload) => Ok(queue.accept_split(payload).await),
         };
-        match accepted {
-            Err(error) if error.may_pass() => *last_error = Some(error),
-            accepted => {
-                if last_error.is_some() && accepted.is_ok() {
+        match tried {
+            Err(_) => {}
+            Ok(Err(error)) if error.may_pass() => *last_error = Some(error),
+            Ok(accepted) => {
+                if held && accepted.is_ok() {
                     warn!("webhook held until the queue was back");
                 }
                 return accepted;
             }
         }
+        held = true;
         // Half of the pause is left to chance, so that held calls do not come back all at once.
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause *= 2;

@@ -82,6 +82,7 @@ async fn a_viewer_sees_everything_and_changes_nothing() {
         let refused = json!({ "error": "This token may look at everything, and change nothing" });
         for (method, path) in [
             ("GET", "/retry/sf/bad"),
+            ("GET", "/check-destinations"),
             ("POST", "/retry/sf/bad"),
             ("POST", "/batch_retry/sf"),
             ("POST", "/bulk_update/commcare_collection"),

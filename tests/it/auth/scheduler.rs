@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use super::{OPERATORS, SCHEDULER, WEBHOOKS, admits, is_closed, refuses};
 use crate::support::app::TestApp;
 use crate::support::bomb::bomb;
+use crate::support::log::Log;
 
 const AUDIENCE: &str = "https://service.run.app";
 const EMAIL: &str = "scheduler@project.iam.gserviceaccount.com";
@@ -163,7 +164,8 @@ async fn a_token_that_says_something_else_is_refused() {
 }
 
 #[tokio::test]
-async fn another_identity_is_forbidden() {
+async fn another_identity_is_forbidden_and_logged() {
+    let log = Log::production(None);
     let keys = KeyServer::start().await;
     let app = keys.app(&[]).await;
     for other in [
@@ -179,6 +181,8 @@ async fn another_identity_is_forbidden() {
         let forbidden = json!({ "error": "This identity may not call the scheduler's endpoints" });
         assert_eq!(answer.expect(403), forbidden, "{other}");
     }
+    assert_eq!(log.events("identity token of another account refused").len(), 6, "{}", log.text());
+    assert!(!log.text().contains("iam.gserviceaccount.com"), "{}", log.text());
 }
 
 #[tokio::test]
@@ -225,6 +229,7 @@ async fn a_token_that_the_keys_did_not_sign_is_refused() {
 
 #[tokio::test]
 async fn a_token_that_cannot_be_checked_now_is_asked_for_again() {
+    let log = Log::production(None);
     let keys = KeyServer::start().await;
     for failure in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_FOUND] {
         *keys.keys.lock().unwrap() = Err(failure);
@@ -257,6 +262,9 @@ async fn a_token_that_cannot_be_checked_now_is_asked_for_again() {
     keys.server.abort();
     let nobody_listens = keys.app(&[("OPERATOR_TOKEN", "operator")]).await;
     cannot_check(&nobody_listens).await;
+    let events = log.events("the scheduler's signing keys cannot be had");
+    assert_eq!(events.len(), 2 + unusable.len() + 1, "{}", log.text());
+    assert!(events.iter().all(|event| !event["error"].as_str().unwrap().is_empty()), "{events:?}");
 }
 
 async fn cannot_check(app: &TestApp) {

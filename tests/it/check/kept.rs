@@ -1,6 +1,7 @@
 //! The calls, and what the dashboard and the metrics show of the last check.
 
 use serde_json::json;
+use tonic::Code;
 
 use super::{findings, to_salesforce};
 use crate::support::app::TestApp;
@@ -39,4 +40,15 @@ async fn each_kind_of_query_finds_its_index_in_firestore() {
     let report = app.get("/check-destinations").await.expect(200);
     assert_eq!(report["destinations"][3]["status"], "checked", "{report}");
     assert!(findings(&report).is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn a_firestore_that_cannot_be_asked_says_why() {
+    let firestore = Firestore::start();
+    let app = TestApp::with(&firestore.variables()).await;
+    firestore.set_outage(Some(Code::PermissionDenied));
+    let report = app.get("/check-destinations").await.expect(200);
+    let asked = &report["destinations"][3];
+    assert_eq!(asked["status"], "unreachable");
+    assert!(asked["detail"].as_str().unwrap().contains("PermissionDenied"), "the cause: {asked}");
 }

@@ -1,10 +1,15 @@
 //! The texts of the pages, the texts that they must not show, and the forms that they take.
 
+use commcare_sf_integration::config::QueueSettings;
 use commcare_sf_integration::submission::{Origin, Unmapped};
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
+use crate::queue::backend::Backend;
 use crate::support::app::{TestAnswer, TestApp};
 use crate::support::forms::{attendance, registration, unmappable};
+use crate::support::process::{borrowed, queue_variables};
 use crate::support::salesforce::SalesforceStandIn;
 
 /// The token of a page's form.
@@ -179,6 +184,37 @@ async fn a_bulk_retry_says_the_count_first_and_then_what_became_of_them() {
     let none = [("csrf", token.as_str()), ("error_kind", "transient")];
     assert_eq!(press(&app, "/dashboard/retry-failed/sf", &none).await.status, 200);
     assert_eq!(app.record("b-1").await["run_retries"], 1);
+}
+
+#[tokio::test]
+async fn a_bulk_retry_finds_a_record_behind_thousands_that_its_filter_leaves_out() {
+    let backend = Backend::sqlite();
+    let app = TestApp::with(&borrowed(&queue_variables(&backend))).await;
+    app.process(&unmappable("needle")).await;
+    app.process(&unmappable("hay")).await;
+    let QueueSettings::Sqlite(settings) = &backend.settings else { panic!("SQLite") };
+    let mut connection = SqliteConnectOptions::new().filename(&settings.path).connect().await.unwrap();
+    // One call of the queue looks at 5,000 records.
+    let copies = "UPDATE submissions SET state = json_set(state, '$.error', 'another') WHERE doc_id = 'hay';
+        WITH RECURSIVE numbers(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers WHERE n < 5100)
+        INSERT INTO submissions (collection, doc_id, status, created_at, updated_at, due_at, state, data)
+        SELECT collection, 'hay-' || n, status, created_at, updated_at, due_at, state, data
+        FROM submissions, numbers WHERE doc_id = 'hay'";
+    sqlx::raw_sql(copies).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let asked =
+        page(&app, "/dashboard/retry-failed/sf?q=subcase&cause=mapping&since=2020-01-01&until=2999-12-31")
+            .await;
+    for words in [
+        "Retry 1<",
+        ", cause mapping, changed since 2020-01-01 00:00:00 UTC, changed before 3000-01-01 00:00:00 UTC",
+    ] {
+        assert!(asked.text.contains(words), "{words}: {asked:?}");
+    }
+    let token = csrf(&asked);
+    press(&app, "/dashboard/retry-failed/sf", &[("csrf", token.as_str()), ("q", "subcase")]).await;
+    assert_eq!(app.record("needle").await["run_retries"], 1);
+    assert_eq!(app.record("hay").await["run_retries"], 0);
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn a_cancelled_log_in_is_a_page() {
     for path in ["/dashboard", "/failed/sf"] {
         assert_eq!(
             app.get(path).await.expect(401),
-            json!({ "error": "Authentication required" }),
+            json!({ "error": "The credential is missing or wrong" }),
             "a program"
         );
     }

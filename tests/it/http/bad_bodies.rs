@@ -27,30 +27,37 @@ async fn what_is_no_json_object_with_members_is_refused() {
         + "1"
         + &"}".repeat(10_002);
     let good = registration("f-1").to_string();
-    let bodies: Vec<Vec<u8>> = vec![
-        Vec::new(),
-        b" \n".to_vec(),
-        b"{}".to_vec(),
-        b"[]".to_vec(),
-        b"[{\"id\":\"f-1\"}]".to_vec(),
-        b"\"\"".to_vec(),
-        b"\"text\"".to_vec(),
-        b"null".to_vec(),
-        b"7".to_vec(),
-        b"{".to_vec(),
-        b"{\"id\":}".to_vec(),
-        b"id=f-1&form=x".to_vec(),
-        format!("{good} x").into_bytes(),
-        format!("{good}{good}").into_bytes(),
-        good.as_bytes()[..good.len() - 1].to_vec(),
-        deep.into_bytes(),
-        deep_form.into_bytes(),
-    ];
+    let (cut, twice) = (&good[..good.len() - 1], format!("{good}{good}"));
+    let end = |text: &str| format!("the JSON ends too early, at line 1, column {}", text.len());
+    let behind = |text: &str| format!("not JSON at line 1, column {}", text.len() + 1);
+    let bodies: Vec<(String, String)> = [
+        ("", "the JSON ends too early, at line 1, column 0"),
+        (" \n", "the JSON ends too early, at line 2, column 0"),
+        ("{}", "is an empty object"),
+        ("[]", "must be an object, but is a list"),
+        ("[{\"id\":\"f-1\"}]", "must be an object, but is a list"),
+        ("\"\"", "must be an object, but is a text"),
+        ("\"Almaz\"", "must be an object, but is a text"),
+        ("true", "must be an object, but is true or false"),
+        ("null", "must be an object, but is null"),
+        ("7", "must be an object, but is a number"),
+        ("{", "the JSON ends too early, at line 1, column 1"),
+        ("{\"id\":}", "not JSON at line 1, column 7"),
+        ("{\"id\":1,\n\"name\": Almaz}", "not JSON at line 2, column 9"),
+        ("id=f-1&form=x", "not JSON at line 1, column 1"),
+        (&format!("{good} x"), &behind(&format!("{good} "))),
+        (&twice, &behind(&good)),
+        (cut, &end(cut)),
+        (&deep, "nested too deeply at line 1, column 128"),
+        (&deep_form, &format!("nested too deeply at line 1, column {}", 54 + 5 * 125 + 1)),
+    ]
+    .map(|(body, details)| (body.to_owned(), details.to_owned()))
+    .into();
     for path in TAKE_PAYLOADS {
-        for body in &bodies {
+        for (body, details) in &bodies {
             let answer = post_as(&app, path, Some("application/json"), body.clone()).await.expect(400);
-            let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
-            assert_eq!(answer, json!({ "error": "Invalid payload" }), "{path}: {shown}");
+            let shown = body.chars().take(60).collect::<String>();
+            assert_eq!(answer, json!({ "error": "Invalid payload", "details": details }), "{path}: {shown}");
         }
     }
 }
@@ -122,6 +129,7 @@ async fn a_body_that_breaks_off_stores_nothing() {
     let half: Vec<Result<&str, std::io::Error>> =
         vec![Ok(r#"{"id":"f-1","form":"#), Err(std::io::Error::other("hung up"))];
     let body = Body::from_stream(futures::stream::iter(half));
-    assert_eq!(post_as(&app, "/process-data-cc", None, body).await.expect(400)["error"], "Invalid payload");
+    let answer = post_as(&app, "/process-data-cc", None, body).await.expect(400);
+    assert_eq!(answer, json!({ "error": "Invalid payload", "details": "the body broke off" }));
     app.get("/record/commcare_collection/f-1").await.expect(404);
 }

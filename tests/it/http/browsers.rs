@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::forms::registration;
 
-const CHANGES: [(&str, &str); 8] = [
+const CHANGES: [(&str, &str); 10] = [
     ("POST", "/process-data-cc"),
     ("POST", "/process-data-sf"),
     ("POST", "/process-firestore-to-sf"),
@@ -15,6 +15,8 @@ const CHANGES: [(&str, &str); 8] = [
     ("GET", "/retry/sf/f-1"),
     ("HEAD", "/retry/sf/f-1/"),
     ("GET", "//retry/sf/f-1"),
+    ("GET", "/check-destinations"),
+    ("HEAD", "/check-destinations/"),
 ];
 
 #[tokio::test]

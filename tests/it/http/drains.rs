@@ -72,7 +72,11 @@ async fn a_limit_widens_the_batch() {
 async fn draining_goes_on_batch_after_batch() {
     let app = TestApp::with(&[("SF_BATCH_SIZE", "2")]).await;
     queue(&app, 7).await;
-    assert_eq!(processed(&app.post("/process-firestore-to-sf?drain=true", "").await.expect(200)), 7);
+    let drained = async |query: &str| {
+        processed(&app.post(&format!("/process-firestore-to-sf?{query}"), "").await.expect(200))
+    };
+    assert_eq!(drained("drain=true&limit=3").await, 3, "a limit is the total");
+    assert_eq!(drained("drain=true").await, 4);
 }
 
 #[tokio::test]

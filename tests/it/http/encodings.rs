@@ -92,7 +92,7 @@ async fn a_body_that_does_not_unpack_is_refused_saying_so() {
         }
         assert_eq!(
             post_encoded(&app, path, "gzip", gzip("")).await.expect(400),
-            json!({ "error": "Invalid payload" })
+            json!({ "error": "Invalid payload", "details": "the JSON ends too early, at line 1, column 0" })
         );
     }
     app.get("/record/commcare_collection/f-1").await.expect(404);

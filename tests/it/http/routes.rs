@@ -60,18 +60,35 @@ async fn an_unknown_path_is_not_found() {
         ("GET", "/nothing/here"),
         ("POST", "/process-data-xx"),
         ("POST", "/process-firestore-to-xx"),
-        ("GET", "/retry/xx/f-1"),
         ("GET", "/retry/sf"),
-        ("GET", "/failed/xx"),
-        ("GET", "/record/other_collection/f-1"),
         ("GET", "/record/commcare_collection/%FF"),
         ("GET", "/retry/sf/%ff%fe"),
-        ("GET", "/status-count/users"),
-        ("POST", "/batch_retry/xx"),
-        ("POST", "/bulk_update/users"),
     ] {
         let answer = app.call(method, path, &[]).await;
         assert_eq!(answer.expect(404), json!({ "error": "Not found" }), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_word_of_a_path_that_is_none_of_its_words_is_named() {
+    let app = TestApp::start().await;
+    let (dest, collection) =
+        ("dest must be sf or cc", "collection must be commcare_collection or salesforce_collection");
+    for (method, path, details) in [
+        ("GET", "/retry/xx/f-1", dest),
+        ("GET", "/failed/xx", dest),
+        ("GET", "/failed/commcare_collection/groups", dest),
+        ("POST", "/batch_retry/SF", dest),
+        ("GET", "/record/other_collection/f-1", collection),
+        ("GET", "/status-count/users", collection),
+        ("POST", "/bulk_update/sf", collection),
+    ] {
+        let answer = app.call(method, path, &[]).await;
+        assert_eq!(
+            answer.expect(404),
+            json!({ "error": "Not found", "details": details }),
+            "{method} {path}"
+        );
     }
 }
 

@@ -54,13 +54,17 @@ async fn a_body_is_not_parsed_whose_values_would_take_too_much_memory() {
     let form =
         format!(r#"{{"id":"f-1","form":{{"@name":"Farmer Registration"}},"x":{}}}"#, ones(4 * MIB - 100));
     let payload = format!(r#"{{"id":"p-1","jobType":"Participant","x":{}}}"#, ones(8 * MIB));
-    for (path, body, answer) in [
-        ("/process-data-cc", &form, "The payload has more values than are read at a time"),
-        ("/preview/sf", &payload, "The payload has more values than are read at a time"),
-        ("/process-data-sf", &payload, "The members beside the records have "),
+    let values = "The payload has more values than are read at a time";
+    let largest = format!("of the other members x is the largest, with {} bytes", 8 * MIB);
+    for (path, body, answer, details) in [
+        ("/process-data-cc", &form, values, "it may take 32 MiB; send its records in several payloads"),
+        ("/preview/sf", &payload, values, "it may take 160 MiB; send its records in several payloads"),
+        ("/process-data-sf", &payload, "The members beside the records have ", &*largest),
+        ("/process-data-sf", &payload, "The members beside", "the records are the list participants;"),
     ] {
         let refused = app.post(path, body.clone()).await.expect(413);
         assert!(refused["error"].as_str().unwrap().starts_with(answer), "{path}: {refused}");
+        assert!(refused["details"].as_str().unwrap().contains(details), "{path}: {refused}");
     }
 }
 

@@ -147,19 +147,23 @@ async fn a_payload_without_an_id_is_refused() {
             None => drop(payload.as_object_mut().unwrap().remove("id")),
         }
         let answer = app.post("/process-data-cc", payload.to_string()).await.expect(422);
-        assert_eq!(answer, json!({ "error": "Payload has no id" }), "{id:?}");
+        let details = "the top-level member id is missing, blank, or neither a text nor a number";
+        assert_eq!(answer, json!({ "error": "Payload has no id", "details": details }), "{id:?}");
     }
 }
 
 #[tokio::test]
 async fn a_payload_without_a_job_name_is_refused() {
     let app = TestApp::start().await;
-    let refused = json!({ "error": "Job name not provided in payload" });
+    let refused = |details: &str| json!({ "error": "Job name not provided in payload", "details": details });
+    let of_salesforce = refused("jobType is missing, blank or no text");
+    let refused = refused("form.@name is missing, blank or no text");
     for name in [json!(null), json!(""), json!(" "), json!(7), json!(true), json!([]), json!({})] {
         let payload = json!({ "id": "f-1", "form": { "@name": name } });
         assert_eq!(app.post("/process-data-cc", payload.to_string()).await.expect(422), refused, "{name}");
         let payload = json!({ "id": "f-1", "jobType": name });
-        assert_eq!(app.post("/process-data-sf", payload.to_string()).await.expect(422), refused, "{name}");
+        let answer = app.post("/process-data-sf", payload.to_string()).await.expect(422);
+        assert_eq!(answer, of_salesforce, "{name}");
     }
     for form in [json!(null), json!(""), json!("Farmer Registration"), json!([]), json!({}), json!(1)] {
         let payload = json!({ "id": "f-1", "form": form });

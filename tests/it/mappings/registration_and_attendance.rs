@@ -131,6 +131,12 @@ fn a_form_that_matches_nothing_says_which_answer_decided() {
             registration(json!("a sentence that somebody wrote into a field that holds options")),
             "survey_detail (text that is no option) matches no registration step",
         ),
+        (
+            registration(json!("call 0911 428 067")),
+            "survey_detail (text that is no option) matches no registration step",
+        ),
+        (light("Zawditu Wolde"), "session (text that is no option) matches no light attendance"),
+        (light("0911428067"), "session (text that is no option) matches no light attendance"),
         (light("third_session"), r#"session "third_session" matches no light attendance"#),
         (
             groups(uncounted),

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::firestore::Firestore;
 use crate::support::forms::{registration, unmappable};
+use crate::support::log::Log;
 use crate::support::metrics::Metrics;
 
 #[tokio::test]
@@ -45,6 +46,7 @@ async fn a_queue_in_firestore_that_is_down_takes_only_its_own_gauges_away() {
     metrics.expect("queue_up", &[], 1);
     metrics.get("queue_records", &[("collection", "commcare_collection"), ("status", "new")]).unwrap();
     firestore.stop().await;
+    let log = Log::production(None);
     let began = tokio::time::Instant::now();
     let metrics = Metrics::of(&app).await;
     assert!(began.elapsed() < Duration::from_secs(8), "a scrape waits ten seconds");
@@ -53,6 +55,10 @@ async fn a_queue_in_firestore_that_is_down_takes_only_its_own_gauges_away() {
         assert_eq!(metrics.get(gauge, &[]), None, "{gauge}");
     }
     metrics.expect("records_processed_total", &[("outcome", "completed")], 1);
+    let mut asked: Vec<_> =
+        log.events("queue down at a scrape").iter().map(|event| event["asked"].clone()).collect();
+    asked.sort_by_key(ToString::to_string);
+    assert_eq!(asked, ["depths", "the last check", "the last reconciliation"]);
 }
 
 #[tokio::test]

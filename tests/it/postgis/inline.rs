@@ -106,6 +106,40 @@ async fn a_record_in_other_hands_is_left_to_them() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_not_tried_keeps_the_status_that_its_record_has() {
+    let (_database, app) = start(&[("RETRY_BACKOFF_SECONDS", "3600")]).await;
+    let (mill, visit) = (mill("m"), mill_visit("v", "another", &json!({})));
+    app.accept(&mill).await;
+    app.accept(&visit).await;
+    // A service that stops begins no try.
+    app.shutdown.begin();
+    for (form, status) in [(mill, "completed"), (visit, "failed"), (crate::support::forms::mill("n"), "new")]
+    {
+        assert_eq!(app.accept(&form).await["record_status"], status);
+    }
+    assert_eq!(app.record("m").await["attempts"].as_array().unwrap().len(), 1);
+}
+
+mod firestore {
+    use tonic::Code;
+
+    use super::*;
+    use crate::support::firestore::Firestore;
+
+    #[tokio::test]
+    async fn a_status_that_the_queue_does_not_tell_is_left_out() {
+        let firestore = Firestore::start();
+        let app = TestApp::with(&firestore.variables()).await;
+        // The record is read before the try, and after it for its status.
+        firestore.fail_next("GetDocument", Code::PermissionDenied, 2);
+        let answer = app.accept(&mill("m")).await;
+        assert_eq!((&answer["duplicate"], answer.get("record_status")), (&json!(false), None));
+        assert_eq!(app.record("m").await["status"], "new");
+        assert_eq!(app.accept(&mill("m")).await["record_status"], "completed");
+    }
+}
+
+#[tokio::test]
 async fn a_form_that_takes_too_long_is_put_back() {
     let (database, app) = start(&[("INLINE_SECONDS", "1")]).await;
     app.accept(&mill("m")).await;

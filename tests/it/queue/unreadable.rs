@@ -73,6 +73,11 @@ async fn stopped_nobody(app: &TestApp, odd: &[&str], on_overview: &[&str]) {
         assert_eq!(page.status, 200, "{path}");
         assert!(odd.iter().all(|id| page.text.contains(id)), "{path}: {}", page.text);
     }
+    let table = app.get("/failed/sf?format=csv").await.text;
+    for id in on_overview {
+        let row = format!("\r\n{id},{COLLECTION},,,,,,,cannot be read: ");
+        assert!(table.contains(&row), "{row}: {table}");
+    }
     for filter in ["summary=true", "job_name=Farmer%20Registration", "error_kind=transient"] {
         app.get(&format!("/failed/sf?{filter}")).await.expect(200);
     }

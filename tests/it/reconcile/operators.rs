@@ -50,3 +50,16 @@ async fn the_scheduler_and_operators_may_ask_and_nobody_else() {
         405
     );
 }
+
+#[tokio::test]
+async fn times_are_read_as_in_every_other_call() {
+    let app = TestApp::start().await;
+    for since in ["2024-01-01T06:00:00+03:00", "2024-01-01T06:00", "", "2024-01-01%2006:00:00Z"] {
+        app.post(&format!("/reconcile-cc?since={since}"), "").await.expect(200);
+    }
+    let rule = "since: must be a date or date-time, such as 2026-11-24 or 2026-11-24T08:00:00Z";
+    for since in ["yesterday", "-0001-01-01"] {
+        let refused = app.post(&format!("/reconcile-cc?since={since}"), "").await.expect(422);
+        assert_eq!(refused["error"], rule, "{since}");
+    }
+}

@@ -97,6 +97,7 @@ impl CommCareStandIn {
     /// The settings of a destination that sends here.
     pub(crate) fn settings(&self) -> CommCareSettings {
         CommCareSettings {
+            domain: DOMAIN.to_owned(),
             receiver: format!("{}/a/{DOMAIN}/receiver/GCP_Forms/", self.url).parse().unwrap(),
             forms: format!("{}/a/{DOMAIN}/api/form/v1/", self.url).parse().unwrap(),
             username: USERNAME.to_owned(),

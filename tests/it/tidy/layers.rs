@@ -6,7 +6,8 @@ use super::imports::{Import, ModulePath, Modules, Target};
 use super::{Text, none, texts};
 
 /// Known to all, and knowing only each other.
-const BOTTOM: &[&str] = &["submission", "plan", "clock", "config", "metrics", "bounded", "retry", "text"];
+const BOTTOM: &[&str] =
+    &["submission", "plan", "clock", "config", "metrics", "bounded", "retry", "text", "time"];
 
 /// What a module may import beside itself and, except `jobs`, beside [`BOTTOM`].
 const LAYERS: &[(&str, &[&str])] = &[
@@ -18,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bounded", &[]),
     ("retry", &[]),
     ("text", &[]),
+    ("time", &[]),
     ("jobs", &["submission", "plan"]),
     ("queue", &[]),
     ("destinations", &[]),

@@ -124,3 +124,18 @@ async fn a_form_whose_answer_was_lost_is_stored_once() {
     assert_eq!(app.post("/process-data-cc", form).await.expect(200)["duplicate"], true);
     assert_eq!(app.drain().await["processed_records"], json!(["f-1"]));
 }
+
+#[tokio::test]
+async fn a_webhook_that_firestore_keeps_waiting_is_tried_again_and_says_why_it_gave_up() {
+    let log = Log::production(None);
+    let firestore = Firestore::start();
+    let app = TestApp::with(&firestore.variables()).await;
+    app.accept(&registration("f-0")).await;
+    let looked = firestore.requests("RunQuery");
+    firestore.delay(Duration::from_hours(1));
+    let answer = app.post("/process-data-cc", registration("f-1").to_string()).await;
+    let expected = "The service could not reach its queue for 6 seconds; send this again in a moment";
+    assert_eq!(answer.expect(503)["error"], expected);
+    assert!(firestore.requests("RunQuery") >= looked + 2, "one repeat fits");
+    assert_eq!(log.events("webhook not stored")[0]["error"], "no answer within 6 s");
+}
