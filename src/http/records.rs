@@ -51,8 +51,8 @@ impl Document {
         Self { id, data: Some(data), unreadable: None, field: None, error: None }
     }
 
-    fn from_unreadable(odd: Unreadable) -> Self {
-        let Unreadable { doc_id, field, error, .. } = odd;
+    fn from_unreadable(unreadable: Unreadable) -> Self {
+        let Unreadable { doc_id, field, error, .. } = unreadable;
         Self { id: doc_id, data: None, unreadable: Some(true), field: Some(field), error: Some(error) }
     }
 }
@@ -140,7 +140,8 @@ pub(super) async fn failed(
     }
     let (shown, limit) = (if summary { Shown::Summary } else { Shown::All }, limit.unwrap_or(FAILED_DEFAULT));
     let page = app.queue.failed(origin, &filter, after.as_ref(), shown, limit).await?;
-    let unreadable = page.unreadable.into_iter().map(|odd| FailedJob::from_unreadable(origin, odd));
+    let unreadable =
+        page.unreadable.into_iter().map(|unreadable| FailedJob::from_unreadable(origin, unreadable));
     let job = |(doc_id, record): (String, Record)| failed_job(origin, doc_id, &record, summary);
     Ok(Json(FailedAnswer {
         failed_jobs: unreadable.chain(page.records.into_iter().map(job)).collect(),
@@ -150,9 +151,14 @@ pub(super) async fn failed(
 }
 
 impl FailedJob {
-    fn from_unreadable(origin: Origin, odd: Unreadable) -> Self {
-        let record = json!({ "unreadable": true, "field": odd.field, "error": odd.error });
-        Self { id: odd.doc_id, collection: origin.collection(), awaits: None, record: members(&record) }
+    fn from_unreadable(origin: Origin, unreadable: Unreadable) -> Self {
+        let record = json!({ "unreadable": true, "field": unreadable.field, "error": unreadable.error });
+        Self {
+            id: unreadable.doc_id,
+            collection: origin.collection(),
+            awaits: None,
+            record: members(&record),
+        }
     }
 }
 

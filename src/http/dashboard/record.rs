@@ -39,8 +39,8 @@ pub(super) async fn show(
         return Ok(several(origin, &id, found.records));
     }
     let Some((doc_id, record)) = found.records.into_iter().nth(exact.unwrap_or(0)) else {
-        if let Some(odd) = found.unreadable.first() {
-            return Ok(page("Unreadable record", &unreadable(std::slice::from_ref(odd))));
+        if let Some(first) = found.unreadable.first() {
+            return Ok(page("Unreadable record", &unreadable(std::slice::from_ref(first))));
         }
         return Err(HttpError::NoRecords { collection: origin.collection(), id });
     };
@@ -146,7 +146,7 @@ pub(super) fn unreadable(found: &[Unreadable]) -> Markup {
                     (found.len()) (if found.len() == 1 { " record is" } else { " records are" })
                     " unreadable: correct the field in the database. Nothing else waits for it."
                 }
-                ul { @for odd in found { li { code { (odd.doc_id) } ": " (odd.error) } } }
+                ul { @for unreadable in found { li { code { (unreadable.doc_id) } ": " (unreadable.error) } } }
             }
         }
     }
