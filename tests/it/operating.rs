@@ -18,6 +18,7 @@ const OPERATORS: &str = "amina:first-token,second-token";
 /// The page's block with this command.
 fn block(command: &str) -> Vec<Step> {
     let mut found: Vec<_> = blocks(PAGE, "console").iter().map(|block| steps(block)).collect();
+    assert_eq!(found.len(), 9, "the page's blocks: one is gcloud's, and the tests below run the others");
     found.retain(|steps| steps.iter().any(|step| step.command.starts_with(command)));
     assert_eq!(found.len(), 1, "the page's blocks with {command}");
     found.remove(0)
