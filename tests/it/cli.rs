@@ -1,5 +1,6 @@
 //! The command line (`docs/service.md`, section 9): the real binary, what it prints, and how it ends.
 
+mod demo;
 mod help;
 mod mappings;
 mod preview;

@@ -15,6 +15,7 @@ mod logs;
 mod mappings;
 mod metrics;
 mod openapi;
+mod operating;
 mod outages;
 mod postgis;
 mod privacy;

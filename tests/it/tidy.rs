@@ -2,6 +2,7 @@
 //! `cargo test --test it tidy` runs these alone, and takes a second.
 
 mod citations;
+mod commands;
 mod imports;
 mod layers;
 mod links;

@@ -67,3 +67,38 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         assert_eq!((child.wait().unwrap().code(), complaint.as_str()), (Some(0), ""), "{arguments:?}");
     }
 }
+
+#[test]
+fn the_table_of_commands_has_the_flags_of_the_help() {
+    let page = include_str!("../../../docs/operating.md");
+    let table = page.split("| command |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<_> = table.lines().filter_map(|line| line.strip_prefix("| `")).collect();
+    let names: Vec<_> = rows.iter().map(|row| row.split([' ', '`']).next().unwrap()).collect();
+    assert_eq!(sorted(&names), sorted(&COMMANDS));
+    for (name, row) in names.into_iter().zip(rows) {
+        let usage = row.split("` |").next().unwrap();
+        let help = succeed(&[name, "--help"], &[], "");
+        for flag in usage.split([' ', '[', ']']).filter(|word| word.starts_with("--")) {
+            assert!(
+                help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")),
+                "{name} {flag}"
+            );
+        }
+    }
+}
+
+fn sorted<'n>(names: &[&'n str]) -> Vec<&'n str> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn the_version_is_that_which_a_report_of_a_bug_asks_for() {
+    assert!(
+        include_str!("../../../.github/ISSUE_TEMPLATE/bug.yml")
+            .contains("`commcare-sf-integration --version`")
+    );
+    let version = concat!("commcare-sf-integration ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(succeed(&["--version"], &[], ""), version);
+}

@@ -31,6 +31,26 @@ pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
     blocks
 }
 
+/// A command of a `console` block, and what the page says that it prints.
+#[derive(Clone)]
+pub(crate) struct Step {
+    pub(crate) command: String,
+    pub(crate) output: String,
+}
+
+/// The commands of a `console` block: each begins with a prompt, and its output follows.
+pub(crate) fn steps(block: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), steps.last_mut()) {
+            (Some(command), _) => steps.push(Step { command: command.to_owned(), output: String::new() }),
+            (None, Some(step)) => step.output.extend([line, "\n"]),
+            (None, None) => panic!("output without a command: {line}"),
+        }
+    }
+    steps
+}
+
 /// A block with the values that its reader fills in. The block must set each of the variables once.
 pub(crate) fn filled_in(block: &str, values: &[(&str, &str)]) -> String {
     let mut text = block.to_owned();
