@@ -34,6 +34,20 @@ async fn a_missing_column_and_a_missing_right_are_named() {
     let (code, without_column) = report(&[("DATABASE_URL", &database.url)]).await;
     let problem = "the column is missing: run the command migrate".to_owned();
     assert_eq!((code, findings(&without_column)), (1, vec![("wetmills.office_gps".to_owned(), problem)]));
+    database.run("ALTER TABLE wetmills ADD COLUMN office_gps text").await;
+    let role = format!("it_{}", uuid::Uuid::new_v4().simple());
+    database
+        .run(&format!(
+            "CREATE ROLE {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}; \
+             REVOKE DELETE ON survey_responses FROM {role}; REVOKE SELECT, UPDATE ON wetmills FROM {role}"
+        ))
+        .await;
+    let (code, report) = report(&[("DATABASE_URL", &format!("{}?options[role]={role}", database.url))]).await;
+    database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    let lacks = |table: &str, right| (table.to_owned(), format!("the user lacks the right {right}"));
+    let expected =
+        vec![lacks("wetmills", "SELECT"), lacks("wetmills", "UPDATE"), lacks("survey_responses", "DELETE")];
+    assert_eq!((code, findings(&report)), (1, expected));
 }
 
 #[tokio::test]
