@@ -62,7 +62,7 @@ struct PreviewedUpsert {
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn commcare(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
     preview(&app, &settings, Origin::CommCare, request).await
@@ -80,7 +80,7 @@ pub(super) async fn commcare(
         (status = 422, body = ErrorBody, description = "The error that its record would get")))]
 pub(super) async fn salesforce(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
     preview(&app, &settings, Origin::Salesforce, request).await

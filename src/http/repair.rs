@@ -183,7 +183,7 @@ fn documents(named: Vec<(String, Vec<Named>)>) -> (Vec<(String, bool)>, Vec<Stri
         (status = 422, body = ErrorBody, description = "A parameter or member is bad; the answer names it")))]
 pub(super) async fn batch_retry(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     Extension(caller): Extension<Caller>,
     Segments(dest): Segments<String>,
     params: Params,
@@ -259,7 +259,7 @@ pub(super) enum BulkUpdateOrDryRun {
         (status = 422, body = ErrorBody, description = "A parameter or member is bad; the answer names it")))]
 pub(super) async fn bulk_update(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     Extension(caller): Extension<Caller>,
     Segments(collection): Segments<String>,
     params: Params,

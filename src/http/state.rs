@@ -15,17 +15,17 @@ use crate::app::App;
 use crate::config::Config;
 use crate::submission::Destination;
 
-/// The state of the router.
+/// The state of the router. Each call clones it once for each layer.
 #[derive(Clone)]
 pub(super) struct HttpState {
     app: Arc<App>,
     gatekeeper: Arc<Gatekeeper>,
-    settings: HttpSettings,
+    settings: Arc<HttpSettings>,
     known: Arc<KnownParameters>,
 }
 
 /// The settings of calls.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct HttpSettings {
     /// What the bodies of calls may take.
     pub(super) bodies: Bodies,
@@ -61,7 +61,7 @@ impl HttpState {
             commcare_domain: config.commcare.as_ref().map(|commcare| commcare.domain.as_str().into()),
         };
         let gatekeeper = Arc::new(Gatekeeper::new(&config.access)?);
-        Ok(Self { app, gatekeeper, settings, known: Arc::new(KnownParameters::new()) })
+        Ok(Self { app, gatekeeper, settings: Arc::new(settings), known: Arc::new(KnownParameters::new()) })
     }
 }
 
@@ -83,8 +83,8 @@ impl FromRef<HttpState> for Arc<KnownParameters> {
     }
 }
 
-impl FromRef<HttpState> for HttpSettings {
+impl FromRef<HttpState> for Arc<HttpSettings> {
     fn from_ref(state: &HttpState) -> Self {
-        state.settings.clone()
+        Self::clone(&state.settings)
     }
 }

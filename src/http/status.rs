@@ -98,7 +98,7 @@ pub(super) struct SchedulerStatus {
     responses((status = 200, body = StatusAnswer, description = "The last call of each kind, of any instance")))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
 ) -> Result<Json<StatusAnswer>, HttpError> {
     let destination = |(destination, dry_run): (Destination, bool)| DestinationStatus {
         name: destination.as_str(),

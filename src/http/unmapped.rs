@@ -118,7 +118,7 @@ pub(super) struct Mark {
         (status = 422, body = ErrorBody, description = "A parameter or member is bad; the answer names it")))]
 pub(super) async fn mark(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     request: Request,
 ) -> Result<Json<Mark>, HttpError> {
     let body = body::read_json(&settings.bodies, request).await?;

@@ -83,7 +83,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_commcare(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     request: Request,
 ) -> Result<Json<WebhookAnswer>, HttpError> {
     accept(&app, &settings, Origin::CommCare, request).await
@@ -106,7 +106,7 @@ pub(super) async fn accept_commcare(
         (status = 422, body = ErrorBody, description = "It has no job name or no id")))]
 pub(super) async fn accept_salesforce(
     State(app): State<Arc<App>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     request: Request,
 ) -> Result<Json<WebhookAnswer>, HttpError> {
     accept(&app, &settings, Origin::Salesforce, request).await

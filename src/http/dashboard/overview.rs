@@ -42,7 +42,7 @@ struct FailureGroup {
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     State(gatekeeper): State<Arc<Gatekeeper>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     Extension(visitor): Extension<Visitor>,
 ) -> Page {
     let now = clock::now();

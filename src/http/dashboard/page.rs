@@ -3,6 +3,8 @@
 //! A handler gives a title and its content. The frame is put around it on the way out, where path, time and settings
 //! are known; so are errors made into pages, also those of the log-in.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -71,7 +73,7 @@ impl IntoResponse for Content {
 
 /// Puts the frame around pages, makes pages of errors, and gives both the headers of pages that show personal data.
 pub(in crate::http) async fn frame(
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -27,7 +27,7 @@ const PAGES: usize = 10_000;
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     State(gatekeeper): State<Arc<Gatekeeper>>,
-    State(settings): State<HttpSettings>,
+    State(settings): State<Arc<HttpSettings>>,
     Extension(visitor): Extension<Visitor>,
     Segments((collection, id)): Segments<(String, String)>,
     params: Params,
