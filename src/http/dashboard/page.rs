@@ -222,11 +222,15 @@ pub(super) fn time(time: DateTime<Utc>) -> Markup {
 /// How long something has taken or will take, in its two largest units.
 pub(super) fn duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
-    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0, seconds) => format!("{seconds} s"),
-        (0, 0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
-        (days, hours, ..) => format!("{days} d {hours} h"),
+    let (larger, smaller) = match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => return format!("{seconds} s"),
+        (0, 0, minutes, seconds) => ((minutes, "min"), (seconds, "s")),
+        (0, hours, minutes, _) => ((hours, "h"), (minutes, "min")),
+        (days, hours, ..) => ((days, "d"), (hours, "h")),
+    };
+    match (larger, smaller) {
+        ((count, unit), (0, _)) => format!("{count} {unit}"),
+        ((count, unit), (rest, of)) => format!("{count} {unit} {rest} {of}"),
     }
 }
 
@@ -277,9 +281,9 @@ mod tests {
             (-5, "0 s"),
             (59, "59 s"),
             (61, "1 min 1 s"),
-            (3_600, "1 h 0 min"),
+            (3_600, "1 h"),
             (90_000, "1 d 1 h"),
-            (8_640_000, "100 d 0 h"),
+            (8_640_000, "100 d"),
         ] {
             assert_eq!(duration(seconds), text);
         }
