@@ -258,7 +258,8 @@ impl Drain {
                 else => break,
             }
         }
-        self.look(|_| true).await;
+        let left = self.ready_looks(|_| true);
+        overlap::mend(&self.worker, self.origin, &left).await;
         batch.done
     }
 
@@ -328,8 +329,11 @@ impl Drain {
             self.unwritten.extend(writes);
         }
         self.looks.extend(result.overlap);
-        self.look(|look| batch.is_past(look.writes())).await;
-        self.wake(&result.provided).await;
+        let ready = self.ready_looks(|look| batch.is_past(look.writes()));
+        // Both ask the queue, and no other record is begun before they are answered.
+        let ((), woken) =
+            tokio::join!(overlap::mend(&self.worker, self.origin, &ready), self.wake(&result.provided));
+        self.next.extend(woken);
         match result.end {
             Ok(end) => {
                 batch.done += usize::from(end != RunEnd::Processing);
@@ -340,21 +344,20 @@ impl Drain {
         self.decide().await;
     }
 
-    /// Looks for forms that overlapped these runs: once no other form of the batch writes the same records, so that a
-    /// chain of forms is looked at once.
-    async fn look(&mut self, is_ready: impl Fn(&Overlap) -> bool) {
-        let ready: Vec<Overlap> = self.looks.extract_if(.., |look| is_ready(look)).collect();
-        overlap::mend(&self.worker, self.origin, &ready).await;
+    /// The runs whose overlaps are to be looked for: no other form of the batch writes the same records any more, so that
+    /// a chain of forms is looked at once.
+    fn ready_looks(&mut self, is_ready: impl Fn(&Overlap) -> bool) -> Vec<Overlap> {
+        self.looks.extract_if(.., |look| is_ready(look)).collect()
     }
 
     /// Finds the records that waited for what has been written.
-    async fn wake(&mut self, provided: &[String]) {
+    async fn wake(&self, provided: &[String]) -> impl Iterator<Item = Upcoming> + use<> {
         let mut woken = Vec::new();
         // They look by themselves, later.
         if let Err(error) = self.worker.queue.wake(self.origin, provided, &mut woken).await {
             warn!(error = &error as &dyn std::error::Error, "waiting records could not be looked up");
         }
-        self.next.extend(woken.into_iter().map(|of| Upcoming { of, candidate: None }));
+        woken.into_iter().map(|of| Upcoming { of, candidate: None })
     }
 
     /// Counts open failures against their records where the destination has taken another record since.
