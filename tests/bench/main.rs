@@ -61,13 +61,16 @@ const CONCURRENCY: usize = 8;
 async fn main() {
     let mut lines = Table::default();
     let asks_for = |part: &str| std::env::args().any(|argument| argument == part);
+    if asks_for("postgis") {
+        postgis::measure(&mut lines).await;
+    }
     if asks_for("firestore") {
         firestore::measure(&mut lines).await;
     }
     if asks_for("reconcile") {
         reconcile::measure(&mut lines).await;
     }
-    if asks_for("firestore") || asks_for("reconcile") {
+    if ["postgis", "firestore", "reconcile"].into_iter().any(asks_for) {
         lines.print();
         return;
     }
