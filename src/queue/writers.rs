@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::question::Shown;
 use super::stored::{Read, Since, Stored};
+use super::sweep::PAGE;
 use super::{Queue, QueueError, by_hand};
 use crate::submission::{Origin, Record};
 
@@ -50,12 +51,13 @@ impl Queue {
             }
             until = page.oldest;
         }
+        let others: Vec<String> = others.into_iter().collect();
         let mut later = Vec::new();
-        for other in others {
-            let Some(stored) = self.store.get(origin, &other).await? else { continue };
-            if is_later((&other, &stored.record), (doc_id, record)) {
-                later.push((other, stored.record));
-            }
+        for others in others.chunks(PAGE) {
+            let read = self.store.get_many(origin, others).await?;
+            let others = self.readable(origin, read).into_iter();
+            let is_later = |other: &Stored| is_later((&other.doc_id, &other.record), (doc_id, record));
+            later.extend(others.filter(is_later).map(|other| (other.doc_id, other.record)));
         }
         later.sort_by_key(|(_, record)| Reverse(record.created_at));
         Ok(later)

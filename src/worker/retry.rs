@@ -115,6 +115,10 @@ impl Worker {
         });
         let mut candidates = Vec::new();
         for (doc_id, read) in join_all(reads).await {
+            if let Err(QueueError::Unreadable(unreadable)) = &read {
+                ends.insert(doc_id, RunEnd::Failed(format!("it cannot be read: {}", unreadable.error)));
+                continue;
+            }
             match read? {
                 None => {
                     ends.insert(doc_id, RunEnd::Failed(REMOVED.to_owned()));

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::select;
 use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
@@ -16,9 +17,9 @@ use crate::queue::{Accepted, Arriving, Queue, QueueError, SplitPayload};
 /// Time for which a call is held. Apex waits 10 seconds for an answer by default (Apex Developer Guide, "Callout
 /// Limits and Limitations"), CommCare HQ 5 minutes (`READ_TIMEOUT` in its `corehq/motech/const.py`).
 const PATIENCE: Duration = Duration::from_secs(6);
-/// Time of one try, so that another one fits after a Firestore that hangs: its own time-out is longer than the patience
-/// of a call. A try that was given up may have stored the form; the next one then finds it.
-const TRY: Duration = Duration::from_secs(3);
+/// Time after which a second try begins beside one that has no answer yet: a call to Firestore that hangs is longer than
+/// the patience of this one. Where both store the form, one finds it there.
+const SECOND_TRY: Duration = Duration::from_secs(3);
 /// The first pause; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -69,14 +70,13 @@ async fn persist(
     let (mut pause, mut held) = (FIRST_PAUSE, false);
     loop {
         let tried = match &mut submission {
-            Submission::Whole(arriving) => timeout(TRY, queue.accept(arriving.clone())).await,
+            Submission::Whole(arriving) => accept_whole(queue, arriving).await,
             // Many parts take their time.
-            Submission::Split(payload) => Ok(queue.accept_split(payload).await),
+            Submission::Split(payload) => queue.accept_split(payload).await,
         };
         match tried {
-            Err(_) => {}
-            Ok(Err(error)) if error.may_pass() => *last_error = Some(error),
-            Ok(accepted) => {
+            Err(error) if error.may_pass() => *last_error = Some(error),
+            accepted => {
                 if held && accepted.is_ok() {
                     warn!("webhook held until the queue was back");
                 }
@@ -87,5 +87,14 @@ async fn persist(
         // Half of the pause is left to chance, so that held calls do not come back all at once.
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause *= 2;
+    }
+}
+
+/// Stores a submission that is one document. Of two tries the first answer counts.
+async fn accept_whole(queue: &Queue, arriving: &Arriving) -> Result<Accepted, QueueError> {
+    let mut first = Box::pin(queue.accept(arriving.clone()));
+    match timeout(SECOND_TRY, &mut first).await {
+        Ok(answer) => answer,
+        Err(_) => select(first, Box::pin(queue.accept(arriving.clone()))).await.factor_first().0,
     }
 }

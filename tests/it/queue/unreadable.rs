@@ -188,4 +188,25 @@ mod firestore {
         let found = app.get(&format!("/record/{COLLECTION}/no-status")).await.expect(200);
         assert_eq!((&found[0]["unreadable"], &found[0]["field"]), (&json!(true), &json!("status")));
     }
+
+    #[tokio::test]
+    async fn a_payload_that_is_unreadable_fails_no_other_retry_of_a_batch() {
+        let backend = Backend::firestore();
+        let app = start(&backend).await;
+        let arrived = json!({ "timestamp": "2026-01-05T08:00:00Z" });
+        let spoilt = json!({
+            "data_json": "[1,",
+            "job_name": "Farmer Registration",
+            "status": "failed",
+            "created_at": arrived,
+            "updated_at": arrived,
+            "timestamp": arrived,
+        });
+        backend.firestore.as_ref().unwrap().put(COLLECTION, "spoilt", &spoilt).await;
+        let ids = json!({ "ids": ["spoilt", "good-1"] });
+        let answer = app.post("/batch_retry/sf", ids.to_string()).await.expect(200);
+        let [spoilt, good] = &answer["results"].as_array().unwrap()[..] else { panic!("{answer}") };
+        assert_eq!(good["results"][0]["status"], "completed", "{answer}");
+        assert!(spoilt.to_string().contains("cannot be read"), "{answer}");
+    }
 }

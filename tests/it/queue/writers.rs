@@ -12,6 +12,7 @@ use super::backend::{
     the, undecided,
 };
 use super::parts::{arriving, find};
+use super::unreadable::set;
 
 on_both_back_ends!(
     writers_of_one_record_find_each_other_by_arrival_and_by_change,
@@ -51,6 +52,20 @@ async fn writers_of_one_record_find_each_other_by_arrival_and_by_change(backend:
     let record = the(&queue, "first").await;
     let of_nothing = queue.other_writers(Origin::CommCare, record.arrived(), begin, &[]).await.unwrap();
     assert!(of_nothing.is_empty());
+}
+
+#[tokio::test]
+async fn a_later_writer_whose_payload_cannot_be_read_stops_no_earlier_form() {
+    let backend = Backend::sqlite();
+    let queue = backend.open().await;
+    settle_one(&queue, "first", "H1", failed(ErrorKind::Transient)).await;
+    settle_one(&queue, "second", "H1", completed()).await;
+    settle_one(&queue, "third", "H1", completed()).await;
+    set(&backend, "third", "data = '[1,'").await;
+    let household = ["Household__c/H1".to_owned()];
+    let record = the(&queue, "first").await;
+    let later = queue.later_writers(Origin::CommCare, "first", &record, &household).await.unwrap();
+    assert_eq!(later.iter().map(|(doc_id, _)| doc_id).collect::<Vec<_>>(), ["second"]);
 }
 
 async fn a_completed_record_is_put_back_to_be_written_again(backend: Backend) {
