@@ -45,8 +45,6 @@ const READ_RETRIES: usize = 1;
 const SAME_ID_LIMIT: u32 = 1_000;
 /// What a query is doing, for its errors.
 const LOOKING: &str = "looking for records";
-/// Firestore: values that one `array-contains-any` may have ("Query limitations").
-const DISJUNCTIONS: usize = 30;
 
 /// The Firestore queue.
 #[derive(Clone)]
@@ -153,12 +151,8 @@ impl Firestore {
         doc_id: &str,
         fields: Option<&[String]>,
     ) -> Result<Option<Read>, QueueError> {
-        let select = self.db.fluent().select();
-        let select = match fields {
-            Some(fields) => select.fields(fields),
-            None => select,
-        };
-        let found = within("reading a record", select.by_id_in(origin.collection()).one(doc_id)).await?;
+        let document = self.select_fields(fields).by_id_in(origin.collection()).one(doc_id);
+        let found = within("reading a record", document).await?;
         Ok(found.map(|document| stored(origin, document)))
     }
 
@@ -181,12 +175,8 @@ impl Firestore {
         let number = id.parse::<i64>().ok().filter(|number| number.to_string() == id);
         let text = FirestoreValue::from(codec::text(id));
         let either = number.map(|number| codec::array(vec![codec::text(id), codec::integer(number)]));
-        let select = self.db.fluent().select();
-        let select = match fields {
-            Some(fields) => select.fields(fields),
-            None => select,
-        };
-        let found = select
+        let found = self
+            .select_fields(fields)
             .from(origin.collection())
             .filter(|q| match &either {
                 None => q.for_all([q.field("data.id").eq(text.clone())]),
@@ -288,31 +278,20 @@ impl Firestore {
         limit: usize,
     ) -> Result<Vec<Read>, QueueError> {
         let records = indexed(records);
-        let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
-            let select = self.db.fluent().select();
-            let select = match shown {
-                Shown::All => select,
-                Shown::Summary => select.fields(codec::SUMMARY),
-            };
-            let mut waiting = select
-                .from(origin.collection())
-                .filter(|q| q.for_all([q.field("waits_for").array_contains_any(records)]))
-                .order(|o| o.fields([o.field("__name__").asc()]))
-                .limit(page_size(limit));
-            if let Some(after) = after {
-                let last = codec::reference(self.document_name(origin, after));
-                waiting =
-                    waiting.start_at(FirestoreQueryCursor::AfterValue(vec![FirestoreValue::from(last)]));
-            }
-            Ok::<_, QueueError>(read(origin, within(LOOKING, waiting.query()).await?))
-        });
-        let found = futures::future::try_join_all(look_ups).await?;
-        // Each answer begins at the same place, so that the first ones of all of them are the first of all.
-        let mut found: Vec<Read> = found.into_iter().flatten().collect();
-        found.sort_by(|a, b| id_of(a).cmp(id_of(b)));
-        found.dedup_by(|a, b| id_of(a) == id_of(b));
-        found.truncate(limit);
-        Ok(found)
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut waiting = self
+            .select(shown)
+            .from(origin.collection())
+            .filter(|q| q.for_all([q.field("waits_for").array_contains_any(&records)]))
+            .order(|o| o.fields([o.field("__name__").asc()]))
+            .limit(page_size(limit));
+        if let Some(after) = after {
+            let last = FirestoreValue::from(codec::reference(self.document_name(origin, after)));
+            waiting = waiting.start_at(FirestoreQueryCursor::AfterValue(vec![last]));
+        }
+        Ok(read(origin, within(LOOKING, waiting.query()).await?))
     }
 
     pub(super) async fn writers(
@@ -326,36 +305,45 @@ impl Firestore {
     ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
         let until = until.map(|until| FirestoreValue::from(codec::timestamp(until)));
-        let until = &until;
         let records = indexed(records);
-        let look_ups = records.chunks(DISJUNCTIONS).map(|records| async move {
-            let found = self
-                .select(shown)
-                .from(origin.collection())
-                .filter(|q| {
-                    q.for_all([
-                        q.field("written").array_contains_any(records),
-                        q.field(field).greater_than(FirestoreValue::from(codec::timestamp(since))),
-                        until.clone().and_then(|until| q.field(field).less_than_or_equal(until)),
-                    ])
-                })
-                .order(|o| o.fields([o.field(field).desc()]))
-                .limit(limit)
-                .query();
-            Ok::<_, QueueError>(read(origin, within(LOOKING, found).await?))
-        });
-        let found = futures::future::try_join_all(look_ups).await?;
-        Ok(found.into_iter().flatten().collect())
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self
+            .select(shown)
+            .from(origin.collection())
+            .filter(|q| {
+                q.for_all([
+                    q.field("written").array_contains_any(&records),
+                    q.field(field).greater_than(FirestoreValue::from(codec::timestamp(since))),
+                    until.clone().and_then(|until| q.field(field).less_than_or_equal(until)),
+                ])
+            })
+            .order(|o| o.fields([o.field(field).desc()]))
+            .limit(limit)
+            .query();
+        Ok(read(origin, within(LOOKING, found).await?))
     }
 }
 
 impl Firestore {
-    /// The beginning of a query for documents that are read so.
+    /// The beginning of a query for documents of which so much is read.
     fn select(&self, shown: Shown) -> FirestoreSelectInitialBuilder<'_, FirestoreDb> {
-        let select = self.db.fluent().select();
         match shown {
-            Shown::All => select,
-            Shown::Summary => select.fields(codec::SUMMARY),
+            Shown::All => self.select_fields::<&str>(None),
+            Shown::Summary => self.select_fields(Some(&codec::SUMMARY)),
+        }
+    }
+
+    /// The same for documents of which these fields are read, or all.
+    fn select_fields<F: AsRef<str>>(
+        &self,
+        fields: Option<&[F]>,
+    ) -> FirestoreSelectInitialBuilder<'_, FirestoreDb> {
+        let select = self.db.fluent().select();
+        match fields {
+            Some(fields) => select.fields(fields.iter().map(AsRef::as_ref)),
+            None => select,
         }
     }
 

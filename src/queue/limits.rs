@@ -34,6 +34,10 @@ const ATTEMPT_SIZE: usize = MAP_OVERHEAD + 128;
 /// text takes one beside its own ("Storage size calculations"). A query for a longer text is refused.
 pub(super) const INDEXED_TEXT: usize = 1_499;
 
+/// Firestore: values that one `array-contains-any` may have ("Query limitations"). SQLite is asked for as many keys at a
+/// time, so that a record that very many have written hides no writer of the others.
+pub(super) const DISJUNCTIONS: usize = 30;
+
 /// Bytes that a payload stored in parts may take, its positions included.
 pub(super) const ROOM: usize = DOCUMENT_LIMIT - RESERVE - DOCUMENT_OVERHEAD;
 /// Bytes that are kept about the delivery of a payload's record: its position, an integer, and the key of its case, of

@@ -3,14 +3,16 @@
 use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::try_join_all;
 
 use super::QueueError;
 use super::arrivals::Tally;
 use super::firestore::Firestore;
 use super::held::HeldPage;
+use super::limits::DISJUNCTIONS;
 use super::question::{FailedFilter, Place, Shown, Sighting};
 use super::sqlite::Sqlite;
-use super::stored::{Change, Jobs, Read, Scanned, Since, Stored, Version, Writers};
+use super::stored::{Change, Jobs, Read, Scanned, Since, Stored, Version, Writers, id_of};
 use crate::submission::{Attempt, Origin, Record, Status, Unmapped};
 
 /// Writers of the same records that are looked at, of a record that very many forms write: the latest.
@@ -202,10 +204,18 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Read>, QueueError> {
-        match self {
-            Self::Sqlite(store) => store.waiting(origin, records, shown, after, limit).await,
-            Self::Firestore(store) => store.waiting(origin, records, shown, after, limit).await,
-        }
+        let questions = records.chunks(DISJUNCTIONS).map(|records| async move {
+            match self {
+                Self::Sqlite(store) => store.waiting(origin, records, shown, after, limit).await,
+                Self::Firestore(store) => store.waiting(origin, records, shown, after, limit).await,
+            }
+        });
+        let mut found: Vec<Read> = try_join_all(questions).await?.into_iter().flatten().collect();
+        // Each answer begins at the same place, so that the first ones of all of them are the first of all.
+        found.sort_by(|a, b| id_of(a).cmp(id_of(b)));
+        found.dedup_by(|a, b| id_of(a) == id_of(b));
+        found.truncate(limit);
+        Ok(found)
     }
 
     /// The latest documents that have written one of `records`, or would write it, and that arrived or changed since a
@@ -218,12 +228,14 @@ impl Store {
         records: &[String],
         shown: Shown,
     ) -> Result<Writers, QueueError> {
-        let mut found = match self {
-            Self::Sqlite(store) => store.writers(origin, since, until, records, shown, WRITERS).await?,
-            Self::Firestore(store) => store.writers(origin, since, until, records, shown, WRITERS).await?,
-        };
-        // Several questions may have been asked, and each is answered with so many. One that was answered in full goes
-        // further back than the others.
+        let questions = records.chunks(DISJUNCTIONS).map(|records| async move {
+            match self {
+                Self::Sqlite(store) => store.writers(origin, since, until, records, shown, WRITERS).await,
+                Self::Firestore(store) => store.writers(origin, since, until, records, shown, WRITERS).await,
+            }
+        });
+        let mut found: Vec<Read> = try_join_all(questions).await?.into_iter().flatten().collect();
+        // Each question is answered with so many. One that was answered in full goes further back than the others.
         let is_cut = found.len() >= WRITERS as usize;
         let time =
             |read: &Read| read.as_ref().map_or(DateTime::UNIX_EPOCH, |stored| since.of(&stored.record));

@@ -17,7 +17,7 @@ use super::super::repair::{RETRIED_MOST, RetryAnswer, retry_all};
 use super::super::state::HttpState;
 use super::filter::{failed_path, filter_pairs};
 use super::groups::advice;
-use super::page::{Page, dest, direction, page, record_path};
+use super::page::{Page, TIME, dest, direction, page, record_path};
 use super::words;
 use crate::app::App;
 use crate::queue::{FailedFilter, Group, Shown};
@@ -28,8 +28,6 @@ use crate::worker::Asked;
 /// Causes that the question before a retry lists, and characters of their errors.
 const GROUPS_SHOWN: usize = 10;
 const ERROR_SHOWN: usize = 300;
-/// A time of a filter.
-const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 /// The fields of a form whose token proves that this service made the form.
 pub(super) struct SentForm {

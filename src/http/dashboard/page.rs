@@ -210,11 +210,14 @@ fn problem_page(status: StatusCode, problem: &ErrorWords, path: &str) -> Content
     )
 }
 
+/// How a page writes a time, which is in UTC.
+pub(super) const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
+
 /// A time, in UTC; the script adds the browser's own.
 pub(super) fn time(time: DateTime<Utc>) -> Markup {
     html! {
         time datetime=(time.to_rfc3339_opts(SecondsFormat::Secs, true)) {
-            (time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+            (time.format(TIME).to_string())
         }
     }
 }

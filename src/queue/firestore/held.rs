@@ -6,9 +6,10 @@ use futures::TryStreamExt;
 use gcloud_sdk::google::firestore::v1::Value;
 use gcloud_sdk::google::firestore::v1::value::ValueType;
 
-use super::{DISJUNCTIONS, Firestore, LOOKING, codec, page_size, read, within};
+use super::{Firestore, LOOKING, codec, page_size, read, within};
 use crate::queue::QueueError;
 use crate::queue::held::{Held, HeldPage};
+use crate::queue::limits;
 use crate::queue::question::Place;
 use crate::queue::stored::Read;
 use crate::submission::{Origin, Status};
@@ -47,7 +48,7 @@ impl Firestore {
                 .extend(id.parse().ok().filter(|number: &i64| number.to_string() == *id).map(codec::integer));
         }
         let mut found = Vec::new();
-        for values in values.chunks(DISJUNCTIONS) {
+        for values in values.chunks(limits::DISJUNCTIONS) {
             let values = FirestoreValue::from(codec::array(values.to_vec()));
             let query = self
                 .db

@@ -8,9 +8,6 @@ use crate::queue::question::Shown;
 use crate::queue::stored::{Read, Since};
 use crate::submission::Origin;
 
-/// Keys of one question for writers.
-const KEYS_ASKED: usize = 30;
-
 impl Sqlite {
     pub(in crate::queue) async fn writers(
         &self,
@@ -23,18 +20,13 @@ impl Sqlite {
     ) -> Result<Vec<Read>, QueueError> {
         let (field, since) = since.field();
         let tail = wrote(field);
-        // As in Firestore: with few keys to a question, one record that many have written hides no writer of the others.
-        let mut found = Vec::new();
-        for records in records.chunks(KEYS_ASKED) {
-            let query = select_of(columns_of(shown), "created_at", &tail)
-                .bind(origin.collection())
-                .bind(serde_json::json!(records).to_string())
-                .bind(since.timestamp_micros())
-                .bind(until.map_or(i64::MAX, |until| until.timestamp_micros()))
-                .bind(limit);
-            found.extend(read(origin, query.fetch_all(self.readers()?).await)?);
-        }
-        Ok(found)
+        let query = select_of(columns_of(shown), "created_at", &tail)
+            .bind(origin.collection())
+            .bind(serde_json::json!(records).to_string())
+            .bind(since.timestamp_micros())
+            .bind(until.map_or(i64::MAX, |until| until.timestamp_micros()))
+            .bind(limit);
+        read(origin, query.fetch_all(self.readers()?).await)
     }
 
     pub(in crate::queue) async fn waiting(
